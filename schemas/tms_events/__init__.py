@@ -1,0 +1,1 @@
+"""The messages that TMS Bridge publishes, as typed structs."""

@@ -1,0 +1,1 @@
+"""TMS Bridge: Skillable TMS webhooks in, typed RabbitMQ messages out."""

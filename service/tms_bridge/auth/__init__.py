@@ -1,0 +1,1 @@
+"""Pure: client address, allowlist, credentials."""

@@ -1,0 +1,1 @@
+"""Connects, declares, publishes; translates AMQP outcomes into ours."""

@@ -1,0 +1,73 @@
+"""One message on its way to the bus: the value that ingest makes, the outbox keeps and the broker sends."""
+
+import enum
+
+import msgspec
+
+UNROUTABLE_EXCHANGE = "tms.unroutable"
+"""Fanout exchange (and quorum queue) for events that no queue wanted."""
+
+QUARANTINE_EXCHANGE = "tms.quarantine"
+"""Fanout exchange (and quorum queue) for bodies that could not be understood."""
+
+
+class Kind(enum.StrEnum):
+    """What a message carries."""
+
+    EVENT = "event"
+    QUARANTINE = "quarantine"
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What is published, once, with everything that the wire needs; array-like because the journal stores it.
+
+    Attributes:
+        id: the event's UUIDv7, or the quarantine id; the AMQP `message_id`.
+        kind: an event, or the copy of a quarantined body.
+        source: the configured source that sent it.
+        trigger: `course_assignment` or `class`.
+        status: the status word of the routing key; empty for a quarantined body.
+        routing_key: at most 255 bytes, made of checked parts.
+        entity: decimal id of the course assignment or class; empty for a quarantined body.
+        received_at_us: when the body was first taken in, Unix microseconds.
+        digest: hex BLAKE2b-256 of source, NUL, trigger, NUL, body.
+        traceparent: W3C trace context of this delivery, always valid.
+        body: what the AMQP body holds: JSON of the event, or the raw quarantined bytes.
+        replayed: true when an operator sent it again.
+        reason: why the body was quarantined; empty for an event.
+    """
+
+    id: str
+    kind: Kind
+    source: str
+    trigger: str
+    status: str
+    routing_key: str
+    entity: str
+    received_at_us: int
+    digest: str
+    traceparent: str
+    body: bytes
+    replayed: bool = False
+    reason: str = ""
+
+    @property
+    def order_key(self) -> str:
+        """Messages that share it leave one after the other (invariants 3 and 8)."""
+        return f"{self.source}/{self.trigger}/{self.entity or self.id}"
+
+
+class Outcome(enum.Enum):
+    """What the broker made of one publish."""
+
+    CONFIRMED = "confirmed"
+    """Acked and routed: every queue that it went to has it."""
+
+    RETURNED = "returned"
+    """No queue wanted it; the broker returned it (and acked, which proves nothing)."""
+
+    NACKED = "nacked"
+    """A queue refused it, for instance because it is full; worth another try later."""
+
+    REFUSED = "refused"
+    """The client library cannot encode it; no retry will change that."""

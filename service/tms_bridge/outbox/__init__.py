@@ -1,0 +1,1 @@
+"""Where an event is durable: the journal on disk, or memory and the broker's confirm."""

@@ -1,0 +1,1 @@
+"""The configuration: values, and how they are read."""
