@@ -1,0 +1,76 @@
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tms_bridge.metrics import Metrics
+
+EXPECTED = {
+    "tms_bridge_webhook_requests_total": ("source", "trigger", "outcome"),
+    "tms_bridge_events_total": ("trigger", "status"),
+    "tms_bridge_webhook_duration_seconds": (),
+    "tms_bridge_publish_confirm_duration_seconds": (),
+    "tms_bridge_outbox_events": (),
+    "tms_bridge_outbox_bytes": (),
+    "tms_bridge_outbox_oldest_timestamp_seconds": (),
+    "tms_bridge_outbox_commit_duration_seconds": (),
+    "tms_bridge_outbox_refused": (),
+    "tms_bridge_publishes_outstanding": (),
+    "tms_bridge_publish_returned_total": ("routing_key",),
+    "tms_bridge_publish_nacked_total": (),
+    "tms_bridge_broker_connected": (),
+    "tms_bridge_broker_blocked": (),
+    "tms_bridge_broker_reconnects_total": (),
+    "tms_bridge_quarantine_events": (),
+    "tms_bridge_last_accepted_timestamp_seconds": ("source",),
+    "tms_bridge_credential_used_total": ("source", "credential"),
+    "tms_bridge_allowlist_published_timestamp_seconds": (),
+    "tms_bridge_config_reload_success": (),
+    "tms_bridge_build_info": ("version", "python"),
+}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+def touch_all(metrics: Metrics) -> None:
+    metrics.intake.requests.labels("contoso", "class", "accepted").inc()
+    metrics.intake.events.labels("class", "completed").inc()
+    metrics.intake.last_accepted.labels("contoso").set(1)
+    metrics.publish.returned.labels("tms.class.unknown").inc()
+    metrics.show_sources([("contoso", "2026")])
+    metrics.say_build("0.1.0")
+
+
+def labels_by_name(text: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, labels in re.findall(r"^(tms_bridge_\w+)(?:\{(.*)\})? ", text, re.MULTILINE):
+        names = tuple(label for label in re.findall(r'(\w+)="', labels) if label != "le")
+        found[re.sub(r"_seconds_(bucket|sum|count)$", "_seconds", name)] = names
+    return found
+
+
+def test_every_metric_of_the_design_has_its_name_and_its_labels(metrics: Metrics) -> None:
+    touch_all(metrics)
+
+    assert labels_by_name(generate_latest(metrics.registry).decode()) == EXPECTED
+
+
+def test_a_credential_that_was_never_used_shows_as_zero(metrics: Metrics) -> None:
+    metrics.show_sources([("contoso", "old")])
+
+    assert (
+        metrics.registry.get_sample_value(
+            "tms_bridge_credential_used_total", {"source": "contoso", "credential": "old"}
+        )
+        == 0.0
+    )
+
+
+def test_two_registries_do_not_share_anything() -> None:
+    first, second = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
+    first.publish.nacked.inc()
+
+    assert second.registry.get_sample_value("tms_bridge_publish_nacked_total") == 0.0
