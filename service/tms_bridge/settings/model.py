@@ -1,110 +1,211 @@
 """The configuration as values: one struct a table of the TOML file.
 
-Every field's one-line docstring is the text of the generated configuration reference, so write it for
-the person who sets it. Values are checked and secrets filled in by `settings.load`.
+A field's `description` is its text in the generated configuration reference, so it is written for the
+person who sets it; bounds stand beside it. A field marked SECRET is never shown, not even by `repr`.
+Values are read, checked and filled with secrets by `settings.load`.
 """
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 ClientAddress = Literal["peer", "x-forwarded-for", "forwarded", "proxy-protocol"]
 OnUnlistedAddress = Literal["refuse", "hold"]
+
+SECRET: Final = "secret"
+"""Key of `Meta.extra` on a value that must come from the environment or a file, and is never shown."""
+
+Secret = Annotated[str, Meta(extra={SECRET: True})]
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""RabbitMQ 4 takes 16 MiB a message, which holds the body, its typed copy and their escapes."""
 
 
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The webhook listener."""
 
-    listen: str | tuple[str, ...] = "0.0.0.0:8080"
-    client_address: ClientAddress = "peer"
-    trusted_proxies: tuple[str, ...] = ()
-    max_body_bytes: int = 262_144
-    deadline_s: float = 5.0
-    max_in_flight: int = 1000
-    success_status: int = 202
-    shutdown_delay_s: float = 5.0
-    drain_timeout_s: float = 20.0
+    listen: Annotated[
+        str | tuple[str, ...],
+        Meta(
+            description="Address and port, or a list of them: `0.0.0.0:8080`, `[::]:8080`, `:8080` for all."
+        ),
+    ] = "0.0.0.0:8080"
+    client_address: Annotated[
+        ClientAddress,
+        Meta(description="Where the caller's address stands: the connection, or what a trusted proxy says."),
+    ] = "peer"
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses and CIDR ranges whose word on the client address is believed."),
+    ] = ()
+    max_body_bytes: Annotated[
+        int, Meta(ge=1, le=MAX_BODY_BYTES, description="A longer body is answered 413; at most 4 MiB.")
+    ] = 262_144
+    deadline_s: Annotated[
+        float,
+        Meta(gt=0, description="Every answer comes within it; must lie under every source's `timeout_s`."),
+    ] = 5.0
+    max_in_flight: Annotated[
+        int, Meta(ge=1, description="Webhooks worked on at once; more are answered 503.")
+    ] = 1000
+    success_status: Annotated[
+        int, Meta(ge=200, le=299, description="The answer to an event that is durable.")
+    ] = 202
+    shutdown_delay_s: Annotated[
+        float, Meta(ge=0, description="How long to go on serving, not ready, after SIGTERM.")
+    ] = 5.0
+    drain_timeout_s: Annotated[
+        float, Meta(ge=0, description="How long to go on publishing what waits before the process ends.")
+    ] = 20.0
 
 
 class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The admin listener: probes, metrics, API."""
+    """The admin listener: probes, metrics, console, API."""
 
-    listen: str | tuple[str, ...] = "127.0.0.1:8081"
-    token: str | None = None
+    listen: Annotated[str | tuple[str, ...], Meta(description="Address and port, or a list of them.")] = (
+        "127.0.0.1:8081"
+    )
+    token: Annotated[
+        Secret | None,
+        Meta(description="Bearer token of console and API, which stay off beyond loopback without one."),
+    ] = None
+
+    def __repr__(self) -> str:
+        """Show everything but the token."""
+        return f"Admin(listen={self.listen!r}, token={'***' if self.token else None})"
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A quorum queue that the bridge declares for a consumer's convenience."""
 
-    name: str
-    bindings: tuple[str, ...]
+    name: Annotated[str, Meta(description="The queue's name.")]
+    bindings: Annotated[tuple[str, ...], Meta(description="Topic patterns: `tms.class.*`, `tms.#`.")]
 
 
 class Amqp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker."""
 
-    urls: tuple[str, ...]
-    exchange: str = "tms.events"
-    declare: bool = True
-    heartbeat_s: int = 10
-    confirm_timeout_s: float = 60.0
-    max_outstanding: int = 256
-    queues: tuple[Queue, ...] = ()
+    urls: Annotated[tuple[Secret, ...], Meta(description="Brokers, tried in turn; `amqps://` for TLS.")]
+    exchange: Annotated[str, Meta(description="The topic exchange that events go to.")] = "tms.events"
+    declare: Annotated[
+        bool, Meta(description="Create exchanges and queues; false: only check that they are there.")
+    ] = True
+    heartbeat_s: Annotated[
+        int,
+        Meta(ge=1, le=65_535, description="AMQP heartbeat; a silent broker is given up after about three."),
+    ] = 10
+    confirm_timeout_s: Annotated[
+        float,
+        Meta(gt=0, description="A confirm that takes longer ends the connection; the event goes again."),
+    ] = 60.0
+    max_outstanding: Annotated[
+        int, Meta(ge=1, le=4096, description="Publishes that may wait for their confirm at once.")
+    ] = 256
+    queues: Annotated[
+        tuple[Queue, ...], Meta(description="Queues to declare, a `[[amqp.queues]]` table each.")
+    ] = ()
+
+    def __repr__(self) -> str:
+        """Show everything but the URLs, which hold passwords."""
+        return f"Amqp(urls=<{len(self.urls)}>, exchange={self.exchange!r}, queues={self.queues!r})"
 
 
 class Outbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The journal on disk; without this table a 2xx waits for the broker's confirm."""
 
-    dir: str
-    max_bytes: int = 1_073_741_824
-    min_free_bytes: int = 268_435_456
+    dir: Annotated[
+        str, Meta(description="Its directory, on a local disk, one process each; made when missing.")
+    ]
+    max_bytes: Annotated[
+        int, Meta(ge=1, description="Of stored rows; beyond it webhooks are answered 503.")
+    ] = 1_073_741_824
+    min_free_bytes: Annotated[
+        int, Meta(ge=0, description="Free space that the disk must keep; below it webhooks are answered 503.")
+    ] = 268_435_456
 
 
 class Quarantine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bodies that could not be understood, and those that are held."""
 
-    max_bytes: int = 104_857_600
-    max_age_days: float = 30
+    max_bytes: Annotated[
+        int,
+        Meta(ge=1, description="Of quarantined bodies; beyond it only undecodable ones are answered 503."),
+    ] = 104_857_600
+    max_age_days: Annotated[float, Meta(gt=0, description="Older bodies are dropped.")] = 30
 
 
 class Dedup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Recognition of TMS's own retries."""
 
-    window_s: float = 120.0
+    window_s: Annotated[
+        float, Meta(ge=0, description="How long a body whose 2xx did not get through is known again.")
+    ] = 120.0
 
 
 class Basic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A Basic username and password."""
 
-    username: str
-    password: str
+    username: Annotated[str, Meta(description="Without a colon.")]
+    password: Annotated[Secret, Meta(description="From `${NAME}` or `${file:/path}`.")]
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "Basic(***)"
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One way to prove that TMS calls; any credential of a source opens the door."""
 
-    name: str
-    basic: Basic | None = None
-    headers: dict[str, str] | None = None
+    name: Annotated[str, Meta(description="Names it in logs and metrics; not a secret.")]
+    basic: Annotated[Basic | None, Meta(description="A username and password; or `headers`, not both.")] = (
+        None
+    )
+    headers: Annotated[
+        dict[str, Secret] | None, Meta(description="Headers that must all have these values.")
+    ] = None
+
+    def __repr__(self) -> str:
+        """Show the name alone."""
+        return f"Credential(name={self.name!r})"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sender: an organisation in TMS, with its own credentials and allowlist."""
 
-    allow_from: tuple[str, ...]
-    credentials: tuple[Credential, ...]
-    on_unlisted_address: OnUnlistedAddress = "refuse"
-    timeout_s: float = 10.0
-    derive_status: bool = False
-    routing_key_prefix: str = "tms"
-    fields: dict[str, dict[str, str]] = {}
+    allow_from: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses, CIDR ranges, `skillable-tms`, `any`, or `@file`: a list, one a line."),
+    ]
+    credentials: Annotated[
+        tuple[Credential, ...], Meta(description="A `[[sources.NAME.credentials]]` table each; any will do.")
+    ]
+    on_unlisted_address: Annotated[
+        OnUnlistedAddress,
+        Meta(
+            description="Valid credentials from another address: answer 403, or hold the event in quarantine."
+        ),
+    ] = "refuse"
+    timeout_s: Annotated[float, Meta(gt=0, description="Timeout Seconds of the webhook, as set in TMS.")] = (
+        10.0
+    )
+    derive_status: Annotated[
+        bool, Meta(description="Tell a course assignment's status from its dates where the body has none.")
+    ] = False
+    routing_key_prefix: Annotated[str, Meta(description="The first words of the routing key.")] = "tms"
+    fields: Annotated[
+        dict[str, dict[str, str]],
+        Meta(description='JSON Pointers to fields: `[sources.NAME.fields.class]` `status = "/State"`.'),
+    ] = {}
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The log on standard output."""
 
-    format: Literal["json", "console"] = "json"
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Annotated[Literal["json", "console"], Meta(description="For machines or for people.")] = "json"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")
+    ] = "info"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
