@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tms_bridge.metrics import Metrics
 
 EXPECTED = {
-    "tms_bridge_webhook_requests_total": ("source", "trigger", "outcome"),
-    "tms_bridge_events_total": ("trigger", "status"),
+    "tms_bridge_webhook_requests_total": ("outcome", "source", "trigger"),
+    "tms_bridge_events_total": ("status", "trigger"),
     "tms_bridge_webhook_duration_seconds": (),
     "tms_bridge_publish_confirm_duration_seconds": (),
     "tms_bridge_outbox_events": (),
@@ -23,10 +23,10 @@ EXPECTED = {
     "tms_bridge_broker_reconnects_total": (),
     "tms_bridge_quarantine_events": (),
     "tms_bridge_last_accepted_timestamp_seconds": ("source",),
-    "tms_bridge_credential_used_total": ("source", "credential"),
+    "tms_bridge_credential_used_total": ("credential", "source"),
     "tms_bridge_allowlist_published_timestamp_seconds": (),
     "tms_bridge_config_reload_success": (),
-    "tms_bridge_build_info": ("version", "python"),
+    "tms_bridge_build_info": ("python", "version"),
 }
 
 
@@ -48,7 +48,7 @@ def labels_by_name(text: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name, labels in re.findall(r"^(tms_bridge_\w+)(?:\{(.*)\})? ", text, re.MULTILINE):
         names = tuple(label for label in re.findall(r'(\w+)="', labels) if label != "le")
-        found[re.sub(r"_seconds_(bucket|sum|count)$", "_seconds", name)] = names
+        found[re.sub(r"_seconds_(bucket|sum|count)$", "_seconds", name)] = tuple(sorted(names))
     return found
 
 

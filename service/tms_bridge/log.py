@@ -1,0 +1,149 @@
+"""One stream of log lines on standard output: structlog, without its global configuration.
+
+A line is a dictionary that ends as JSON (encoded by msgspec, written as bytes) or as a coloured console line.
+The level is read at each call, so that a reload can change it. What the libraries say through the standard
+`logging` module ends in the same stream, with passwords in URLs taken out.
+"""
+
+import contextlib
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from tms_bridge.settings.model import Log as LogSettings
+
+Logger = FilteringBoundLogger
+"""What the rest of the service logs with."""
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+_METHOD_LEVELS = _LEVELS | {"exception": 40, "msg": 20, "warn": 30, "fatal": 50, "err": 40}
+_PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+class Stream(Protocol):
+    """Where the bytes of a line go."""
+
+    def write(self, line: bytes, /) -> object:
+        """Write one line, with its newline."""
+        ...
+
+
+class Log:
+    """The log of this process; `logger` is what others write with."""
+
+    def __init__(self, settings: LogSettings, stream: Stream | None = None) -> None:
+        self._threshold = _LEVELS[settings.level]
+        sink = _Sink(stream or _standard_output())
+        render = _render_json if settings.format == "json" else _console_renderer()
+        self.logger: Logger = structlog.wrap_logger(
+            structlog.BytesLogger(sink),  # type: ignore[arg-type]  # it uses write and flush alone
+            processors=[self._drop_below_level, _add_level_and_time, _format_traceback, render],
+            wrapper_class=structlog.make_filtering_bound_logger(0),
+            cache_logger_on_first_use=True,
+        ).bind()
+
+    def set_level(self, settings: LogSettings) -> None:
+        """Write from now on what this level and those above it say."""
+        self._threshold = _LEVELS[settings.level]
+
+    @contextlib.contextmanager
+    def adopt_libraries(self) -> Iterator[None]:
+        """Take in the warnings of libraries that use the standard `logging` module."""
+        handler = _LibraryHandler(self.logger)
+        root = logging.getLogger()
+        root.addHandler(handler)
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)
+
+    def _drop_below_level(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        if _METHOD_LEVELS[method] < self._threshold:
+            raise structlog.DropEvent
+        return event
+
+
+class _Sink:
+    """A reader of the log that went away, or a full disk under it, must not fail a webhook."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+
+class _LibraryHandler(logging.Handler):
+    """Turns a standard log record into a line of ours."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__(logging.WARNING)
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._logger.log(
+            record.levelno,
+            without_passwords(record.getMessage()),
+            logger=record.name,
+            exc_info=record.exc_info if record.exc_info and record.exc_info[0] else None,
+        )
+
+
+def without_passwords(text: str) -> str:
+    """Return the text with the user information of every URL in it replaced."""
+    return _PASSWORD_IN_URL.sub("***@", text)
+
+
+def _standard_output() -> Stream:
+    """Unbuffered, so that what a killed process said is there, and one line is one write."""
+    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+
+
+def _add_level_and_time(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    level = "error" if method == "exception" else method
+    return _stamp(logger, method, {"timestamp": "", "level": level, **event})
+
+
+_stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def _format_traceback(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if not event.get("exc_info"):
+        event.pop("exc_info", None)
+        return event
+    # The plain formatter shows no local variables: they could hold a body or a credential.
+    event = structlog.processors.format_exc_info(logger, method, event)
+    event["exception"] = without_passwords(event["exception"])
+    return event
+
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _render_json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
+    try:
+        return _encoder.encode(event)
+    except UnicodeEncodeError:  # a path or header with bytes that are no UTF-8
+        return json.dumps(event, default=str).encode()
+
+
+def _console_renderer() -> structlog.typing.Processor:
+    render = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+
+    def render_bytes(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        return str(render(logger, method, event)).encode(errors="backslashreplace")
+
+    return render_bytes

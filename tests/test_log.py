@@ -1,0 +1,135 @@
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tms_bridge.log import Log, without_passwords
+from tms_bridge.settings.model import Log as LogSettings
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.raw = b""
+
+    def write(self, line: bytes) -> int:
+        self.raw += line
+        return len(line)
+
+    def json(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.raw.splitlines()]
+
+
+class Broken:
+    def write(self, line: bytes) -> int:
+        raise BrokenPipeError(line)
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+def test_a_line_is_one_json_object_with_time_and_level_first(lines: Lines) -> None:
+    Log(LogSettings(), lines).logger.info("webhook", source="contoso", duration_ms=1.5)
+
+    (line,) = lines.json()
+    assert list(line) == ["timestamp", "level", "source", "duration_ms", "event"]
+    assert line["level"] == "info"
+    assert str(line["timestamp"]).endswith("Z")
+
+
+def test_lines_below_the_level_are_dropped_until_the_level_changes(lines: Lines) -> None:
+    log = Log(LogSettings(level="warning"), lines)
+    log.logger.info("quiet")
+    log.set_level(LogSettings(level="debug"))
+    log.logger.debug("loud")
+
+    assert [line["event"] for line in lines.json()] == ["loud"]
+
+
+def test_a_bound_logger_follows_a_changed_level_too(lines: Lines) -> None:
+    log = Log(LogSettings(level="error"), lines)
+    bound = log.logger.bind(part="relay")
+    log.set_level(LogSettings(level="info"))
+    bound.info("heard")
+
+    assert lines.json()[0]["part"] == "relay"
+
+
+def test_a_traceback_shows_no_local_variables(lines: Lines) -> None:
+    def fail() -> None:
+        secret = "hunter2-" + "in-a-local"
+        raise ValueError(len(secret))
+
+    log = Log(LogSettings(), lines)
+    try:
+        fail()
+    except ValueError:
+        log.logger.exception("bug")
+
+    assert "ValueError: 18" in str(lines.json()[0]["exception"])
+    assert b"hunter2-in-a-local" not in lines.raw
+
+
+def test_bytes_that_are_no_utf8_do_not_break_a_line(lines: Lines) -> None:
+    Log(LogSettings(), lines).logger.info("odd", path=b"/\xff".decode(errors="surrogateescape"))
+
+    assert lines.json()[0]["path"] == "/\udcff"
+
+
+def test_a_reader_that_went_away_does_not_fail_the_writer() -> None:
+    Log(LogSettings(), Broken()).logger.info("unheard")
+
+
+def test_the_console_format_is_for_people(lines: Lines) -> None:
+    Log(LogSettings(format="console"), lines).logger.warning("odd", path="/\udcff")
+
+    assert b"odd" in lines.raw
+    assert b"path" in lines.raw
+
+
+def test_library_warnings_end_in_the_same_stream_without_passwords(lines: Lines) -> None:
+    log = Log(LogSettings(), lines)
+    with log.adopt_libraries():
+        logging.getLogger("aiormq.connection").warning("lost %s", "amqp://tms:s3cret@broker/")
+        logging.getLogger("asyncio").info("too detailed")
+        failure = OSError("amqp://tms:s3cret@broker/")
+        logging.getLogger("asyncio").error("failed", exc_info=failure)
+    logging.getLogger("asyncio").debug("after")
+
+    assert [(line["logger"], line["event"], line["level"]) for line in lines.json()] == [
+        ("aiormq.connection", "lost amqp://***@broker/", "warning"),
+        ("asyncio", "failed", "error"),
+    ]
+    assert b"s3cret" not in lines.raw
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("amqp://u:p@h/v", "amqp://***@h/v"),
+        ("amqps://h/v and amqp://a:b@c", "amqps://h/v and amqp://***@c"),
+        ("mail me@example.org", "mail me@example.org"),
+    ],
+)
+def test_only_the_user_part_of_a_url_is_taken_out(text: str, expected: str) -> None:
+    assert without_passwords(text) == expected
+
+
+async def test_the_log_goes_to_standard_output_unbuffered() -> None:
+    program = textwrap.dedent("""
+        import os
+        from tms_bridge.log import Log
+        from tms_bridge.settings.model import Log as Settings
+        Log(Settings()).logger.info("last words")
+        os._exit(0)
+    """)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, check=True
+    )
+
+    assert json.loads(done.stdout)["event"] == "last words"
