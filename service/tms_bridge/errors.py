@@ -3,6 +3,7 @@
 BridgeError
 ├── SettingsError            the operator's: the configuration cannot be used
 ├── SenderError              the sender's: answered with the status it carries
+│   ├── MalformedRequest     400  the bytes are no HTTP request
 │   ├── Unauthorized         401  credentials missing or wrong
 │   ├── AddressRefused       403  the client address is not on the allowlist
 │   ├── UnknownPath          404  no such path, or no such source
@@ -10,6 +11,7 @@ BridgeError
 │   ├── BodyTimeout          408  the body did not arrive within the deadline
 │   ├── BodyTooLarge         413  the body is over the limit
 │   ├── EncodedBody          415  the body has a Content-Encoding
+│   ├── ExpectationUnknown   417  an Expect header with something other than 100-continue
 │   └── Undecodable          422  the body is no event that this trigger can hold
 ├── Unavailable              ours: 503 with Retry-After, nothing could make the event durable
 ├── OutboxError              the disk's
@@ -39,10 +41,20 @@ class SenderError(BridgeError):
     status: ClassVar[int]
 
 
+class MalformedRequest(SenderError):  # noqa: N818 - states the fact
+    """The bytes are no HTTP request, or its body is not framed as its headers say."""
+
+    status = 400
+
+
 class Unauthorized(SenderError):  # noqa: N818 - named as the HTTP status is
-    """Credentials are missing or wrong."""
+    """Credentials are missing or wrong; `challenge` is the answer's WWW-Authenticate."""
 
     status = 401
+
+    def __init__(self, reason: str, *, challenge: str = 'Basic realm="tms-bridge", charset="UTF-8"') -> None:
+        super().__init__(reason)
+        self.challenge = challenge
 
 
 class AddressRefused(SenderError):  # noqa: N818 - reads better than AddressRefusedError where it is raised
@@ -58,9 +70,13 @@ class UnknownPath(SenderError):  # noqa: N818 - as above
 
 
 class MethodNotAllowed(SenderError):  # noqa: N818 - named as the HTTP status is
-    """The path exists but takes another method."""
+    """The path exists but takes another method; `allow` lists those that it takes."""
 
     status = 405
+
+    def __init__(self, reason: str, *, allow: str = "") -> None:
+        super().__init__(reason)
+        self.allow = allow
 
 
 class BodyTimeout(SenderError):  # noqa: N818 - as above
@@ -81,10 +97,20 @@ class EncodedBody(SenderError):  # noqa: N818 - as above
     status = 415
 
 
+class ExpectationUnknown(SenderError):  # noqa: N818 - as above
+    """The Expect header asks for something that this server does not know."""
+
+    status = 417
+
+
 class Undecodable(SenderError):  # noqa: N818 - as above
-    """The body is no event of its trigger; the text is the reason that quarantine keeps."""
+    """The body is no event of its trigger; the text is the reason that quarantine keeps with it."""
 
     status = 422
+
+    def __init__(self, reason: str, *, quarantine_id: str = "") -> None:
+        super().__init__(reason)
+        self.quarantine_id = quarantine_id
 
 
 class Unavailable(BridgeError):  # noqa: N818 - named as the HTTP status is
