@@ -1,0 +1,197 @@
+"""The command `simulate`."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import msgspec
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tms_bridge.cli.event_loop import run_async
+from tms_bridge.cli.output import BridgeConsole, Output, common_options
+from tms_bridge.cli.program import DONE, INTERRUPTED, NO
+from tms_bridge.cli.simulate.engine import run
+from tms_bridge.cli.simulate.lifecycle import EVERY_STATUS, Event, events
+from tms_bridge.cli.simulate.plan import MAX_RETRIES, Plan
+from tms_bridge.cli.simulate.report import Attempt, Report, Tally
+
+REFRESH_S = 0.25
+
+
+@click.command()
+@common_options
+@click.option(
+    "--url", required=True, metavar="BASE", help="Where the bridge listens, as http://127.0.0.1:8080."
+)
+@click.option("--source", required=True, metavar="NAME", help="The source whose webhooks are called.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A line of TMS's HttpHeaders field; may be given several times.",
+)
+@click.option("--count", type=click.IntRange(1), help="Events to send.  [default: 100, without --duration]")
+@click.option(
+    "--duration", "duration_s", type=click.FloatRange(0, min_open=True), help="Seconds to go on for."
+)
+@click.option(
+    "--every-status", is_flag=True, help="Send each of the twelve pairs of trigger and status once."
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="Events a second; default: as fast as it goes."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at a time."
+)
+@click.option(
+    "--entities",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Course assignments and classes that live side by side; one that ends makes room for a new one.",
+)
+@click.option(
+    "--delay", "delay_s", type=click.FloatRange(0), default=0, show_default=True, help="Delay Seconds."
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=10,
+    show_default=True,
+    help="Timeout Seconds.",
+)
+@click.option(
+    "--max-retries",
+    type=click.IntRange(0, MAX_RETRIES),
+    default=MAX_RETRIES,
+    show_default=True,
+    help="Max Retries; the waits are 1, 2, 3, 4 and 5 seconds.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed, the same bodies."
+)
+@click.option("--plain", is_flag=True, help="Send the plainest encoding only, not every documented one.")
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write every answer to this file, one line of JSON each.",
+)
+def simulate(
+    *,
+    config: Path,
+    out: Output,
+    headers: tuple[str, ...],
+    every_status: bool,
+    record: Path | None,
+    **kwargs: object,
+) -> int:
+    r"""Play TMS against a bridge.
+
+    Sends both trigger events, as the lives of many course assignments and classes: the next event of one of
+    them goes out only when the last was answered. An answer other than 2xx, or none in time, is retried as
+    TMS does it, and given up after the last retry. Exits 1 if any event was given up.
+
+    \b
+    Examples:
+      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso \
+          --header 'Authorization=Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk'
+      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso --header X-Api-Key=secret \
+          --duration 60 --rate 500 --concurrency 64 --entities 1000 --record answers.jsonl
+    """
+    del config  # the headers are given, so that it also runs where the bridge's secrets are not
+    plan = _plan(dict(map(_header, headers)), kwargs)
+    places = every_pair(plan) if every_status else None
+    with _recorder(record) as on_attempt:
+        report, stopped = run_async(_run(plan, on_attempt, places))
+    _show(out, report)
+    if stopped:
+        return INTERRUPTED
+    return NO if report.given_up else DONE
+
+
+def _plan(headers: dict[str, str], options: dict[str, object]) -> Plan:
+    if options["count"] is None and options["duration_s"] is None:
+        options["count"] = 100
+    if not str(options["url"]).startswith(("http://", "https://")):
+        raise click.BadParameter("it begins with http:// or https://", param_hint="--url")
+    return msgspec.convert({**options, "headers": headers}, Plan)
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, equals, value = line.partition("=")
+    if not (name.strip() and equals):
+        raise click.BadParameter("write it as TMS does, name=value", param_hint="--header")
+    return name.strip(), value.strip()
+
+
+def every_pair(plan: Plan) -> list[Iterator[Event]]:
+    """Return the six lives that pass through each pair of trigger and status once."""
+    return [
+        iter(list(events(trigger, statuses, plan.seed, number, None)))
+        for number, (trigger, statuses) in enumerate(EVERY_STATUS)
+    ]
+
+
+async def _run(
+    plan: Plan, on_attempt: Callable[[Attempt], object], places: list[Iterator[Event]] | None
+) -> tuple[Report, bool]:
+    stop, tally = asyncio.Event(), Tally()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    watch = asyncio.create_task(_progress(plan, tally))
+    try:
+        report = await run(plan, on_attempt=on_attempt, stop=stop, tally=tally, places=places)
+    finally:
+        watch.cancel()
+        await asyncio.wait((watch,))
+    return report, stop.is_set()
+
+
+async def _progress(plan: Plan, tally: Tally) -> None:
+    """Show how far it is, if standard error is a terminal."""
+    console = BridgeConsole(sys.stderr)
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=plan.count or plan.duration_s)
+        while True:
+            done = tally.accepted + tally.given_up if plan.count else progress.tasks[task].elapsed
+            text = f"{tally.sent} sent, {tally.accepted} accepted, {tally.given_up} given up"
+            progress.update(task, completed=done, description=text)
+            await asyncio.sleep(REFRESH_S)
+
+
+@contextlib.contextmanager
+def _recorder(path: Path | None) -> Iterator[Callable[[Attempt], object]]:
+    if path is None:
+        yield lambda _: None
+        return
+    with path.open("wb") as file:
+        yield lambda attempt: _write(file, attempt)
+
+
+def _write(file: BinaryIO, attempt: Attempt) -> None:
+    file.write(msgspec.json.encode(attempt) + b"\n")
+
+
+def _show(out: Output, report: Report) -> None:
+    if out.as_json:
+        out.document(report)
+        return
+    counts = ("sent", "accepted", "duplicates", "held", "retried", "given_up", "unfinished", "calls")
+    out.table(("events", ""), [(name.replace("_", " "), getattr(report, name)) for name in counts])
+    out.text(f"answers  {', '.join(f'{count} x {answer}' for answer, count in report.answers.items())}")
+    out.text(f"rate     {report.accepted_per_s} accepted/s over {report.elapsed_s} s")
+    if figures := report.latency:
+        out.text(
+            f"latency  p50 {figures.p50_ms} ms, p90 {figures.p90_ms} ms, p99 {figures.p99_ms} ms, "
+            f"p99.9 {figures.p999_ms} ms, max {figures.max_ms} ms"
+        )

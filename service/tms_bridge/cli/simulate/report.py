@@ -1,0 +1,133 @@
+"""What came of a simulation: each attempt, and all of them together."""
+
+from array import array
+from typing import Literal
+
+import msgspec
+
+Result = Literal["accepted", "retry", "given_up"]
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One call, and what TMS makes of its answer.
+
+    Attributes:
+        event: number of the event in this run, in the order in which the first calls began.
+        marker: stands in the body as `SimulatedEvent`.
+        digest: equals the `tms-digest` header of the delivered message.
+        attempt: 1 for the first call.
+        sent_at: Unix seconds, as `answered_at`.
+        http_status: None when no answer came; `error` then says why.
+        result: accepted (any 2xx), retry (TMS will call again), or given_up.
+        id: of the event, from the answer, as `outcome` and `routing_key`.
+    """
+
+    event: int
+    trigger: str
+    status: str
+    entity: int
+    step: int
+    marker: str
+    digest: str
+    attempt: int
+    sent_at: float
+    answered_at: float
+    http_status: int | None
+    error: str | None
+    result: Result
+    id: str | None = None
+    outcome: str | None = None
+    routing_key: str | None = None
+    durable: str | None = None
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Milliseconds from a call to its whole answer, over all calls that were answered."""
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The sum of a simulation.
+
+    Attributes:
+        sent: events that were begun.
+        accepted: events that were answered 2xx; `duplicates` and `held` are parts of it, by outcome.
+        retried: events that took more than one call.
+        given_up: events that TMS would have lost.
+        unfinished: events that were under way when the simulation was stopped.
+        calls: requests made, retries included; `answers` counts them by HTTP status or error.
+    """
+
+    sent: int
+    accepted: int
+    duplicates: int
+    held: int
+    retried: int
+    given_up: int
+    unfinished: int
+    calls: int
+    answers: dict[str, int]
+    elapsed_s: float
+    accepted_per_s: float
+    latency: Latency | None
+
+
+class Tally:
+    """Counts attempts as they end; small, since a simulation may make millions."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.accepted = 0
+        self.given_up = 0
+        self._retried = 0
+        self._outcomes: dict[str, int] = {}
+        self._answers: dict[str, int] = {}
+        self._calls = 0
+        self._latencies_ms = array("f")
+
+    def add(self, attempt: Attempt) -> None:
+        """Count one attempt."""
+        self._calls += 1
+        self._retried += attempt.attempt == 2  # noqa: PLR2004 - the second call is what makes a retry
+        self.accepted += attempt.result == "accepted"
+        self.given_up += attempt.result == "given_up"
+        answer = str(attempt.http_status or attempt.error)
+        self._answers[answer] = self._answers.get(answer, 0) + 1
+        if attempt.outcome:
+            self._outcomes[attempt.outcome] = self._outcomes.get(attempt.outcome, 0) + 1
+        if attempt.http_status:
+            self._latencies_ms.append((attempt.answered_at - attempt.sent_at) * 1000)
+
+    def report(self, elapsed_s: float) -> Report:
+        """Sum up."""
+        return Report(
+            sent=self.sent,
+            accepted=self.accepted,
+            duplicates=self._outcomes.get("duplicate", 0),
+            held=self._outcomes.get("held", 0),
+            retried=self._retried,
+            given_up=self.given_up,
+            unfinished=self.sent - self.accepted - self.given_up,
+            calls=self._calls,
+            answers=dict(sorted(self._answers.items())),
+            elapsed_s=round(elapsed_s, 3),
+            accepted_per_s=round(self.accepted / elapsed_s, 1) if elapsed_s else 0.0,
+            latency=latency(self._latencies_ms),
+        )
+
+
+def latency(values_ms: "array[float]") -> Latency | None:
+    """Return the percentiles, by nearest rank; None without any value."""
+    if not values_ms:
+        return None
+    ordered = sorted(values_ms)
+
+    def at(share: float) -> float:
+        return round(ordered[min(int(share * len(ordered)), len(ordered) - 1)], 2)
+
+    return Latency(at(0.5), at(0.9), at(0.99), at(0.999), at(1.0))
