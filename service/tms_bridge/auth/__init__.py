@@ -1,1 +1,6 @@
-"""Pure: client address, allowlist, credentials."""
+"""Pure: client address, allowlist, credentials. A `Gate` is all three for one source."""
+
+from tms_bridge.auth.gate import Gate
+from tms_bridge.auth.verdict import Admission, Verdict
+
+__all__ = ["Admission", "Gate", "Verdict"]

@@ -1,7 +1,7 @@
 """The configuration as values: one struct a table of the TOML file.
 
 A field's `description` is its text in the generated configuration reference, so it is written for the
-person who sets it; bounds stand beside it. A field marked SECRET is never shown, not even by `repr`.
+person who sets it; bounds stand beside it. A field marked HIDDEN is never shown, not even by `repr`.
 Values are read, checked and filled with secrets by `settings.load`.
 """
 
@@ -13,10 +13,10 @@ from msgspec import Meta
 ClientAddress = Literal["peer", "x-forwarded-for", "forwarded", "proxy-protocol"]
 OnUnlistedAddress = Literal["refuse", "hold"]
 
-SECRET: Final = "secret"
+HIDDEN: Final = "hidden"
 """Key of `Meta.extra` on a value that must come from the environment or a file, and is never shown."""
 
-Secret = Annotated[str, Meta(extra={SECRET: True})]
+Secret = Annotated[str, Meta(extra={HIDDEN: True})]
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """RabbitMQ 4 takes 16 MiB a message, which holds the body, its typed copy and their escapes."""

@@ -1,0 +1,121 @@
+"""Proof that TMS calls: headers with known values, or a Basic username and password.
+
+Every credential is compared with every request in full, as digests of one length, so that the time taken
+says nothing about which credential, header or letter was nearly right.
+"""
+
+import binascii
+import hmac
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from tms_bridge.auth.headers import Headers
+from tms_bridge.settings.model import Basic, Credential
+
+_AUTHORIZATION: Final = "authorization"
+_SPACE: Final = " \t"
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_DIGEST_BYTES: Final = 32
+_NOTHING: Final = bytes(_DIGEST_BYTES)
+"""Stands for a header that is absent, repeated or unreadable; no digest that anyone can find equals it."""
+
+
+class _Proof(msgspec.Struct, frozen=True):
+    """One thing that must be shown: the digests that a header, or Basic's decoded pair, may have."""
+
+    header: str
+    digests: tuple[bytes, ...]
+
+
+class Credentials:
+    """The credentials of one source, prepared for comparison."""
+
+    def __init__(self, credentials: Sequence[Credential]) -> None:
+        self._proofs = tuple((credential.name, _prepare(credential)) for credential in credentials)
+        self._headers = frozenset(proof.header for _, proofs in self._proofs for proof in proofs)
+
+    def match(self, headers: Headers) -> str | None:
+        """Return the name of the first credential that these headers show in full, or None.
+
+        A header that stands twice shows nothing: no sender of ours repeats one, and a guesser might.
+        """
+        shown = {header: _shown(header, headers) for header in self._headers}
+        found = None
+        for name, proofs in self._proofs:
+            matches = True
+            for proof in proofs:
+                matches &= _is_one_of(shown[proof.header], proof.digests)
+            if matches and found is None:
+                found = name
+        return found
+
+
+_BASIC: Final = ""
+"""Key of what a Basic `Authorization` decodes to; no header has an empty name."""
+
+
+def _prepare(credential: Credential) -> tuple[_Proof, ...]:
+    if credential.basic is not None:
+        return (_Proof(_BASIC, _basic_digests(credential.basic)),)
+    headers = credential.headers or {}
+    return tuple(_Proof(name.lower(), _digests(value.strip(_SPACE))) for name, value in headers.items())
+
+
+def _basic_digests(basic: Basic) -> tuple[bytes, ...]:
+    return _digests(f"{basic.username}:{basic.password}")
+
+
+def _digests(text: str) -> tuple[bytes, ...]:
+    """Return the digests of a text in the encodings that senders use: UTF-8, and Latin-1 where it can."""
+    return (_digest(text.encode()), _digest(_latin_1(text)))
+
+
+def _latin_1(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
+
+
+def _digest(value: bytes) -> bytes:
+    return blake2b(value, digest_size=_DIGEST_BYTES).digest()
+
+
+def _is_one_of(shown: bytes, digests: tuple[bytes, ...]) -> bool:
+    equal = False
+    for digest in digests:
+        equal |= hmac.compare_digest(shown, digest)
+    return equal
+
+
+def _shown(header: str, headers: Headers) -> bytes:
+    """Return the digest of what a request shows under a header, or under Basic."""
+    lines = headers.getall(header or _AUTHORIZATION, [])
+    if len(lines) != 1:
+        return _NOTHING
+    value = _bytes(lines[0])
+    shown = value if header else _basic_pair(value)
+    return _NOTHING if shown is None else _digest(shown)
+
+
+def _bytes(value: str) -> bytes:
+    """Return a header value as it came; aiohttp hides what is not UTF-8 as lone surrogates."""
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
+
+
+def _basic_pair(value: bytes) -> bytes | None:
+    """Return the bytes `username:password` of an Authorization value, in either Base64, padded or not."""
+    parts = value.split()
+    if len(parts) != 2 or parts[0].lower() != b"basic":  # noqa: PLR2004 - the scheme and its token
+        return None
+    token = parts[1].translate(_TO_STANDARD).rstrip(b"=")
+    try:
+        return binascii.a2b_base64(token + b"=" * (-len(token) % 4), strict_mode=True)
+    except binascii.Error:
+        return None

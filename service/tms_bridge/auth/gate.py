@@ -1,0 +1,50 @@
+"""Who may call one source: its allowlist and its credentials, asked with the headers alone."""
+
+import functools
+from typing import Final
+
+from tms_bridge.auth.allowlist import Allowlist
+from tms_bridge.auth.client import Client
+from tms_bridge.auth.credentials import Credentials
+from tms_bridge.auth.forwarding import Unreadable
+from tms_bridge.auth.headers import Headers
+from tms_bridge.auth.verdict import Admission, Verdict
+from tms_bridge.settings.model import Http, Source
+
+_REMEMBERED: Final = 1024
+_REMEMBERED_LENGTH: Final = 256
+"""Longer headers are judged anew each time, so that nobody fills the memory with them."""
+
+
+class Gate:
+    """The door of one source; build a new one when the settings change."""
+
+    def __init__(self, http: Http, name: str, source: Source) -> None:
+        self._client = Client(http)
+        self._allowlist = Allowlist(source.allow_from)
+        self._credentials = Credentials(source.credentials)
+        self._key = f"sources.{name}.allow_from"
+        self._recall = functools.lru_cache(_REMEMBERED)(self._judge)
+
+    def admit(self, peer: str | None, headers: Headers) -> Admission:
+        """Judge the client address of a request that came over a connection from `peer`."""
+        told = self._client.told(headers)
+        if told is not None and len(told) > _REMEMBERED_LENGTH:
+            return self._judge(peer or "", told)
+        return self._recall(peer or "", told)
+
+    def identify(self, headers: Headers) -> str | None:
+        """Return the name of the credential that these headers show, or None."""
+        return self._credentials.match(headers)
+
+    def _judge(self, peer: str, told: str | None) -> Admission:
+        try:
+            client = self._client.find(peer, told)
+        except Unreadable as error:
+            return Admission(Verdict.UNREADABLE, "", str(error))
+        if client in self._allowlist:
+            return Admission(Verdict.ALLOWED, str(client))
+        found = self._client.explain(peer, client)
+        return Admission(
+            Verdict.UNLISTED, str(client), f"{found}; if TMS calls from there, add {client} to {self._key}"
+        )

@@ -1,0 +1,93 @@
+"""The broker's URLs, and the names that RabbitMQ takes."""
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
+from tms_bridge.settings.model import Amqp, Queue
+from tms_bridge.settings.problem import Problem
+
+SHORT_STRING_BYTES: Final = 255
+"""The longest name or routing key that AMQP 0-9-1 can carry."""
+
+_OWN: Final = frozenset({UNROUTABLE_EXCHANGE, QUARANTINE_EXCHANGE})
+_TLS: Final = frozenset({"cafile", "capath", "cadata", "certfile", "keyfile", "no_verify_ssl"})
+_TLS_IGNORED: Final = frozenset(
+    {"ca_certs", "cert_reqs", "ssl_version", "ssl_options", "verify", "cacertfile"}
+)
+
+
+def find_problems(amqp: Amqp) -> Iterator[Problem]:
+    """Yield what is wrong with `[amqp]`."""
+    if not amqp.urls:
+        yield Problem("amqp.urls", 'is empty; name a broker, as in ["amqp://user:password@host:5672/"]')
+    for at, url in enumerate(amqp.urls):
+        if (complaint := _url(url)) is not None:
+            yield Problem(f"amqp.urls[{at}]", complaint)
+    if (complaint := _name(amqp.exchange)) is not None:
+        yield Problem("amqp.exchange", complaint)
+    for at, queue in enumerate(amqp.queues):
+        yield from _queue(f"amqp.queues[{at}]", queue)
+    names = [queue.name for queue in amqp.queues]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            yield Problem(
+                f"amqp.queues[{at}].name", f'"{name}" stands twice; put all its bindings in one table'
+            )
+
+
+def _url(url: str) -> str | None:
+    """Return what is wrong with a URL, without showing it."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is no URL: its host or port cannot be read; percent-encode what is special in the password"
+    if parts.scheme not in ("amqp", "amqps"):
+        return "must start with amqp:// or amqps://"
+    if not host:
+        return "names no host; write amqps://user:password@host:5671/vhost"
+    return _options({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}, parts.scheme)
+
+
+def _options(options: set[str], scheme: str) -> str | None:
+    if scheme == "amqp" and (tls := options & (_TLS | _TLS_IGNORED)):
+        return f"has TLS options ({', '.join(sorted(tls))}) but amqp:// never uses TLS; write amqps://"
+    if unknown := options & _TLS_IGNORED:
+        return (
+            f"has options that would be ignored ({', '.join(sorted(unknown))}); use {', '.join(sorted(_TLS))}"
+        )
+    return None
+
+
+def _name(name: str) -> str | None:
+    """Return why RabbitMQ, or the bridge, would not take a name for an exchange or queue."""
+    if not name.strip():
+        return "is empty"
+    if len(name.encode()) > SHORT_STRING_BYTES:
+        return f"is longer than {SHORT_STRING_BYTES} bytes"
+    if name.startswith("amq."):
+        return "starts with amq., which the broker keeps for itself"
+    return f"{name} is the bridge's own; choose another" if name in _OWN else None
+
+
+def _queue(key: str, queue: Queue) -> Iterator[Problem]:
+    if (complaint := _name(queue.name)) is not None:
+        yield Problem(f"{key}.name", complaint)
+    if not queue.bindings:
+        yield Problem(f"{key}.bindings", 'is empty, so that nothing would reach the queue; "tms.#" takes all')
+    for at, binding in enumerate(queue.bindings):
+        if (complaint := _binding(binding)) is not None:
+            yield Problem(f"{key}.bindings[{at}]", complaint)
+
+
+def _binding(binding: str) -> str | None:
+    if len(binding.encode()) > SHORT_STRING_BYTES:
+        return f"is longer than {SHORT_STRING_BYTES} bytes"
+    for word in binding.split("."):
+        if not word or any(letter.isspace() for letter in word):
+            return f'"{binding}" has an empty word, or a space; words are parted by single dots'
+        if word not in ("*", "#") and ("*" in word or "#" in word):
+            return f'"{binding}": * stands for one whole word and # for any number of them, not for "{word}"'
+    return None

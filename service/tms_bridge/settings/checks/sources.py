@@ -1,0 +1,119 @@
+"""The senders: names, limits, credentials, pointers."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tms_bridge.settings.checks.amqp import SHORT_STRING_BYTES
+from tms_bridge.settings.model import Basic, Credential, Settings, Source
+from tms_bridge.settings.problem import Problem, join
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_CREDENTIAL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@ -]{0,63}")
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LONGEST_TOPIC: Final = len(".course_assignment.completed")
+_TRIGGERS: Final = ("class", "course_assignment")
+
+
+def find_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with `[sources]`."""
+    if not settings.sources:
+        yield Problem("sources", "is empty; add a [sources.NAME] table for each organisation in TMS")
+    for name, source in settings.sources.items():
+        key = join("sources", name)
+        if not _NAME.fullmatch(name):
+            yield Problem(
+                key,
+                "the name is part of the URL: up to 64 of a-z, 0-9, - and _, and the first no - or _",
+            )
+        yield from _fit(key, source, settings)
+        yield from _credentials(f"{key}.credentials", source)
+        yield from _pointers(f"{key}.fields", source)
+
+
+def _fit(key: str, source: Source, settings: Settings) -> Iterator[Problem]:
+    deadline_s = settings.http.deadline_s
+    if source.timeout_s <= deadline_s:
+        yield Problem(
+            f"{key}.timeout_s",
+            f"{source.timeout_s:g} s must be over http.deadline_s ({deadline_s:g} s), or TMS gives up before "
+            "it is answered; raise it, here and in TMS, or lower the deadline",
+        )
+    if source.on_unlisted_address == "hold" and settings.outbox is None:
+        yield Problem(
+            f"{key}.on_unlisted_address",
+            '"hold" keeps events on disk; add an [outbox] table, or use "refuse"',
+        )
+    prefix = source.routing_key_prefix
+    if not _PREFIX.fullmatch(prefix):
+        yield Problem(f"{key}.routing_key_prefix", "must be words of A-Z, a-z, 0-9, - and _, parted by dots")
+    elif len(prefix) > SHORT_STRING_BYTES - _LONGEST_TOPIC:
+        yield Problem(
+            f"{key}.routing_key_prefix",
+            f"is over {SHORT_STRING_BYTES - _LONGEST_TOPIC} bytes; a routing key holds {SHORT_STRING_BYTES}",
+        )
+
+
+def _credentials(key: str, source: Source) -> Iterator[Problem]:
+    if not source.credentials:
+        yield Problem(key, f"is empty; add a [[{key}]] table")
+    names: set[str] = set()
+    for at, credential in enumerate(source.credentials):
+        yield from _credential(f"{key}[{at}]", credential)
+        if credential.name in names:
+            yield Problem(
+                f"{key}[{at}].name", f'"{credential.name}" stands twice; logs could not tell them apart'
+            )
+        names.add(credential.name)
+
+
+def _credential(key: str, credential: Credential) -> Iterator[Problem]:
+    if not _CREDENTIAL_NAME.fullmatch(credential.name):
+        yield Problem(f"{key}.name", "must be 1 to 64 letters, digits, spaces and . _ @ -; it goes into logs")
+    if (credential.basic is None) == (credential.headers is None):
+        yield Problem(key, "must have either basic = { username, password } or headers = { ... }")
+    if credential.basic is not None:
+        yield from _basic(f"{key}.basic", credential.basic)
+    if credential.headers is not None:
+        yield from _headers(f"{key}.headers", credential.headers)
+
+
+def _basic(key: str, basic: Basic) -> Iterator[Problem]:
+    if not basic.username or ":" in basic.username or _CONTROL.search(basic.username):
+        yield Problem(f"{key}.username", "must not be empty, nor hold a colon or control characters")
+    if not basic.password or _CONTROL.search(basic.password):
+        yield Problem(
+            f"{key}.password", "must not be empty, nor hold control characters such as a line break"
+        )
+
+
+def _headers(key: str, headers: dict[str, str]) -> Iterator[Problem]:
+    if not headers:
+        yield Problem(key, "is empty, which would let everybody in; name at least one header")
+    seen: set[str] = set()
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            yield Problem(join(key, name), "is no name that a header can have")
+        if name.lower() in seen:
+            yield Problem(join(key, name), "stands twice; the case of a header's name does not count")
+        seen.add(name.lower())
+        if not value.strip() or _CONTROL.search(value):
+            yield Problem(
+                join(key, name),
+                "the value must not be blank, nor hold control characters such as a line break",
+            )
+
+
+def _pointers(key: str, source: Source) -> Iterator[Problem]:
+    for trigger, pointers in source.fields.items():
+        if trigger not in _TRIGGERS:
+            yield Problem(join(key, trigger), f"is no trigger; known are {' and '.join(_TRIGGERS)}")
+        for field, pointer in pointers.items():
+            if not _POINTER.fullmatch(pointer):
+                yield Problem(
+                    join(join(key, trigger), field),
+                    'must be a JSON Pointer, as in "/Class/ConfirmationStatusId" (~0 is ~, ~1 is /)',
+                )
