@@ -211,11 +211,11 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
-    amqp: Amqp
-    sources: dict[str, Source]
     http: Http = Http()
     admin: Admin = Admin()
+    amqp: Amqp
     outbox: Outbox | None = None
     quarantine: Quarantine = Quarantine()
     dedup: Dedup = Dedup()
+    sources: dict[str, Source]
     log: Log = Log()

@@ -33,7 +33,7 @@ class Shape:
 
     def fit(self, document: Mapping[str, object]) -> Settings | None:
         """Return the settings, or None where there are problems."""
-        fitted = self._table(document, _struct(Settings), "")
+        fitted = self._table(document, struct_type(Settings), "")
         return None if self.problems else msgspec.convert(fitted, Settings)
 
     def _value(self, value: object, wanted: inspect.Type, key: str) -> object:
@@ -91,7 +91,8 @@ class Shape:
             self.literal_secrets.append(key)
 
 
-def _struct(struct: type[msgspec.Struct]) -> inspect.StructType:
+def struct_type(struct: type[msgspec.Struct]) -> inspect.StructType:
+    """Return what msgspec knows of a struct's fields."""
     info = inspect.type_info(struct)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - tells mypy what msgspec promises
     return info

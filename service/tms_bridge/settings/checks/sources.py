@@ -7,6 +7,8 @@ from typing import Final
 from tms_bridge.settings.checks.amqp import SHORT_STRING_BYTES
 from tms_bridge.settings.model import Basic, Credential, Settings, Source
 from tms_bridge.settings.problem import Problem, join
+from tms_events.class_ import Class
+from tms_events.course_assignment import CourseAssignment
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CREDENTIAL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@ -]{0,63}")
@@ -15,7 +17,10 @@ _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_TOPIC: Final = len(".course_assignment.completed")
-_TRIGGERS: Final = ("class", "course_assignment")
+_FIELDS: Final = {
+    "class": ("status", *Class.__struct_fields__),
+    "course_assignment": ("status", *CourseAssignment.__struct_fields__),
+}
 
 
 def find_problems(settings: Settings) -> Iterator[Problem]:
@@ -109,9 +114,13 @@ def _headers(key: str, headers: dict[str, str]) -> Iterator[Problem]:
 
 def _pointers(key: str, source: Source) -> Iterator[Problem]:
     for trigger, pointers in source.fields.items():
-        if trigger not in _TRIGGERS:
-            yield Problem(join(key, trigger), f"is no trigger; known are {' and '.join(_TRIGGERS)}")
+        fields = _FIELDS.get(trigger)
+        if fields is None:
+            yield Problem(join(key, trigger), f"is no trigger; known are {' and '.join(_FIELDS)}")
+            continue
         for field, pointer in pointers.items():
+            if field not in fields:
+                yield Problem(join(join(key, trigger), field), f"is no field; known are {', '.join(fields)}")
             if not _POINTER.fullmatch(pointer):
                 yield Problem(
                     join(join(key, trigger), field),

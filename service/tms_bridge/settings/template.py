@@ -1,0 +1,61 @@
+"""The file that `tms-bridge init` writes."""
+
+import secrets
+from typing import Final
+
+_PASSWORD_BYTES: Final = 24
+
+_TEMPLATE: Final = """\
+# TMS Bridge. Every key, with its default: docs/configuration.md.
+# In any string: ${NAME} is an environment variable, ${NAME:-default} one with a default,
+# ${file:/path} the content of a file, and $${ a literal.
+# `tms-bridge check` looks this file over; `tms-bridge tms-settings --source contoso` says what to put
+# into TMS.
+
+[http]
+listen = "0.0.0.0:8080"
+# Behind a reverse proxy: say which header it sends, and which addresses it has.
+# client_address = "x-forwarded-for"
+# trusted_proxies = ["10.0.0.0/8"]
+deadline_s = 5.0
+
+[admin]
+# Probes and metrics; console and API too, which beyond loopback need a token.
+listen = "127.0.0.1:8081"
+# token = "${file:/run/secrets/admin-token}"
+
+[amqp]
+urls = ["${AMQP_URL:-amqp://guest:guest@localhost:5672/}"]
+exchange = "tms.events"
+
+# A queue for a consumer that does not declare its own.
+# [[amqp.queues]]
+# name = "crm"
+# bindings = ["tms.class.*"]
+
+[outbox]
+# Events wait here, on a local disk, until the broker has confirmed them.
+dir = "var/outbox"
+
+# One table a sender (an organisation in TMS); its name is part of the URL:
+# POST /webhooks/contoso/class-changed and /webhooks/contoso/course-assignment-changed
+[sources.contoso]
+# The addresses that the vendor publishes, and this machine for a first try (see `tms-bridge simulate`).
+allow_from = ["skillable-tms", "127.0.0.1", "::1"]
+# Timeout Seconds, as set in TMS; over http.deadline_s.
+timeout_s = 10.0
+
+[[sources.contoso.credentials]]
+name = "initial"
+# The default was drawn at random when this file was written.
+basic = { username = "tms", password = "${TMS_PASSWORD:-@PASSWORD@}" }
+
+[log]
+format = "json"
+level = "info"
+"""
+
+
+def template(password: str | None = None) -> str:
+    """Return a commented configuration that starts as it is, with a password drawn at random."""
+    return _TEMPLATE.replace("@PASSWORD@", password or secrets.token_urlsafe(_PASSWORD_BYTES))

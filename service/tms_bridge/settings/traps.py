@@ -1,0 +1,132 @@
+"""What may be meant, but mostly is not: the warnings of `tms-bridge check`."""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
+from tms_bridge.settings.bindings import routing_keys, takes
+from tms_bridge.settings.model import Settings, Source
+from tms_bridge.settings.network import is_loopback, parse_listens, parse_network
+from tms_bridge.settings.problem import Problem, join
+
+_ACCEPTED: Final = 202
+_TOKEN_LENGTH: Final = 16
+_GENEROUS_PREFIX: Final = 8
+_MARGIN_S: Final = 1.0
+
+
+def warnings(settings: Settings, literal_secrets: Sequence[str] = ()) -> list[Problem]:
+    """Return the traps in settings that can be used; `literal_secrets` is what `settings.load.read` found."""
+    return [
+        *_proxies(settings),
+        *_http(settings),
+        *_admin(settings),
+        *_amqp(settings),
+        *_bindings(settings),
+        *_sources(settings),
+        *(
+            Problem(key, "the secret is written in the file itself; take it from ${NAME} or ${file:/path}")
+            for key in literal_secrets
+        ),
+    ]
+
+
+def _proxies(settings: Settings) -> Iterator[Problem]:
+    http = settings.http
+    if http.client_address == "peer" and http.trusted_proxies:
+        yield Problem(
+            "http.trusted_proxies",
+            'has no effect with http.client_address = "peer"; name the header that the proxies send',
+        )
+    if http.client_address != "peer" and not http.trusted_proxies:
+        yield Problem(
+            "http.trusted_proxies",
+            f"is empty, so that no {http.client_address} header is believed and every caller is the proxy; "
+            "name the proxy's addresses",
+        )
+    for at, text in enumerate(http.trusted_proxies):
+        yield from _range(f"http.trusted_proxies[{at}]", text)
+
+
+def _range(key: str, text: str) -> Iterator[Problem]:
+    network = parse_network(text)
+    if network.prefixlen < _GENEROUS_PREFIX:
+        yield Problem(key, f'"{text}" takes in a large part of the internet')
+    try:
+        ipaddress.ip_network(text.strip())
+    except ValueError:
+        yield Problem(key, f'"{text}" has bits beyond its prefix and is taken as "{network}"')
+
+
+def _http(settings: Settings) -> Iterator[Problem]:
+    http = settings.http
+    if http.success_status != _ACCEPTED:
+        yield Problem(
+            "http.success_status",
+            f"TMS takes any 2xx; {_ACCEPTED} says best that the event is yet to be delivered",
+        )
+    if all(listen.is_loopback for listen in parse_listens(http.listen)):
+        yield Problem("http.listen", "is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0")
+    if settings.outbox is None:
+        yield Problem(
+            "outbox", "there is none, so that webhooks are answered 503 whenever the broker does not confirm"
+        )
+
+
+def _admin(settings: Settings) -> Iterator[Problem]:
+    admin = settings.admin
+    local = all(listen.is_loopback for listen in parse_listens(admin.listen))
+    if admin.token is None and not local:
+        yield Problem(
+            "admin.token",
+            "is not set and admin.listen is reached from other machines, so that console and API stay off; "
+            "probes and metrics are served",
+        )
+    if admin.token is not None and len(admin.token) < _TOKEN_LENGTH:
+        yield Problem("admin.token", f"is shorter than {_TOKEN_LENGTH} characters and may be guessed")
+
+
+def _amqp(settings: Settings) -> Iterator[Problem]:
+    for at, url in enumerate(settings.amqp.urls):
+        parts = urlsplit(url)
+        key = f"amqp.urls[{at}]"
+        remote = not is_loopback(parts.hostname or "")
+        if remote and parts.scheme == "amqp":
+            yield Problem(key, "sends the password and every event in the clear; amqps:// encrypts them")
+        if remote and parts.username in (None, "guest"):
+            yield Problem(key, "the user guest may connect from the broker's own machine alone; name another")
+        if "no_verify_ssl" in dict(parse_qsl(parts.query, keep_blank_values=True)):
+            yield Problem(key, "no_verify_ssl lets anyone on the way pose as the broker; name a cafile")
+
+
+def _bindings(settings: Settings) -> Iterator[Problem]:
+    prefixes = {source.routing_key_prefix for source in settings.sources.values()}
+    keys = [key for prefix in sorted(prefixes) for key in routing_keys(prefix)]
+    for at, queue in enumerate(settings.amqp.queues):
+        for number, binding in enumerate(queue.bindings):
+            if not any(takes(binding, key) for key in keys):
+                yield Problem(
+                    f"amqp.queues[{at}].bindings[{number}]",
+                    f'"{binding}" matches no routing key that a source can send to, such as "{keys[0]}"',
+                )
+
+
+def _sources(settings: Settings) -> Iterator[Problem]:
+    for name, source in settings.sources.items():
+        key = join("sources", name)
+        yield from _allow_from(f"{key}.allow_from", source)
+        if source.timeout_s - settings.http.deadline_s < _MARGIN_S:
+            yield Problem(
+                f"{key}.timeout_s",
+                f"leaves less than {_MARGIN_S:g} s over http.deadline_s for the road to TMS and back",
+            )
+
+
+def _allow_from(key: str, source: Source) -> Iterator[Problem]:
+    if ANY in source.allow_from:
+        yield Problem(key, f'"{ANY}" leaves the credentials as the only check; "{SKILLABLE_TMS}" is safer')
+    for entry in source.allow_from:
+        if entry not in (ANY, SKILLABLE_TMS):
+            yield from _range(key, entry)
