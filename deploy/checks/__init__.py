@@ -1,0 +1,1 @@
+"""What deploy/check.py holds the files for deployment to."""

@@ -1,0 +1,46 @@
+"""A configuration file as the bridge itself reads it, with stand-ins for what its secrets would hold."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from tms_bridge.settings.load import Loaded, read
+from tms_bridge.settings.network import parse_listens
+
+_STAND_IN_URL: Final = "amqp://bridge:stand-in@rabbitmq.example.com:5672/"
+
+
+def load_deployed(toml: str, secret_files: frozenset[str], environ: Mapping[str, str]) -> Loaded:
+    """Load the text as it would load where it is deployed.
+
+    Args:
+        toml: the configuration file's text.
+        secret_files: paths of the files that the deployment provides; no other is there.
+        environ: the environment that the deployment provides.
+
+    Raises:
+        SettingsError: the bridge would not start with it.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        for path in secret_files:
+            stand_in = Path(directory) / path.lstrip("/")
+            stand_in.parent.mkdir(parents=True, exist_ok=True)
+            stand_in.write_text(_STAND_IN_URL if "url" in stand_in.name else "stand-in")
+            toml = toml.replace(f"${{file:{path}}}", f"${{file:{stand_in}}}")
+        file = Path(directory) / "tms-bridge.toml"
+        file.write_text(toml)
+        return read(file, environ)
+
+
+def spelled_out(loaded: Loaded) -> Iterator[str]:
+    """Complain about each secret that stands in the configuration itself."""
+    yield from (f"{key} holds the secret itself" for key in loaded.literal_secrets)
+
+
+def not_reachable(key: str, listen: str | tuple[str, ...], port: int) -> Iterator[str]:
+    """Complain when no listen address is open to other machines on this port."""
+    listens = parse_listens(listen)
+    if not any(found.port == port and not found.is_loopback for found in listens):
+        shown = ", ".join(str(found) for found in listens)
+        yield f"{key} is {shown}, and others call port {port} from outside"
