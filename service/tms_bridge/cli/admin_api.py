@@ -1,0 +1,93 @@
+"""What a command asks of a running bridge, through the admin API on `[admin] listen`."""
+
+import http.client
+import json
+from http import HTTPStatus
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from tms_bridge.errors import BridgeError, RowBusy, RowMissing, SettingsError
+from tms_bridge.settings.model import Admin
+from tms_bridge.settings.network import Listen, parse_listens
+
+T = TypeVar("T")
+
+TIMEOUT_S = 30.0
+EVERYWHERE = frozenset({None, "0.0.0.0", "::"})  # noqa: S104 - recognised here, not listened on
+
+
+class NoBridge(BridgeError):  # noqa: N818 - states the fact
+    """Nothing listens at the admin address."""
+
+
+class Problem(msgspec.Struct):
+    """What the commands read of an RFC 9457 problem."""
+
+    title: str = ""
+    detail: str = ""
+
+
+class AdminApi:
+    """The admin API of the bridge that runs with this configuration."""
+
+    def __init__(self, admin: Admin) -> None:
+        self._listen = parse_listens(admin.listen)[0]
+        self._headers = {"Accept": "application/json"}
+        if admin.token:
+            self._headers["Authorization"] = f"Bearer {admin.token}"
+
+    def ask(self, method: str, path: str, answer: type[T], body: object = None) -> T:
+        """Make one call and return its decoded answer.
+
+        Raises:
+            NoBridge: nothing listens there.
+            SettingsError: the token is missing or not the bridge's.
+            RowMissing: there is no such row.
+            RowBusy: the row is in flight.
+            BridgeError: the bridge answered with another problem, or with what is no answer.
+        """
+        status, content = self._call(method, path, None if body is None else json.dumps(body).encode())
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise self._problem(status, content)
+        try:
+            return msgspec.json.decode(content or b"null", type=answer)
+        except msgspec.DecodeError:
+            raise BridgeError(f"{self} does not answer like a bridge; look at [admin] listen") from None
+
+    def __str__(self) -> str:
+        """Return the address."""
+        return f"http://{self._address}"
+
+    @property
+    def _address(self) -> Listen:
+        listen = self._listen
+        return Listen("127.0.0.1", listen.port) if listen.host in EVERYWHERE else listen
+
+    def _call(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        address = self._address
+        connection = http.client.HTTPConnection(address.host or "127.0.0.1", address.port, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, quote(path, safe="/?=&"), body=body, headers=self._headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except ConnectionRefusedError:
+            raise NoBridge(f"no bridge answers at {self}") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise BridgeError(
+                f"the bridge at {self} does not answer: {str(error) or type(error).__name__}"
+            ) from None
+        finally:
+            connection.close()
+
+    def _problem(self, status: int, content: bytes) -> BridgeError:
+        try:
+            problem = msgspec.json.decode(content, type=Problem)
+        except msgspec.DecodeError:
+            problem = Problem()
+        text = problem.detail or problem.title or HTTPStatus(status).phrase
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return SettingsError(f"{self} refuses the token in [admin] token: {text}")
+        kinds = {HTTPStatus.NOT_FOUND: RowMissing, HTTPStatus.CONFLICT: RowBusy}
+        return kinds.get(HTTPStatus(status), BridgeError)(text)

@@ -1,0 +1,152 @@
+"""The command `allowlist check`: has the vendor's list of source addresses changed?"""
+
+import sys
+from collections.abc import Iterable
+from http import HTTPStatus
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import click
+import msgspec
+
+from tms_bridge.auth.allowlist import Published, published
+from tms_bridge.cli.configuration import load
+from tms_bridge.cli.output import Output, common_options, note
+from tms_bridge.cli.page import addresses, shown, sort_key
+from tms_bridge.cli.program import DONE, NO
+from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
+from tms_bridge.settings.model import Source
+from tms_bridge.settings.network import Network, parse_network
+
+TIMEOUT_S = 30
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """What `--json` prints.
+
+    Attributes:
+        page: what was read.
+        page_addresses: how many addresses stand on it.
+        shipped_updated: the day of the page that this release ships.
+        not_shipped: on the page, but not in this release's `skillable-tms`.
+        not_on_page: in this release's `skillable-tms`, but no longer on the page.
+        not_admitted: for each configured source, what of the page it refuses.
+        drift: whether any of these is not empty.
+    """
+
+    page: str
+    page_addresses: int
+    shipped_updated: str
+    not_shipped: tuple[str, ...]
+    not_on_page: tuple[str, ...]
+    not_admitted: dict[str, tuple[str, ...]]
+    drift: bool
+
+
+@click.group()
+def allowlist() -> None:
+    """Compare the allowlist with the vendor's page."""
+
+
+@allowlist.command()
+@common_options
+@click.option(
+    "--page",
+    required=True,
+    metavar="FILE|URL",
+    help="The vendor's page, Markdown or HTML; - is standard input.",
+)
+@click.pass_context
+def check(ctx: click.Context, *, config: Path, out: Output, page: str) -> int:
+    r"""Compare the shipped and the configured addresses with the vendor's page.
+
+    An address counts where it has a line, a list item or a table cell of the page to itself. Exits 1 if an
+    address came or went, or if a source would refuse one that is on the page.
+
+    \b
+    Examples:
+      tms-bridge allowlist check --page page.md
+      tms-bridge allowlist check --page https://docs.skillable.com/configuring-skillable-tms-webhooks.md
+    """
+    on_page = addresses(_read(page))
+    if not on_page:
+        raise click.BadParameter("no address stands on this page; is it the right one?", param_hint="--page")
+    optional = ctx.get_parameter_source("config") is click.core.ParameterSource.DEFAULT
+    sources = {} if optional and not config.exists() else load(config).sources
+    drift = compare(page, on_page, published(), sources)
+    out.document(drift) if out.as_json else _show(out, drift)
+    return NO if drift.drift else DONE
+
+
+def _read(page: str) -> str:
+    if page == "-":
+        return sys.stdin.read()
+    if page.startswith(("http://", "https://")):
+        return _fetch(page)
+    try:
+        return Path(page).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise click.BadParameter(f"{page} cannot be read: {error.strerror}", param_hint="--page") from None
+
+
+def _fetch(url: str) -> str:
+    request = Request(url, headers={"User-Agent": "tms-bridge", "Accept": "text/markdown, text/html, */*"})  # noqa: S310 - http or https, as the caller saw to
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
+            content: bytes = response.read(MAX_PAGE_BYTES)
+    except (URLError, OSError, ValueError) as error:
+        raise click.BadParameter(f"{url} cannot be read: {_reason(error)}", param_hint="--page") from None
+    return content.decode(errors="replace")
+
+
+def _reason(error: Exception) -> str:
+    status = getattr(error, "code", None)
+    return f"HTTP {status} {HTTPStatus(status).phrase}" if status else str(getattr(error, "reason", error))
+
+
+def compare(page: str, on_page: frozenset[Network], shipped: Published, sources: dict[str, Source]) -> Drift:
+    """Return what differs between the page, the shipped list and what each source admits."""
+    ours = frozenset(map(parse_network, shipped.addresses))
+    not_admitted = {name: _listed(_refused(source, on_page, ours)) for name, source in sources.items()}
+    return Drift(
+        page=page,
+        page_addresses=len(on_page),
+        shipped_updated=shipped.updated,
+        not_shipped=_listed(on_page - ours),
+        not_on_page=_listed(ours - on_page),
+        not_admitted=not_admitted,
+        drift=on_page != ours or any(not_admitted.values()),
+    )
+
+
+def _refused(source: Source, on_page: frozenset[Network], shipped: frozenset[Network]) -> set[Network]:
+    if ANY in source.allow_from:
+        return set()
+    admitted = {parse_network(entry) for entry in source.allow_from if entry != SKILLABLE_TMS}
+    if SKILLABLE_TMS in source.allow_from:
+        admitted |= shipped
+    return {network for network in on_page if not any(_within(network, wide) for wide in admitted)}
+
+
+def _within(network: Network, wide: Network) -> bool:
+    first, last = int(network.network_address), int(network.broadcast_address)
+    same = network.version == wide.version
+    return same and int(wide.network_address) <= first and last <= int(wide.broadcast_address)
+
+
+def _listed(networks: Iterable[Network]) -> tuple[str, ...]:
+    return tuple(shown(network) for network in sorted(networks, key=sort_key))
+
+
+def _show(out: Output, drift: Drift) -> None:
+    rows = [(address, "on the page, but not shipped as skillable-tms") for address in drift.not_shipped]
+    rows += [(address, "shipped as skillable-tms, but not on the page") for address in drift.not_on_page]
+    for name, refused in drift.not_admitted.items():
+        rows += [(address, f"on the page, but source {name} refuses it") for address in refused]
+    if not rows:
+        out.text(f"{drift.page_addresses} addresses, as shipped with the page of {drift.shipped_updated}")
+        return
+    out.table(("address", "drift"), rows)
+    note("Add new addresses to the source's allow_from, or update tms-bridge, which ships the list.")

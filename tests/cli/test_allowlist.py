@@ -1,0 +1,84 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tms_bridge.auth.allowlist import published
+
+from .conftest import Invoke, Run
+
+
+def page_of(addresses: list[str]) -> str:
+    return "# Webhooks\n\n```plaintext\n" + "\n".join(addresses) + "\n```\n"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "page.md"
+    path.write_text(page_of(list(published().addresses)))
+    return path
+
+
+def test_a_page_that_holds_what_is_shipped_is_no_drift(invoke: Invoke, config: Path, page: Path) -> None:
+    result = invoke("allowlist", "check", "--config", config, "--page", page, "--json")
+    answer = json.loads(result.stdout)
+    assert (0, False, {"contoso": []}) == (result.exit_code, answer["drift"], answer["not_admitted"])
+
+
+def test_what_came_and_went_is_drift_and_exit_code_1(invoke: Invoke, config: Path, page: Path) -> None:
+    addresses = [*published().addresses[1:], "192.0.2.7", "203.0.113.9"]
+    page.write_text(page_of(addresses))
+    result = invoke("allowlist", "check", "--config", config, "--page", page, "--json")
+    answer = json.loads(result.stdout)
+    assert 1 == result.exit_code
+    assert ["192.0.2.7", "203.0.113.9"] == answer["not_shipped"]
+    assert [published().addresses[0]] == answer["not_on_page"]
+    assert {"contoso": ["192.0.2.7"]} == answer["not_admitted"]
+
+
+def test_people_are_told_what_to_do_about_drift(invoke: Invoke, config: Path, page: Path) -> None:
+    page.write_text(page_of(["192.0.2.7"]))
+    result = invoke("allowlist", "check", "--config", config, "--page", page)
+    assert "192.0.2.7" in result.stdout
+    assert "source contoso refuses it" in result.stdout
+    assert "allow_from" in result.stderr
+
+
+def test_a_source_that_admits_any_address_refuses_none(invoke: Invoke, config: Path, page: Path) -> None:
+    config.write_text(config.read_text().replace('"skillable-tms", "203.0.113.0/24"', '"any"'))
+    assert 0 == invoke("allowlist", "check", "--config", config, "--page", page).exit_code
+
+
+def test_the_shipped_list_is_checked_without_a_configuration_too(run: Run, page: Path) -> None:
+    assert 0 == run("allowlist", "check", "--page", page).returncode
+    assert 2 == run("allowlist", "check", "--page", page, "--config", "missing.toml").returncode
+
+
+@pytest.mark.parametrize("content", [None, "", "<html><p>Moved</p></html>"])
+def test_a_page_without_addresses_is_exit_code_2_since_it_proves_nothing(
+    invoke: Invoke, config: Path, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "other.html"
+    if content is not None:
+        path.write_text(content)
+    result = invoke("allowlist", "check", "--config", config, "--page", path)
+    assert (2, "") == (result.exit_code, result.stdout)
+
+
+async def test_a_page_may_be_read_from_the_address_that_is_given(run: Run, config: Path, page: Path) -> None:
+    text = page.read_text()  # noqa: ASYNC240 - before the server starts
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=text, status=200 if request.path == "/page" else 404)
+
+    app = web.Application()
+    app.router.add_get("/{path}", answer)
+    async with TestServer(app) as server:
+        args = ("allowlist", "check", "--config", config, "--page")
+        assert 0 == (await asyncio.to_thread(run, *args, server.make_url("/page"))).returncode
+        missing = await asyncio.to_thread(run, *args, server.make_url("/missing"))
+    assert 2 == missing.returncode
+    assert "404 Not Found" in missing.stderr
