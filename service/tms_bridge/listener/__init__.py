@@ -1,0 +1,1 @@
+"""What the two HTTP listeners share: answers, problems, request marks, health, sockets."""

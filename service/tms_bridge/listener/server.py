@@ -1,0 +1,92 @@
+"""aiohttp's low-level server, kept from answering, logging or draining on its own."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from tms_bridge.errors import MalformedRequest
+from tms_bridge.listener.answer import Sent, answer_problem, send
+from tms_bridge.listener.marks import mark
+
+KEEP_ALIVE_S: Final = 75.0
+"""How long an idle connection stays; also the most that request headers may take."""
+
+READ_BYTES: Final = 65_536
+"""What a connection may buffer before its body is asked for, times two."""
+
+LINGER_S: Final = 1.0
+"""How long a refused caller has to read the answer before the close makes the kernel reset the connection."""
+
+_MALFORMED: Final = MalformedRequest(
+    "The bytes are no HTTP/1.1 request, or a header is too long; send one as RFC 9112 describes."
+)
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Connection(web.RequestHandler):
+    """One connection; what is no HTTP gets a problem as its answer, and no traceback in the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer 400 when the parser refused the bytes, 500 when a handler let an error escape."""
+        del message
+        request_id = mark(None).request_id
+        error = _MALFORMED if status == HTTPStatus.BAD_REQUEST else exc or RuntimeError()
+        send(request, answer_problem(error, request_id), request_id, keep_alive=False)
+        return Sent(keep_alive=False)
+
+
+class Server(web.Server):
+    """Makes a Connection for each caller."""
+
+    def __init__(self, handler: Handler) -> None:
+        super().__init__(handler)
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(
+            self,
+            loop=self._loop,
+            keepalive_timeout=KEEP_ALIVE_S,
+            access_log=None,  # type: ignore[arg-type]  # documented, but not in the signature
+            auto_decompress=False,  # a compressed body is refused, not unpacked
+            lingering_time=0.0,  # a refused body is not read
+            read_bufsize=READ_BYTES,
+        )
+
+
+async def start(server: web.Server, sockets: list[socket.socket], finish_s: float) -> web.ServerRunner:
+    """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
+    runner = web.ServerRunner(server, shutdown_timeout=finish_s)
+    await runner.setup()
+    for listening in sockets:
+        await web.SockSite(runner, listening, backlog=1024).start()
+    return runner
+
+
+async def let_read(request: web.BaseRequest) -> None:
+    """Send the end of the stream and wait, without reading, until the caller has had time to see the answer.
+
+    Closing a socket that holds unread bytes makes the kernel reset the connection, and the reset can overtake
+    the answer; a sender that reads it closes by itself.
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return
+    transport.pause_reading()
+    if transport.can_write_eof():
+        transport.write_eof()
+    await asyncio.sleep(LINGER_S)

@@ -1,0 +1,62 @@
+"""Listening sockets, opened before anything else so that a taken port is found at once."""
+
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from tms_bridge.errors import SettingsError
+from tms_bridge.settings.network import Listen, parse_listens
+
+_HINTS: Final = {
+    errno.EADDRINUSE: "another process listens there; stop it or choose another port",
+    errno.EACCES: "ports under 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+def open_sockets(key: str, listen: str | tuple[str, ...]) -> list[socket.socket]:
+    """Bind every address of one key.
+
+    Raises:
+        SettingsError: an address cannot be bound; the text says why.
+    """
+    listens = parse_listens(listen)
+    opened: list[socket.socket] = []
+    try:
+        for address in listens:
+            opened += _bind(address, listens)
+    except OSError as error:
+        for listening in opened:
+            listening.close()
+        hint = _HINTS.get(error.errno or 0, error.strerror or str(error))
+        raise SettingsError(f"{key}: cannot listen on {', '.join(map(str, listens))}: {hint}") from error
+    return opened
+
+
+def _bind(address: Listen, others: Sequence[Listen]) -> list[socket.socket]:
+    if address.host is None and socket.has_dualstack_ipv6():
+        return [_open(socket.AF_INET6, ("::", address.port), dual=True)]
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    dual = address.host == "::" and all(":" in (other.host or "") for other in others)
+    return [_open(family, where, dual=dual) for family, _, _, _, where in found]
+
+
+def _open(family: int, where: tuple[object, ...], *, dual: bool) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dual))
+        listening.bind(where)
+        listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def name_of(listening: socket.socket) -> str:
+    """Return `host:port` as it would stand in a URL."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

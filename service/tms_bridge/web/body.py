@@ -1,0 +1,73 @@
+"""The body of a webhook: its framing judged from headers alone, then read up to a limit and a moment."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import StreamReader, web
+
+from tms_bridge.errors import BodyTimeout, BodyTooLarge, EncodedBody, ExpectationUnknown, MalformedRequest
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def check_framing(request: web.BaseRequest, limit: int) -> None:
+    """Refuse by its headers a body that is compressed, too long, or sent under unknown expectations."""
+    headers = request.headers
+    encoding = headers.getall("Content-Encoding", ())
+    # `identity` is the registered word for no encoding at all.
+    if any(word.strip().lower() not in {"", "identity"} for line in encoding for word in line.split(",")):
+        raise EncodedBody("Send the body as it is, without a Content-Encoding.")
+    length = headers.get("Content-Length")
+    if length is not None and int(length) > limit:
+        raise too_large(limit)
+    expectation = headers.get("Expect")
+    if expectation is not None and expectation.strip().lower() != "100-continue":
+        raise ExpectationUnknown(
+            "The only expectation known here is 100-continue; leave the Expect header out."
+        )
+
+
+def let_continue(request: web.BaseRequest) -> None:
+    """Ask a sender that waits for it to send its body."""
+    transport = request.transport
+    if "Expect" in request.headers and request.version[1] and transport is not None:
+        transport.write(_CONTINUE)
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    """Return the refusal of a body over the limit."""
+    return BodyTooLarge(f"A body may have {limit} bytes (http.max_body_bytes); this one is longer.")
+
+
+async def read_body(content: StreamReader, limit: int, until: float) -> bytes:
+    """Read the whole body; `until` is a moment of the event loop's clock.
+
+    Raises:
+        BodyTooLarge: it went over the limit; what follows is left unread.
+        BodyTimeout: it was not complete in time.
+        MalformedRequest: its chunks are not what RFC 9112 describes.
+        ConnectionError: the caller went away.
+    """
+    if content.is_eof():  # the usual case: it came with the headers
+        body = content.read_nowait(-1)
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+    try:
+        async with asyncio.timeout_at(until):
+            return await _read_slow_body(content, limit)
+    except web.RequestPayloadError:
+        raise MalformedRequest("The body is not framed as its headers say; send it again.") from None
+    except TimeoutError:
+        raise BodyTimeout(
+            "The body was not complete within the deadline (http.deadline_s); send it again."
+        ) from None
+
+
+async def _read_slow_body(content: StreamReader, limit: int) -> bytes:
+    body = bytearray()
+    while chunk := await content.readany():
+        body += chunk
+        if len(body) > limit:
+            raise too_large(limit)
+    return bytes(body)

@@ -1,0 +1,80 @@
+"""An authenticated body becomes durable: as an event, as the retry of one, held, or in quarantine."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tms_bridge.errors import Undecodable
+from tms_bridge.message import Message
+from tms_bridge.outbox.interface import Durable, Intake, Receipt
+from tms_bridge.web.ids import EventIds
+from tms_bridge.web.route import Arrival, Route
+from tms_bridge.web.visit import Visit
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The body of a 2xx."""
+
+    id: str
+    outcome: str
+    routing_key: str
+    durable: Durable
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Reception:
+    """Hands bodies to the outbox, and tells it which were answered."""
+
+    def __init__(
+        self, outbox: Intake, ids: EventIds, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    ) -> None:
+        self._outbox = outbox
+        self._ids = ids
+        self._now_us = now_us
+        self.answering = outbox.answering
+        self.unanswered = outbox.unanswered
+
+    async def take(self, route: Route, body: bytes, visit: Visit) -> bytes:
+        """Return the body of the 2xx once the event is durable.
+
+        Raises:
+            Undecodable: it is no event; its body is safe in quarantine.
+            Unavailable: it could not be made durable.
+        """
+        digest = route.digest.of(body)
+        receipt = await self._outbox.recall(digest)
+        if receipt is None:
+            receipt = await self._take_new(route, body, visit, digest)
+        visit.receipt = receipt
+        visit.id, visit.routing_key = receipt.id, receipt.routing_key or visit.routing_key
+        visit.status = visit.status or receipt.routing_key.rpartition(".")[2]
+        visit.outcome = _outcome(receipt, visit)
+        return _encode(Taken(receipt.id, visit.outcome, visit.routing_key, self._outbox.durable))
+
+    async def _take_new(self, route: Route, body: bytes, visit: Visit, digest: str) -> Receipt:
+        arrival = Arrival(self._ids.mint(), self._now_us(), digest, visit.traceparent)
+        try:
+            message = route.decode(body, arrival)
+        except Undecodable as error:
+            return await self._quarantine(route.quarantine(body, arrival, str(error)), visit)
+        visit.status, visit.routing_key = message.status, message.routing_key
+        return await (self._outbox.hold(message) if visit.held else self._outbox.accept(message))
+
+    async def _quarantine(self, message: Message, visit: Visit) -> Receipt:
+        kept = await self._outbox.quarantine(message)
+        visit.id, visit.detail = kept.id, message.reason
+        raise Undecodable(
+            f"The body is no event of this trigger: {message.reason}. It is kept in quarantine, from where "
+            "the operator can replay it once it can be read; sending it again does not help.",
+            quarantine_id=kept.id,
+        )
+
+
+def _outcome(receipt: Receipt, visit: Visit) -> str:
+    if visit.held or not receipt.routing_key:
+        return "held"
+    return "duplicate" if receipt.duplicate else "accepted"

@@ -1,0 +1,99 @@
+"""One log line and a few counts for every request, whatever became of it."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import Counter
+
+from tms_bridge.log import Logger
+from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
+from tms_bridge.web.visit import UNLISTED_VALID, Visit
+
+_MAX_DETAIL: Final = 500
+
+_Inc = Callable[[], None]
+
+
+class Record:
+    """Writes down how requests were answered."""
+
+    def __init__(self, metrics: IntakeMetrics, logger: Logger) -> None:
+        self._metrics = metrics
+        self._logger = logger
+        self._requests = _Bound(metrics.requests)
+        self._events = _Bound(metrics.events)
+        self._credentials = _Bound(metrics.credential_used)
+
+    def write(self, visit: Visit, http_status: int, now: float) -> None:
+        """Count and log one answered request; `now` is on the clock of `visit.started`."""
+        seconds = now - visit.started
+        self._metrics.duration.observe(seconds)
+        self._requests.inc(visit.source or UNKNOWN_SOURCE, visit.trigger or UNKNOWN_SOURCE, visit.outcome)
+        if visit.credential:
+            self._credentials.inc(visit.source, visit.credential)
+        if visit.receipt is not None:
+            self._count_event(visit)
+        if visit.unlisted and visit.credential:
+            self._vendor_moved(visit)
+        write = self._logger.warning if visit.detail else self._logger.info
+        write("webhook", **_fields(visit, http_status, seconds))
+
+    def defect(self, visit: Visit, error: Exception) -> None:
+        """Log the traceback of an error that nobody foresaw."""
+        self._logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)
+
+    def _count_event(self, visit: Visit) -> None:
+        if visit.answered:
+            self._metrics.last_accepted.labels(visit.source).set(time.time())
+        if visit.outcome != "duplicate":
+            self._events.inc(visit.trigger, visit.status)
+
+    def _vendor_moved(self, visit: Visit) -> None:
+        """Valid credentials from an address on no list: the vendor may have moved, or a secret leaked."""
+        if visit.outcome != UNLISTED_VALID:
+            self._requests.inc(visit.source, visit.trigger, UNLISTED_VALID)
+        self._logger.warning(
+            UNLISTED_VALID,
+            source=visit.source,
+            credential=visit.credential,
+            remote=visit.client or visit.peer,
+            request_id=visit.request_id,
+            detail=visit.unlisted,
+        )
+
+
+class _Bound:
+    """A counter whose children are looked up once for each combination of labels."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._children: dict[tuple[str, ...], _Inc] = {}
+
+    def inc(self, *labels: str) -> None:
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._counter.labels(*labels).inc
+        child()
+
+
+def _fields(visit: Visit, http_status: int, seconds: float) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "outcome": visit.outcome,
+        "http_status": http_status,
+        "source": visit.source,
+        "trigger": visit.trigger,
+        "id": visit.id,
+        "status": visit.status,
+        "routing_key": visit.routing_key,
+        "duration_ms": round(seconds * 1000, 3),
+        "request_id": visit.request_id,
+        "remote": visit.client or visit.peer,
+    }
+    if visit.client and visit.client != visit.peer:
+        fields["peer"] = visit.peer
+    if visit.detail:
+        fields["detail"] = visit.detail[:_MAX_DETAIL]
+    if not visit.answered:
+        fields["answered"] = False
+    return fields

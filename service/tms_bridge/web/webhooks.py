@@ -1,0 +1,147 @@
+"""The webhook listener's one line: headers judged, body read, event made durable, answer sent.
+
+Handlers raise; `_answer` alone makes problems of errors. Nothing of a body is read, and no `100 Continue`
+sent, before path, method, address, credentials and framing have passed.
+"""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from tms_bridge.errors import MethodNotAllowed, OutboxError, SenderError, Unavailable, UnknownPath
+from tms_bridge.listener.answer import TEXT, Answer, Sent, answer_problem, send
+from tms_bridge.listener.health import PROBES, Health
+from tms_bridge.listener.marks import mark
+from tms_bridge.listener.problem import kind_of
+from tms_bridge.listener.server import let_read
+from tms_bridge.settings.model import Http
+from tms_bridge.web.body import check_framing, let_continue, read_body
+from tms_bridge.web.reception import Reception
+from tms_bridge.web.record import Record
+from tms_bridge.web.route import Route, Routes
+from tms_bridge.web.visit import Visit
+
+_MARGIN: Final = 0.02
+"""Of the deadline: what it takes to say that it has passed."""
+
+_READS: Final = ("GET", "HEAD")
+_CLOSE: Final = Sent(keep_alive=False)
+_KEEP: Final = Sent(keep_alive=True)
+
+
+_LOOKED: Final = Answer(
+    200, b"TMS Bridge is here. TMS sends its webhooks to this URL with POST; nothing is wrong.\n", TEXT
+)
+_GONE: Final = Answer(499, b"", refusal=True)
+"""What the log calls an answer that nobody was there for."""
+
+_NO_PATH: Final = (
+    "There is no such path or source. Webhook URLs end in /webhooks/SOURCE/course-assignment-changed or "
+    "/webhooks/SOURCE/class-changed; `tms-bridge tms-settings --source SOURCE` prints them."
+)
+
+
+class Webhooks:
+    """Takes in what TMS sends; `routes` may be replaced at any time, which a reload does."""
+
+    def __init__(
+        self, http: Http, routes: Routes, reception: Reception, health: Health, record: Record
+    ) -> None:
+        self.routes = routes
+        self._http = http
+        self._reception = reception
+        self._health = health
+        self._record = record
+        self._patience_s = http.deadline_s * (1 - _MARGIN)
+        self._clock = asyncio.get_running_loop().time
+        self.in_flight = 0
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request in full."""
+        marks = mark(request.headers.get("traceparent"))
+        visit = Visit(marks.request_id, marks.traceparent, self._clock(), request.remote or "")
+        answer = await self._answer(request, visit)
+        keep_alive = self._may_go_on(request, answer)
+        self._send(request, answer, visit, keep_alive=keep_alive)
+        self._record.write(visit, answer.status, self._clock())
+        if keep_alive:
+            return _KEEP
+        if not request.content.is_eof():
+            await let_read(request)
+        return _CLOSE
+
+    def _may_go_on(self, request: web.BaseRequest, answer: Answer) -> bool:
+        return (
+            not (answer.refusal or self._health.stopping) and request.keep_alive and request.content.is_eof()
+        )
+
+    def _send(self, request: web.BaseRequest, answer: Answer, visit: Visit, *, keep_alive: bool) -> None:
+        """Write the answer; an event counts as answered only where an open connection took all of it."""
+        if visit.receipt is None:
+            visit.answered = send(request, answer, visit.request_id, keep_alive=keep_alive)
+            return
+        self._reception.answering(visit.receipt)
+        visit.answered = send(request, answer, visit.request_id, keep_alive=keep_alive)
+        if not visit.answered:
+            self._reception.unanswered(visit.receipt)
+
+    async def _answer(self, request: web.BaseRequest, visit: Visit) -> Answer:
+        try:
+            return await self._dispatch(request, visit)
+        except (SenderError, Unavailable) as error:
+            return _refuse(visit, error)
+        except OutboxError as error:
+            return _refuse(visit, Unavailable(f"The outbox cannot take the event: {error}"))
+        except ConnectionError:
+            visit.outcome, visit.answered = "aborted", False
+            return _GONE
+        except Exception as error:  # noqa: BLE001 - a defect must not cost the caller its answer; counted
+            self._record.defect(visit, error)
+            return _refuse(visit, error)
+
+    async def _dispatch(self, request: web.BaseRequest, visit: Visit) -> Answer:
+        path = request.rel_url.raw_path
+        route = self.routes.find(path)
+        if route is None:
+            return self._no_webhook(request, visit, path)
+        visit.source, visit.trigger = route.source, route.trigger
+        if request.method == "POST":
+            return await self._post(request, route, visit)
+        if request.method not in _READS:
+            raise MethodNotAllowed("TMS sends webhooks with POST.", allow="GET, HEAD, POST")
+        visit.outcome = "looked"
+        return _LOOKED
+
+    def _no_webhook(self, request: web.BaseRequest, visit: Visit, path: str) -> Answer:
+        if path not in PROBES:
+            raise UnknownPath(_NO_PATH)
+        if request.method not in _READS:
+            raise MethodNotAllowed("Probes are read with GET.", allow="GET, HEAD")
+        visit.outcome = "probed"
+        return self._health.probe(path)
+
+    async def _post(self, request: web.BaseRequest, route: Route, visit: Visit) -> Answer:
+        route.door.admit(visit, request.headers)
+        check_framing(request, self._http.max_body_bytes)
+        if self.in_flight >= self._http.max_in_flight:
+            raise Unavailable("Too many webhooks are being taken in at once (http.max_in_flight); try again.")
+        self.in_flight += 1
+        try:
+            let_continue(request)
+            until = visit.started + self._patience_s
+            body = await read_body(request.content, self._http.max_body_bytes, until)
+            async with asyncio.timeout_at(until):
+                return Answer(self._http.success_status, await self._reception.take(route, body, visit))
+        except TimeoutError:
+            raise Unavailable(
+                "The event could not be made durable within http.deadline_s; try again."
+            ) from None
+        finally:
+            self.in_flight -= 1
+
+
+def _refuse(visit: Visit, error: Exception) -> Answer:
+    visit.outcome = visit.outcome or kind_of(error).slug
+    visit.detail = visit.detail or str(error)
+    return answer_problem(error, visit.request_id)

@@ -1,0 +1,238 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from tms_bridge.errors import Undecodable
+from tms_bridge.listener.health import Health
+from tms_bridge.listener.server import Server, start
+from tms_bridge.listener.sockets import open_sockets
+from tms_bridge.log import Log
+from tms_bridge.message import Kind, Message
+from tms_bridge.metrics import Metrics
+from tms_bridge.outbox.interface import Durable, Quarantined, Receipt
+from tms_bridge.settings.model import Basic, Credential, Http, Source
+from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.web import (
+    TRIGGERS,
+    Arrival,
+    Digest,
+    Door,
+    EventIds,
+    Reception,
+    Record,
+    Route,
+    Routes,
+    Webhooks,
+)
+
+AUTHORIZATION = "Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk"
+SOURCE = Source(
+    allow_from=("127.0.0.0/8",),
+    credentials=(
+        Credential(name="2026", basic=Basic(username="Webhookuser", password="webhookpassword")),
+        Credential(name="key", headers={"X-Api-Key": "s3cret-key"}),
+    ),
+)
+
+
+class Shelf:
+    """An outbox of a list, whose moments a test can decide."""
+
+    durable: Durable = "outbox"
+
+    def __init__(self) -> None:
+        self.accepted: list[Message] = []
+        self.held: list[Message] = []
+        self.quarantined: list[Message] = []
+        self.answered: list[int] = []
+        self.taken_back: list[int] = []
+        self.unanswered_receipts: dict[str, Receipt] = {}
+        self.open = asyncio.Event()
+        self.open.set()
+        self.failure: Exception | None = None
+
+    async def recall(self, digest: str) -> Receipt | None:
+        found = self.unanswered_receipts.get(digest)
+        return (
+            None if found is None else Receipt(found.seq, found.id, found.routing_key, digest, duplicate=True)
+        )
+
+    async def accept(self, message: Message) -> Receipt:
+        return await self._keep(self.accepted, message, message.routing_key)
+
+    async def hold(self, message: Message) -> Receipt:
+        return await self._keep(self.held, message, "")
+
+    async def quarantine(self, message: Message) -> Quarantined:
+        await self._keep(self.quarantined, message, "")
+        return Quarantined(message.id, 1)
+
+    def answering(self, receipt: Receipt) -> None:
+        self.answered.append(receipt.seq)
+        self.unanswered_receipts.pop(receipt.digest, None)
+
+    def unanswered(self, receipt: Receipt) -> None:
+        self.taken_back.append(receipt.seq)
+        self.unanswered_receipts[receipt.digest] = receipt
+
+    async def _keep(self, shelf: list[Message], message: Message, routing_key: str) -> Receipt:
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        shelf.append(message)
+        receipt = Receipt(len(shelf), message.id, routing_key, message.digest)
+        self.unanswered_receipts[message.digest] = receipt
+        return receipt
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.raw = b""
+
+    def write(self, line: bytes) -> int:
+        self.raw += line
+        return len(line)
+
+    def of(self, event: str) -> list[dict[str, object]]:
+        return [line for line in map(json.loads, self.raw.splitlines()) if line["event"] == event]
+
+
+@dataclass
+class Answered:
+    """A parsed HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, object]:
+        found = json.loads(self.body)
+        assert isinstance(found, dict)
+        return found
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answered:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+    for name, value in (line.split(": ", 1) for line in head[1:] if line):
+        headers[name.lower()] = value
+    body = await reader.readexactly(int(headers["content-length"])) if "content-length" in headers else b""
+    return Answered(int(head[0].split()[1]), headers, body)
+
+
+@dataclass
+class Bridge:
+    """A running webhook listener, with what a test looks at."""
+
+    port: int
+    shelf: Shelf
+    lines: Lines
+    metrics: Metrics
+    health: Health
+    webhooks: Webhooks
+    connections: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.connections.append(writer)
+        return reader, writer
+
+    async def ask(self, raw: bytes) -> Answered:
+        reader, writer = await self.connect()
+        writer.write(raw)
+        return await read_answer(reader)
+
+    async def post(
+        self, body: bytes = b'{"Id": 7}', path: str = "/webhooks/contoso/class-changed", **headers: str
+    ) -> Answered:
+        return await self.ask(request(body, path, **headers))
+
+    def count(self, outcome: str, source: str = "contoso", trigger: str = "class") -> float:
+        labels = {"source": source, "trigger": trigger, "outcome": outcome}
+        return self.metrics.registry.get_sample_value("tms_bridge_webhook_requests_total", labels) or 0.0
+
+
+def request(
+    body: bytes = b'{"Id": 7}',
+    path: str = "/webhooks/contoso/class-changed",
+    method: str = "POST",
+    **headers: str,
+) -> bytes:
+    """Build a request; header names are written with underscores, and an empty value leaves one out."""
+    lines = {"Host": "bridge", "Authorization": AUTHORIZATION, "Content-Length": str(len(body))}
+    lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def decode(body: bytes, arrival: Arrival) -> Message:
+    """Stand in for ingest, whose own tests say what it understands."""
+    try:
+        entity = str(json.loads(body)["Id"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise Undecodable("no Id") from error
+    if entity == "-1":
+        raise RuntimeError("hunter2")
+    return _message(body, arrival, "completed", entity)
+
+
+def quarantine(body: bytes, arrival: Arrival, reason: str) -> Message:
+    return _message(body, arrival, "", "", reason)
+
+
+def _message(body: bytes, arrival: Arrival, status: str, entity: str, reason: str = "") -> Message:
+    return Message(
+        id=arrival.id,
+        kind=Kind.QUARANTINE if reason else Kind.EVENT,
+        source="contoso",
+        trigger="class",
+        status=status,
+        routing_key=f"tms.class.{status}",
+        entity=entity,
+        received_at_us=arrival.received_at_us,
+        digest=arrival.digest,
+        traceparent=arrival.traceparent,
+        body=body,
+        reason=reason,
+    )
+
+
+def routes_of(http: Http, sources: dict[str, Source]) -> Routes:
+    return Routes(
+        [
+            Route(name, trigger, Door(http, name, source), Digest(name, trigger), decode, quarantine)
+            for name, source in sources.items()
+            for trigger in TRIGGERS.values()
+        ]
+    )
+
+
+@asynccontextmanager
+async def serve(http: Http, sources: dict[str, Source]) -> AsyncIterator[Bridge]:
+    """Run a listener for as long as the context lasts."""
+    shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
+    health.started = True
+    record = Record(metrics.intake, Log(LogSettings(), lines).logger)
+    webhooks = Webhooks(http, routes_of(http, sources), Reception(shelf, EventIds()), health, record)
+    sockets = open_sockets("http.listen", "127.0.0.1:0")
+    runner = await start(Server(webhooks.handle), sockets, finish_s=2)
+    bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks)
+    try:
+        yield bridge
+    finally:
+        for writer in bridge.connections:
+            writer.close()
+        shelf.open.set()
+        await runner.cleanup()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a test can see but not await."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the condition lies in code that sets no event
+            await asyncio.sleep(0.005)
