@@ -60,8 +60,11 @@ _BASIC: Final = ""
 def _prepare(credential: Credential) -> tuple[_Proof, ...]:
     if credential.basic is not None:
         return (_Proof(_BASIC, _basic_digests(credential.basic)),)
-    headers = credential.headers or {}
-    return tuple(_Proof(name.lower(), _digests(value.strip(_SPACE))) for name, value in headers.items())
+    if not credential.headers:
+        raise ValueError(f"credential {credential.name} has nothing to show, which everybody could")
+    return tuple(
+        _Proof(name.lower(), _digests(value.strip(_SPACE))) for name, value in credential.headers.items()
+    )
 
 
 def _basic_digests(basic: Basic) -> tuple[bytes, ...]:
