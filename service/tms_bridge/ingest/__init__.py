@@ -1,1 +1,29 @@
-"""Pure: a body becomes a typed event and its message, or a reason for quarantine."""
+"""Pure: a body becomes a typed event and its message, or a reason for quarantine.
+
+Nothing here opens a socket, reads a clock or rolls a die: id, time and the source's rules are arguments.
+
+    rules = rules_of(name, settings.sources[name])[trigger]
+    message = understand(body, rules, arrival)      # or raises Undecodable
+"""
+
+from tms_bridge.ingest.arrival import Arrival
+from tms_bridge.ingest.decoded import Decoded
+from tms_bridge.ingest.digest import digest
+from tms_bridge.ingest.explanation import Explanation, explain
+from tms_bridge.ingest.rules import Rules, rules_of
+from tms_bridge.ingest.tolerant import Find
+from tms_bridge.ingest.understanding import decode, quarantined, understand
+
+__all__ = [
+    "Arrival",
+    "Decoded",
+    "Explanation",
+    "Find",
+    "Rules",
+    "decode",
+    "digest",
+    "explain",
+    "quarantined",
+    "rules_of",
+    "understand",
+]
