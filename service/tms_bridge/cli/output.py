@@ -1,7 +1,8 @@
 """How every command speaks: people on a terminal, JSON with `--json`, diagnostics on standard error."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -51,16 +52,24 @@ class Output:
         self.console.print(Text(text, style=style), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table for people."""
-        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
-            table.add_row(*(_cell(value) for value in row))
+        """Print a table for people; into a pipe without colours, rules or blanks at a line's end."""
+        cells = [["" if value is None else visible(str(value)) for value in row] for row in rows]
+        if not self.console.is_terminal:
+            click.echo("\n".join(_aligned([list(columns), *cells] if any(columns) else cells)))
+            return
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+        for row in cells:
+            table.add_row(*(Text(cell, style=COLOURS.get(cell, ""), overflow="fold") for cell in row))
         self.console.print(table)
 
 
-def _cell(value: object) -> Text:
-    text = "" if value is None else visible(str(value))
-    return Text(text, style=COLOURS.get(text, ""), overflow="fold")
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table whose cells may have several."""
+    split = [[cell.split("\n") for cell in row] for row in rows]
+    widths = [max(len(line) for cell in column for line in cell) for column in zip(*split, strict=True)]
+    for row in split:
+        for lines in zip_longest(*row, fillvalue=""):
+            yield "  ".join(line.ljust(width) for line, width in zip(lines, widths, strict=True)).rstrip()
 
 
 def visible(text: str) -> str:

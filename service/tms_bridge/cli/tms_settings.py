@@ -78,8 +78,8 @@ def tms_settings(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     r"""Say what to put into the TMS webhook form.
 
-    It has every field of it. In TMS: Site Administration, My Organizations, the organization, Edit, tab Webhooks, Add. There are two
-    webhooks to add, one for each trigger event.
+    There are two webhooks to add, one for each trigger event. In TMS: Site Administration, My Organizations,
+    the organization, Edit, tab Webhooks, Add.
 
     \b
     Examples:

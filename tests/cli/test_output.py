@@ -1,0 +1,63 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tms_bridge.cli.output import BridgeConsole, Output, visible
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain \u00e9 text", "plain \u00e9 text"),
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("bell\a tab\t", "bell\\x07 tab\\t"),
+        ("two\nlines", "two\nlines"),
+        ("left\u202eright", "left\\u202eright"),
+    ],
+)
+def test_what_could_steer_a_terminal_is_spelled_out(text: str, expected: str) -> None:
+    assert expected == visible(text)
+
+
+def test_a_table_in_a_pipe_is_aligned_and_has_no_blanks_at_a_lines_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Output(as_json=False).table(("name", "value"), [("a", "1\n22"), ("long name", None)])
+    assert [
+        "name       value",
+        "a          1",
+        "           22",
+        "long name",
+        "",
+    ] == capsys.readouterr().out.split("\n")
+
+
+def test_a_table_on_a_terminal_wraps_rather_than_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout", screen)
+    Output(as_json=False).table(("check", ""), [("ok", "0123456789" * 3)])
+    shown = "".join(screen.getvalue().split())
+    assert "ok" in shown
+    assert "0123456789" * 3 == shown.removeprefix("checkok")
+
+
+def test_lines_of_json_are_whole_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Output(as_json=True)
+    out.line({"a": Path("x").name})
+    out.line([1])
+    assert [{"a": "x"}, [1]] == [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_broken_pipe_is_the_programs_business() -> None:
+    console = BridgeConsole(io.StringIO())
+    with pytest.raises(BrokenPipeError):
+        console.on_broken_pipe()
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
