@@ -6,30 +6,19 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from tms_bridge.errors import Undecodable
 from tms_bridge.listener.health import Health
 from tms_bridge.listener.server import Server, start
 from tms_bridge.listener.sockets import open_sockets
 from tms_bridge.log import Log
-from tms_bridge.message import Kind, Message
+from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.interface import Durable, Quarantined, Receipt
 from tms_bridge.settings.model import Basic, Credential, Http, Source
 from tms_bridge.settings.model import Log as LogSettings
-from tms_bridge.web import (
-    TRIGGERS,
-    Arrival,
-    Digest,
-    Door,
-    EventIds,
-    Reception,
-    Record,
-    Route,
-    Routes,
-    Webhooks,
-)
+from tms_bridge.web import EventIds, Reception, Record, Routes, Webhooks
 
 AUTHORIZATION = "Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk"
+BODY = b'{"Id": 7, "ConfirmationStatusId": 7}'
 SOURCE = Source(
     allow_from=("127.0.0.0/8",),
     credentials=(
@@ -148,7 +137,7 @@ class Bridge:
         return await read_answer(reader)
 
     async def post(
-        self, body: bytes = b'{"Id": 7}', path: str = "/webhooks/contoso/class-changed", **headers: str
+        self, body: bytes = BODY, path: str = "/webhooks/contoso/class-changed", **headers: str
     ) -> Answered:
         return await self.ask(request(body, path, **headers))
 
@@ -158,7 +147,7 @@ class Bridge:
 
 
 def request(
-    body: bytes = b'{"Id": 7}',
+    body: bytes = BODY,
     path: str = "/webhooks/contoso/class-changed",
     method: str = "POST",
     **headers: str,
@@ -170,55 +159,13 @@ def request(
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-def decode(body: bytes, arrival: Arrival) -> Message:
-    """Stand in for ingest, whose own tests say what it understands."""
-    try:
-        entity = str(json.loads(body)["Id"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise Undecodable("no Id") from error
-    if entity == "-1":
-        raise RuntimeError("hunter2")
-    return _message(body, arrival, "completed", entity)
-
-
-def quarantine(body: bytes, arrival: Arrival, reason: str) -> Message:
-    return _message(body, arrival, "", "", reason)
-
-
-def _message(body: bytes, arrival: Arrival, status: str, entity: str, reason: str = "") -> Message:
-    return Message(
-        id=arrival.id,
-        kind=Kind.QUARANTINE if reason else Kind.EVENT,
-        source="contoso",
-        trigger="class",
-        status=status,
-        routing_key=f"tms.class.{status}",
-        entity=entity,
-        received_at_us=arrival.received_at_us,
-        digest=arrival.digest,
-        traceparent=arrival.traceparent,
-        body=body,
-        reason=reason,
-    )
-
-
-def routes_of(http: Http, sources: dict[str, Source]) -> Routes:
-    return Routes(
-        [
-            Route(name, trigger, Door(http, name, source), Digest(name, trigger), decode, quarantine)
-            for name, source in sources.items()
-            for trigger in TRIGGERS.values()
-        ]
-    )
-
-
 @asynccontextmanager
 async def serve(http: Http, sources: dict[str, Source]) -> AsyncIterator[Bridge]:
     """Run a listener for as long as the context lasts."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
     record = Record(metrics.intake, Log(LogSettings(), lines).logger)
-    webhooks = Webhooks(http, routes_of(http, sources), Reception(shelf, EventIds()), health, record)
+    webhooks = Webhooks(http, Routes(http, sources), Reception(shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
     runner = await start(Server(webhooks.handle), sockets, finish_s=2)
     bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks)

@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
+from tms_bridge import ingest
 from tms_bridge.errors import Undecodable
 from tms_bridge.message import Message
 from tms_bridge.outbox.interface import Durable, Intake, Receipt
 from tms_bridge.web.ids import EventIds
-from tms_bridge.web.route import Arrival, Route
+from tms_bridge.web.route import Route
 from tms_bridge.web.visit import Visit
 
 
@@ -23,6 +24,13 @@ class Taken(msgspec.Struct, frozen=True):
     durable: Durable
 
 
+class _Told(msgspec.Struct):
+    """What the log wants of an event whose status is unknown."""
+
+    raw_status: str | None
+
+
+UNKNOWN: Final = "unknown"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -45,7 +53,7 @@ class Reception:
             Undecodable: it is no event; its body is safe in quarantine.
             Unavailable: it could not be made durable.
         """
-        digest = route.digest.of(body)
+        digest = ingest.digest(route.source, route.trigger, body)
         receipt = await self._outbox.recall(digest)
         if receipt is None:
             receipt = await self._take_new(route, body, visit, digest)
@@ -56,12 +64,14 @@ class Reception:
         return _encode(Taken(receipt.id, visit.outcome, visit.routing_key, self._outbox.durable))
 
     async def _take_new(self, route: Route, body: bytes, visit: Visit, digest: str) -> Receipt:
-        arrival = Arrival(self._ids.mint(), self._now_us(), digest, visit.traceparent)
+        arrival = ingest.Arrival(self._ids.mint(), self._now_us(), digest, visit.traceparent)
         try:
-            message = route.decode(body, arrival)
+            message = ingest.understand(body, route.rules, arrival)
         except Undecodable as error:
-            return await self._quarantine(route.quarantine(body, arrival, str(error)), visit)
+            return await self._quarantine(ingest.quarantined(body, route.rules, arrival, error), visit)
         visit.status, visit.routing_key = message.status, message.routing_key
+        if message.status == UNKNOWN:
+            visit.detail = f"a status that is not known; raw_status: {_raw_status(message)!r}"
         return await (self._outbox.hold(message) if visit.held else self._outbox.accept(message))
 
     async def _quarantine(self, message: Message, visit: Visit) -> Receipt:
@@ -78,3 +88,7 @@ def _outcome(receipt: Receipt, visit: Visit) -> str:
     if visit.held or not receipt.routing_key:
         return "held"
     return "duplicate" if receipt.duplicate else "accepted"
+
+
+def _raw_status(message: Message) -> str | None:
+    return msgspec.json.decode(message.body, type=_Told).raw_status
