@@ -1,0 +1,364 @@
+"""A private RabbitMQ node: own port, own data, own Erlang port mapper; gone when its starter is gone.
+
+Nothing of the user's or the machine's is touched: no `~/.erlang.cookie`, no `/var/lib/rabbitmq`, no epmd
+that outlives the node. Run as a program it prints its AMQP URL and stays up until it is interrupted.
+"""
+
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from installation import Installation, find_installation
+from janitor import Janitor
+
+# Below the range from which the kernel takes ports for outgoing connections: while a node is down, nobody
+# else may get the port on which it comes back.
+_PORTS = range(21_000, 31_000)
+_AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
+_TAIL_LINES = 30
+
+
+class BrokerFailedError(Exception):
+    """The node did not do what was asked; the text ends with the tail of its log."""
+
+
+def free_port() -> int:
+    """Find a TCP port of the loopback address that nobody listens on."""
+    for port in random.sample(_PORTS, k=100):
+        with socket.socket() as probe:
+            # As servers do: a port that only lingers in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    message = f"no free TCP port between {_PORTS.start} and {_PORTS.stop}"
+    raise BrokerFailedError(message)
+
+
+class PortMapper:
+    """An epmd in the foreground, for one node or one cluster; without it Erlang leaves a daemon behind."""
+
+    def __init__(self, installation: Installation, janitor: Janitor, environment: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self._process = subprocess.Popen(
+            installation.erlang("epmd", "-address", "127.0.0.1", "-port", str(self.port)),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        janitor.watch(self._process)
+
+    def close(self) -> None:
+        """Collect it once the janitor has ended it."""
+        self._process.wait()
+
+
+class Node:
+    """One RabbitMQ node; use it as a context manager, or call `start` and `close`.
+
+    Attributes:
+        port: where it listens for AMQP, on 127.0.0.1, the same after every restart.
+        user: the administrator's name.
+        password: the administrator's password.
+        name: the Erlang node name.
+    """
+
+    def __init__(  # noqa: PLR0913 - every argument has a default; a cluster sets most of them
+        self,
+        installation: Installation | None = None,
+        *,
+        name: str | None = None,
+        cookie: str | None = None,
+        epmd_port: int | None = None,
+        plugins: Sequence[str] = (),
+        conf: Mapping[str, str] | None = None,
+    ) -> None:
+        self._installation = installation or _installed()
+        self.name = name or f"tms-{secrets.token_hex(4)}@localhost"
+        self.user = "tms"
+        self.password = secrets.token_hex(8)
+        self.port = free_port()
+        self._dist_port = free_port()
+        self._cookie = cookie or secrets.token_hex(16)
+        self._given_epmd_port = epmd_port
+        self._plugins = plugins
+        self._conf = dict(conf or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._mapper: PortMapper | None = None
+        self._directory = self._make_directory()
+        self._janitor = Janitor(self._directory)
+
+    @property
+    def url(self) -> str:
+        """The AMQP URL of the default virtual host."""
+        return self.url_for("/")
+
+    def url_for(self, vhost: str) -> str:
+        """Return the AMQP URL of a virtual host."""
+        return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the Erlang machine."""
+        return self._running().pid
+
+    @property
+    def epmd_port(self) -> int:
+        """The port of its Erlang port mapper, for the other nodes of its cluster."""
+        return self._environment_epmd_port()
+
+    @property
+    def log(self) -> str:
+        """Everything that the node has logged, with what it printed while it started."""
+        parts = (self._directory / name for name in ("console.log", "node.log"))
+        return "".join(part.read_text(errors="replace") for part in parts if part.exists())
+
+    def start(self, *, timeout_s: float = 60.0) -> None:
+        """Start the node and wait until it answers the AMQP handshake."""
+        environment = self._environment()
+        with (self._directory / "console.log").open("ab") as console:
+            self._process = subprocess.Popen(
+                self._installation.command("rabbitmq-server"),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._janitor.watch(self._process)
+        self.wait_ready(timeout_s=timeout_s)
+
+    def wait_ready(self, *, timeout_s: float = 60.0) -> None:
+        """Wait until the node answers the AMQP handshake."""
+        deadline = time.monotonic() + timeout_s
+        while not _answers(self.port):
+            if self._running().poll() is not None:
+                raise BrokerFailedError(f"RabbitMQ ended while it started:\n{self._log_tail()}")
+            if time.monotonic() > deadline:
+                raise BrokerFailedError(f"RabbitMQ was not ready within {timeout_s:g} s:\n{self._log_tail()}")
+            time.sleep(0.05)
+
+    def stop(self, *, timeout_s: float = 30.0) -> None:
+        """Shut the node down in order; its data stay for the next `start`."""
+        process = self._running()
+        process.terminate()
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            message = f"RabbitMQ did not stop within {timeout_s:g} s:\n{self._log_tail()}"
+            raise BrokerFailedError(message) from None
+        self._ended(process)
+
+    def kill(self) -> None:
+        """Kill the node as a crash would; its data stay for the next `start`."""
+        process = self._running()
+        process.kill()
+        process.wait()
+        self._ended(process)
+
+    def restart(self, *, timeout_s: float = 60.0) -> None:
+        """Start the node again on the same data and port, stopping it first if it runs."""
+        if self._process is not None:
+            self.stop()
+        self.start(timeout_s=timeout_s)
+
+    def pause(self) -> None:
+        """Freeze the node: connections stay open and nothing answers."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen node go on."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def ctl(self, *arguments: str, timeout_s: float = 60.0) -> str:
+        """Run `rabbitmqctl` against this node and return what it printed."""
+        return self._run(
+            self._installation.command("rabbitmqctl", "--quiet", *arguments), timeout_s=timeout_s
+        )
+
+    def evaluate(self, erlang: str) -> str:
+        """Evaluate Erlang expressions in the node, far faster than `rabbitmqctl` starts.
+
+        Args:
+            erlang: expressions separated by commas and closed with a full stop.
+
+        Returns:
+            The value of the last one, as Erlang prints it.
+        """
+        command = self._installation.erlang("erl_call", "-sname", self.name, "-c", self._cookie, "-e")
+        answer = self._run(command, timeout_s=30.0, stdin=f"{erlang}\n")
+        if not answer.startswith("{ok, "):
+            raise BrokerFailedError(f"{erlang}\n{answer}")
+        return answer.removeprefix("{ok, ").removesuffix("}")
+
+    def add_vhost(self, vhost: str) -> str:
+        """Make a virtual host that the administrator may use in full; return its URL."""
+        user, name, everything = f'<<"{self.user}">>', f'<<"{vhost}">>', '<<".*">>'
+        self.evaluate(
+            f"rabbit_vhost:add({name}, {user}), rabbit_auth_backend_internal:set_permissions("
+            f"{user}, {name}, {everything}, {everything}, {everything}, {user})."
+        )
+        return self.url_for(vhost)
+
+    def delete_vhost(self, vhost: str) -> None:
+        """Delete a virtual host with everything in it."""
+        self.evaluate(f'rabbit_vhost:delete(<<"{vhost}">>, <<"{self.user}">>).')
+
+    def close(self) -> None:
+        """End the node at once and remove its directory."""
+        self._janitor.clean()
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+        if self._mapper is not None:
+            self._mapper.close()
+            self._mapper = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise BrokerFailedError("RabbitMQ is not running; call start first")
+        return self._process
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> None:
+        self._janitor.forget(process)
+        self._process = None
+
+    def _run(self, command: list[str], *, timeout_s: float, stdin: str = "") -> str:
+        done = subprocess.run(
+            command,
+            env=self._environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BrokerFailedError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _log_tail(self) -> str:
+        """Return the end of the log, or the first errors in it: Erlang's crash reports bury their cause."""
+        lines = self.log.splitlines()
+        errors = [line for line in lines if "[error]" in line and line.rstrip()[-1] != ">"]
+        return "\n".join(errors[:_TAIL_LINES] or lines[-_TAIL_LINES:])
+
+    def _inside(self, name: str) -> str:
+        """Return a path in the node's directory as the node sees it."""
+        return "/" + str((self._directory / name).relative_to(self._installation.root))
+
+    def _make_directory(self) -> Path:
+        # Short: epmd and Erlang build socket and file names from it.
+        parent = Path(tempfile.gettempdir())
+        if self._installation.root != Path("/"):
+            parent = self._installation.root / "tmp"
+        directory = Path(tempfile.mkdtemp(prefix="tms-rabbitmq-", dir=parent))
+        cookie = directory / ".erlang.cookie"
+        cookie.write_text(self._cookie)
+        cookie.chmod(0o400)
+        (directory / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n")
+        (directory / "rabbitmq.conf").write_text(self._configuration())
+        (directory / "none").touch()
+        return directory
+
+    def _configuration(self) -> str:
+        values = {
+            "listeners.tcp.local": f"127.0.0.1:{self.port}",
+            "default_user": self.user,
+            "default_pass": self.password,
+            "vm_memory_high_watermark.absolute": "1GiB",
+            "disk_free_limit.absolute": "50MB",
+            "raft.wal_max_size_bytes": str(16 * 1024 * 1024),
+            "log.file.level": "info",
+        }
+        return "".join(f"{key} = {value}\n" for key, value in (values | self._conf).items())
+
+    def _environment_epmd_port(self) -> int:
+        if self._given_epmd_port is not None:
+            return self._given_epmd_port
+        if self._mapper is None:
+            self._mapper = PortMapper(self._installation, self._janitor, {"PATH": os.environ["PATH"]})
+        return self._mapper.port
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": self._inside(""),
+            "ERL_EPMD_PORT": str(self._environment_epmd_port()),
+            "ERL_CRASH_DUMP": "/dev/null",
+            # The script then becomes the Erlang machine instead of waiting beside it: one process id.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_CONF_ENV_FILE": self._inside("none"),
+            "RABBITMQ_CONFIG_FILE": self._inside("rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": self._inside("none.config"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": self._inside("config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self._inside("enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": self._inside("data"),
+            "RABBITMQ_LOG_BASE": self._inside("log"),
+            "RABBITMQ_LOGS": self._inside("node.log"),
+            "RABBITMQ_PID_FILE": self._inside("node.pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "+S 2:2 +A 4 -kernel inet_dist_use_interface {127,0,0,1}"
+            ),
+        }
+
+
+def _installed() -> Installation:
+    found = find_installation()
+    if found is None:
+        raise BrokerFailedError("there is no rabbitmq-server on this machine; `make setup` installs one")
+    return found
+
+
+def _answers(port: int) -> bool:
+    """Tell whether an AMQP server sends connection.start: the first byte of a method frame."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+            connection.sendall(_AMQP_HEADER)
+            return connection.recv(1) == b"\x01"
+    except OSError:
+        return False
+
+
+def main() -> int:
+    """Run a node until interrupted."""
+    with Node() as node:
+        print(node.url, flush=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

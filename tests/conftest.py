@@ -1,0 +1,37 @@
+"""What every test may ask for: a real RabbitMQ, started for the tests alone."""
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from rabbitmq import Node
+
+# A shared machine is slow at times: no test fails for that. On CI the examples are the same every time.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[Node]:
+    """One RabbitMQ node for the whole run; never stop it, take `private_rabbitmq` for that."""
+    with Node() as node:
+        yield node
+
+
+@pytest.fixture
+def vhost(rabbitmq: Node) -> Iterator[str]:
+    """The AMQP URL of a virtual host of this test's own."""
+    name = f"test-{secrets.token_hex(6)}"
+    yield rabbitmq.add_vhost(name)
+    rabbitmq.delete_vhost(name)
+
+
+@pytest.fixture
+def private_rabbitmq() -> Iterator[Node]:
+    """A running RabbitMQ node that this test may stop, kill, freeze and start again."""
+    with Node() as node:
+        yield node
