@@ -26,6 +26,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "init": Entry("init", "init", "Write a commented configuration that starts."),
     "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
+    "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
     "allowlist": Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
 }
