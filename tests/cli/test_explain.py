@@ -3,7 +3,7 @@ from pathlib import Path
 
 from .conftest import Invoke, Run
 
-BODY = b'{"Class": {"ClassId": "7", "ConfirmationStatus": "Guaranteed To Run", "Start": "/Date(1333267200000)/"}}'
+BODY = b'{"Class": {"ClassId": "7", "ConfirmationStatus": "Guaranteed To Run", "CourseId": null}}'
 
 
 def test_it_shows_where_each_field_was_found_and_the_routing_key(invoke: Invoke, config: Path) -> None:

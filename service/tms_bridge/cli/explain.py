@@ -33,8 +33,8 @@ def explain_body(  # noqa: PLR0913 - one argument for each option
 ) -> int:
     r"""Show how a captured body is understood.
 
-    Says where each field was found and how it was read, what a status derived from the dates would be, and the
-    routing key; or why the body would be quarantined, which is exit code 1.
+    Says where each field was found and how it was read, what a status derived from the dates would be, and
+    the routing key; or why the body would be quarantined, which is exit code 1.
 
     \b
     Examples:
@@ -69,13 +69,11 @@ def _show(out: Output, explanation: Explanation) -> None:
         out.text(visible(f"quarantined: {explanation.reason}"))
         return
     told = explanation.raw_status if explanation.raw_status is not None else "nothing"
-    rows = [
+    summary = [
         ("entity", f"{explanation.trigger}/{explanation.entity}"),
         ("status", f"{explanation.status} ({explanation.status_from}; the sender said: {told})"),
-        ("routing key", explanation.routing_key),
+        ("routing key", explanation.routing_key or ""),
     ]
     if explanation.derived_status is not None:
-        rows.append(
-            ("derived", f"{explanation.derived_status}, if derive_status is on and no status is told")
-        )
-    out.table(("", ""), rows)
+        summary.append(("derived", f"{explanation.derived_status}, if derive_status is on and none is told"))
+    out.table(("", ""), summary)
