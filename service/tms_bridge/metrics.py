@@ -94,6 +94,14 @@ class PublishMetrics:
         self.reconnects = Counter(
             "tms_bridge_broker_reconnects", "Connections lost and made anew.", registry=registry
         )
+        self.relay_faults = Counter(
+            "tms_bridge_relay_faults", "Defects that the relay outlived by starting over.", registry=registry
+        )
+        self.fallbacks = Counter(
+            "tms_bridge_publisher_fallbacks",
+            "Connections on which the plain publisher stood in for the fast one.",
+            registry=registry,
+        )
         self.outstanding = _gauge(registry, "publishes_outstanding", "Publishes that await their confirm.")
         self.connected = _gauge(registry, "broker_connected", "1 while a confirm channel is open.")
         self.blocked = _gauge(registry, "broker_blocked", "1 while the broker blocks publishing (an alarm).")

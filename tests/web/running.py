@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from tms_bridge.listener.feed import Feed
 from tms_bridge.listener.health import Health
 from tms_bridge.listener.server import Server, start
 from tms_bridge.listener.sockets import open_sockets
@@ -164,7 +165,7 @@ async def serve(http: Http, sources: dict[str, Source]) -> AsyncIterator[Bridge]
     """Run a listener for as long as the context lasts."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
-    record = Record(metrics.intake, Log(LogSettings(), lines).logger)
+    record = Record(metrics.intake, Log(LogSettings(), lines).logger, Feed())
     webhooks = Webhooks(http, Routes(http, sources), Reception(shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
     runner = await start(Server(webhooks.handle), sockets, finish_s=2)

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
+from tms_bridge.listener.feed import Feed, Seen
 from tms_bridge.log import Logger
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.visit import UNLISTED_VALID, Visit
@@ -13,17 +14,20 @@ from tms_bridge.web.visit import UNLISTED_VALID, Visit
 _MAX_DETAIL: Final = 500
 
 _Inc = Callable[[], None]
+_Set = Callable[[float], None]
 
 
 class Record:
     """Writes down how requests were answered."""
 
-    def __init__(self, metrics: IntakeMetrics, logger: Logger) -> None:
+    def __init__(self, metrics: IntakeMetrics, logger: Logger, feed: Feed) -> None:
         self._metrics = metrics
+        self._feed = feed
         self._logger = logger
-        self._requests = _Bound(metrics.requests)
-        self._events = _Bound(metrics.events)
-        self._credentials = _Bound(metrics.credential_used)
+        self._requests = _Counts(metrics.requests)
+        self._events = _Counts(metrics.events)
+        self._credentials = _Counts(metrics.credential_used)
+        self._last_accepted = _Moments(metrics.last_accepted)
 
     def write(self, visit: Visit, http_status: int, now: float) -> None:
         """Count and log one answered request; `now` is on the clock of `visit.started`."""
@@ -33,7 +37,7 @@ class Record:
         if visit.credential:
             self._credentials.inc(visit.source, visit.credential)
         if visit.receipt is not None:
-            self._count_event(visit)
+            self._note_event(visit, seconds)
         if visit.unlisted and visit.credential:
             self._vendor_moved(visit)
         write = self._logger.warning if visit.detail else self._logger.info
@@ -43,11 +47,24 @@ class Record:
         """Log the traceback of an error that nobody foresaw."""
         self._logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)
 
-    def _count_event(self, visit: Visit) -> None:
+    def _note_event(self, visit: Visit, seconds: float) -> None:
+        now = time.time()
         if visit.answered:
-            self._metrics.last_accepted.labels(visit.source).set(time.time())
+            self._last_accepted.set(now, visit.source)
         if visit.outcome != "duplicate":
             self._events.inc(visit.trigger, visit.status)
+        self._feed.add(
+            Seen(
+                visit.id,
+                visit.source,
+                visit.trigger,
+                visit.status,
+                visit.routing_key,
+                visit.outcome,
+                now - seconds,
+                round(seconds * 1000, 3),
+            )
+        )
 
     def _vendor_moved(self, visit: Visit) -> None:
         """Valid credentials from an address on no list: the vendor may have moved, or a secret leaked."""
@@ -63,7 +80,7 @@ class Record:
         )
 
 
-class _Bound:
+class _Counts:
     """A counter whose children are looked up once for each combination of labels."""
 
     def __init__(self, counter: Counter) -> None:
@@ -75,6 +92,20 @@ class _Bound:
         if child is None:
             child = self._children[labels] = self._counter.labels(*labels).inc
         child()
+
+
+class _Moments:
+    """A gauge with one label, likewise."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._children: dict[str, _Set] = {}
+
+    def set(self, value: float, label: str) -> None:
+        child = self._children.get(label)
+        if child is None:
+            child = self._children[label] = self._gauge.labels(label).set
+        child(value)
 
 
 def _fields(visit: Visit, http_status: int, seconds: float) -> dict[str, object]:

@@ -56,6 +56,8 @@ class Webhooks:
         self._patience_s = http.deadline_s * (1 - _MARGIN)
         self._clock = asyncio.get_running_loop().time
         self.in_flight = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request in full."""
@@ -70,6 +72,10 @@ class Webhooks:
         if not request.content.is_eof():
             await let_read(request)
         return _CLOSE
+
+    async def finish(self) -> None:
+        """Wait until every webhook that has begun is answered."""
+        await self._quiet.wait()
 
     def _may_go_on(self, request: web.BaseRequest, answer: Answer) -> bool:
         return (
@@ -127,6 +133,7 @@ class Webhooks:
         if self.in_flight >= self._http.max_in_flight:
             raise Unavailable("Too many webhooks are being taken in at once (http.max_in_flight); try again.")
         self.in_flight += 1
+        self._quiet.clear()
         try:
             let_continue(request)
             until = visit.started + self._patience_s
@@ -139,6 +146,8 @@ class Webhooks:
             ) from None
         finally:
             self.in_flight -= 1
+            if not self.in_flight:
+                self._quiet.set()
 
 
 def _refuse(visit: Visit, error: Exception) -> Answer:
