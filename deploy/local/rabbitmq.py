@@ -134,6 +134,7 @@ class Node:
             self._process = subprocess.Popen(
                 self._installation.command("rabbitmq-server"),
                 env=environment,
+                cwd=self._directory,  # where Mnesia leaves its dump when a node fails to start
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
