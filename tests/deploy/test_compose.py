@@ -45,7 +45,7 @@ BREAKAGES = [
         HEALTH,
     ),
     (COMPOSE, "outbox:/var/lib/tms-bridge", "outbox:/var/lib/elsewhere", "the outbox lies on a volume"),
-    (TOML, '[outbox]\ndir = "/var/lib/tms-bridge"', "", "the outbox lies on a volume"),
+    (TOML, '[outbox]\ndir = "/var/lib/tms-bridge/outbox"', "", "the outbox lies on a volume"),
     (TOML, 'listen = "0.0.0.0:8080"', 'listen = "0.0.0.0:9090"', PORTS),
     (TOML, 'listen = "0.0.0.0:8081"', 'listen = "127.0.0.1:8081"', PORTS),
     (COMPOSE, "stop_grace_period: 45s", "stop_grace_period: 25s", GRACE),

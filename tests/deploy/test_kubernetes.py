@@ -79,8 +79,8 @@ BREAKAGES = [
     (TOML, 'listen = "0.0.0.0:8080"', 'listen = "0.0.0.0:9090"', PORTS),
     (TOML, 'listen = "0.0.0.0:8081"', 'listen = "127.0.0.1:8081"', PORTS),
     (PODS, "containerPort: 8081", "containerPort: 9091", PORTS),
-    (TOML, 'dir = "/var/lib/tms-bridge"', 'dir = "/tmp/outbox"', OUTBOX),
-    (TOML, '[outbox]\ndir = "/var/lib/tms-bridge"', "", OUTBOX),
+    (TOML, 'dir = "/var/lib/tms-bridge/outbox"', 'dir = "/tmp/outbox"', OUTBOX),
+    (TOML, '[outbox]\ndir = "/var/lib/tms-bridge/outbox"', "", OUTBOX),
 ]
 
 
