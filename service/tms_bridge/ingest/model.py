@@ -1,13 +1,13 @@
 """Where in a document the model lies: bare, or in wrappers such as `{"Results": [ … ]}`."""
 
-from collections.abc import Iterable
+from collections import Counter
 
 import msgspec
 
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest.fields import ID, WRAPPERS, fold
 from tms_bridge.ingest.members import Members, Value, kind
-from tms_bridge.ingest.pointer import Pointer, only, write_pointer
+from tms_bridge.ingest.pointer import Pointer, repeated, write_pointer
 from tms_events import Trigger
 
 MAX_WRAPPERS = 4
@@ -21,26 +21,37 @@ class Found(msgspec.Struct, frozen=True):
     value: Value
 
 
-class Model(msgspec.Struct, frozen=True):
+class Model:
     """The object that holds the entity's members, and where it lies."""
 
-    pointer: Pointer
-    members: Members
+    def __init__(self, pointer: Pointer, members: Members) -> None:
+        self.pointer = pointer
+        self.members = members
+        self._places: dict[str, list[Found]] = {}
+        for name, value in members.pairs:
+            self._places.setdefault(fold(name), []).append(Found((*pointer, name), value))
 
-    def named(self, aliases: Iterable[str]) -> list[Found]:
+    def named(self, aliases: tuple[str, ...]) -> list[Found]:
         """Return the members of these names, in the order of the names.
 
         Raises:
             Undecodable: one of them occurs twice.
         """
-        return [self._only(name) for alias in aliases for name in self._spellings(alias)]
+        found = [place for alias in aliases for place in self._places.get(alias, ())]
+        if len(found) > 1:
+            _refuse_repeated(found)
+        return found
 
-    def _spellings(self, alias: str) -> list[str]:
-        return list(dict.fromkeys(name for name, _ in self.members.pairs if fold(name) == alias))
+    def nested(self, aliases: tuple[str, ...]) -> list[Found]:
+        """Return the members of these names that hold an object or an array, repeated ones included."""
+        found = [place for alias in aliases for place in self._places.get(alias, ())]
+        return [place for place in found if isinstance(place.value, list | Members)]
 
-    def _only(self, name: str) -> Found:
-        place = (*self.pointer, name)
-        return Found(place, only(self.members, name, place))
+
+def _refuse_repeated(found: list[Found]) -> None:
+    for pointer, times in Counter(place.pointer for place in found).items():
+        if times > 1:
+            raise repeated(pointer, times)
 
 
 def find_model(document: Members, trigger: Trigger) -> Model:
@@ -59,27 +70,16 @@ def find_model(document: Members, trigger: Trigger) -> Model:
 
 
 def _unwrapped(model: Model, trigger: Trigger) -> Model | None:
-    wrapped = _wrappers(model, trigger)
+    wrapped = model.nested(WRAPPERS[trigger])
     if _has_id(model.members, trigger):
         _refuse_two_ids(model, wrapped, trigger)
         return None
     if not wrapped:
         return None
-    # Only now is the wrapper read, and so may not occur twice.
-    candidates = [
-        found for found in model.named(WRAPPERS[trigger]) if isinstance(found.value, list | Members)
-    ]
-    if len(candidates) > 1:
-        raise Undecodable(f"{_places(candidates)} could each hold the {trigger}; {_point('id', trigger)}")
-    return _opened(candidates[0])
-
-
-def _wrappers(model: Model, trigger: Trigger) -> list[Found]:
-    return [
-        Found((*model.pointer, name), value)
-        for name, value in model.members.pairs
-        if fold(name) in WRAPPERS[trigger] and isinstance(value, list | Members)
-    ]
+    model.named(WRAPPERS[trigger])  # only here is a wrapper read, and so may not occur twice
+    if len(wrapped) > 1:
+        raise Undecodable(f"{_places(wrapped)} could each hold the {trigger}; {_point('id', trigger)}")
+    return _opened(wrapped[0])
 
 
 def _opened(wrapper: Found) -> Model:

@@ -75,7 +75,6 @@ _PLAIN = {
     Trigger.CLASS: frozenset(PlainClass.__struct_encode_fields__),
 }
 _READ = {trigger: read_names(trigger) for trigger in Trigger}
-_SPACED_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
 
 
 def decode_plainly(value: bytes, trigger: Trigger) -> Decoded | None:
@@ -89,22 +88,25 @@ def decode_plainly(value: bytes, trigger: Trigger) -> Decoded | None:
 
 def _is_plain(value: bytes, trigger: Trigger) -> bool:
     members = _members.decode(value)
+    if not _PLAIN[trigger].issuperset(members) and _has_other_names(members, trigger):
+        return False
     if "Status" in members and "ConfirmationStatusId" in members:
         return False
-    plain, read = _PLAIN[trigger], _READ[trigger]
-    for name in members:
-        if name not in plain and fold(name) in read:
-            return False
     return _no_member_twice(value, members)
 
 
+def _has_other_names(members: dict[str, msgspec.Raw], trigger: Trigger) -> bool:
+    plain, read = _PLAIN[trigger], _READ[trigger]
+    return any(name not in plain and fold(name) in read for name in members)
+
+
 def _no_member_twice(value: bytes, members: dict[str, msgspec.Raw]) -> bool:
-    # A dict keeps one of two equal members, so it then has fewer than the body has ends of names. What stands
-    # inside a member (objects, escaped quotes) is counted out; a name parted from its colon would be missed.
-    ends = value.count(b'":')
-    if ends != len(members):
-        ends -= sum(bytes(member).count(b'":') for member in members.values())
-    return ends == len(members) and not any(colon in value for colon in _SPACED_COLONS)
+    # Every member has its colon, but a dict keeps only one of two equal members: then there are more colons
+    # than names. Those inside values count out; one inside a name only sends the body to the tolerant path.
+    colons = value.count(b":")
+    if colons != len(members):
+        colons -= b"".join(members.values()).count(b":")
+    return colons == len(members)
 
 
 def _moment(told: datetime | int | None) -> datetime | None:

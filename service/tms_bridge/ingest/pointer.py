@@ -42,17 +42,20 @@ def resolve(document: Members, pointer: Pointer) -> Value:
 
 def _step(value: Value, step: str, place: Pointer) -> Value:
     if isinstance(value, Members):
-        return only(value, step, place)
+        return _only(value, step, place)
     if isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):
         return value[int(step)]
     return None
 
 
-def only(members: Members, name: str, place: Pointer) -> Value:
+def _only(members: Members, name: str, place: Pointer) -> Value:
     """Return the one member of that very name, None where there is none; raises Undecodable for two."""
     found = [value for member, value in members.pairs if member == name]
     if len(found) > 1:
-        raise Undecodable(
-            f"{write_pointer(place)} occurs {len(found)} times, so nobody can tell which is meant"
-        )
+        raise repeated(place, len(found))
     return found[0] if found else None
+
+
+def repeated(place: Pointer, times: int) -> Undecodable:
+    """Return the error for a member that is read and occurs more than once."""
+    return Undecodable(f"{write_pointer(place)} occurs {times} times; nobody can tell which is meant")

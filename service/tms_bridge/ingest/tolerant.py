@@ -35,7 +35,7 @@ class Find(msgspec.Struct, frozen=True):
 class _Document:
     """One document being read for one trigger."""
 
-    def __init__(self, document: Members, rules: Rules, finds: list[Find]) -> None:
+    def __init__(self, document: Members, rules: Rules, finds: list[Find] | None) -> None:
         self.document = document
         self.rules = rules
         self.finds = finds
@@ -59,19 +59,21 @@ class _Document:
 
     def value(self, field: Field, found: Found | None) -> object:
         """Read one field at one place, and note the find."""
-        if found is None:
-            self.finds.append(Find(field.name, None, None, None, "not there"))
-            return None
-        value, how = _reading(found, field)
-        self.note(field.name, found, None if value is None else str(value), how)
+        value, how = (None, "not there") if found is None else _reading(found, field)
+        self.note(field.name, found, value, how)
         return value
 
-    def note(self, field: str, found: Found, read: str | None, how: str) -> None:
-        """Remember for `explain` what was found where."""
-        self.finds.append(Find(field, write_pointer(found.pointer), spelling(found.value), read, how))
+    def note(self, field: str, found: Found | None, read: object, how: str) -> None:
+        """Keep what was found where, if `explain` wants to know."""
+        if self.finds is None:
+            return
+        pointer, sent = (
+            (None, None) if found is None else (write_pointer(found.pointer), spelling(found.value))
+        )
+        self.finds.append(Find(field, pointer, sent, None if read is None else str(read), how))
 
 
-def decode_tolerantly(value: bytes, rules: Rules, finds: list[Find]) -> Decoded:
+def decode_tolerantly(value: bytes, rules: Rules, finds: list[Find] | None = None) -> Decoded:
     """Decode a JSON value by every rule that is known, adding to `finds` what was found on the way.
 
     Raises:
@@ -133,13 +135,9 @@ def _status(document: _Document) -> Status:
             f"{places} tell different statuses; say which counts with "
             f"[sources.NAME.fields.{trigger}] status = a JSON Pointer"
         )
-    counting = known or told
-    return counting[0][0] if counting else _untold(document)
-
-
-def _untold(document: _Document) -> Status:
-    document.finds.append(Find("status", None, None, "unknown", "not there"))
-    return read_status(None, document.rules.trigger)
+    if not told:
+        document.note("status", None, None, "not there")
+    return (known or told)[0][0] if told else read_status(None, trigger)
 
 
 def _manner(status: Status) -> str:

@@ -1,6 +1,7 @@
 """From a body to the message that the outbox keeps: an event, or a quarantined body."""
 
 from datetime import datetime
+from typing import cast
 
 import msgspec
 
@@ -81,7 +82,7 @@ def quarantined(body: bytes, rules: Rules, arrival: Arrival, reason: Undecodable
 def _decode(value: bytes, rules: Rules, received_at: datetime) -> Decoded:
     decoded = None if rules.pointers else decode_plainly(value, rules.trigger)
     if decoded is None:
-        decoded = decode_tolerantly(value, rules, [])
+        decoded = decode_tolerantly(value, rules)
     return with_derived_status(decoded, received_at) if rules.derive_status else decoded
 
 
@@ -90,7 +91,7 @@ def _event(decoded: Decoded, rules: Rules, event_id: str, received_at: datetime,
         return ClassChanged(
             id=event_id,
             source=rules.source,
-            status=ClassStatus(decoded.status),
+            status=cast("ClassStatus", decoded.status),
             raw_status=decoded.raw_status,
             status_from=decoded.status_from,
             received_at=received_at,
@@ -100,7 +101,7 @@ def _event(decoded: Decoded, rules: Rules, event_id: str, received_at: datetime,
     return CourseAssignmentChanged(
         id=event_id,
         source=rules.source,
-        status=CourseAssignmentStatus(decoded.status),
+        status=cast("CourseAssignmentStatus", decoded.status),
         raw_status=decoded.raw_status,
         status_from=decoded.status_from,
         received_at=received_at,
