@@ -1,10 +1,14 @@
 import itertools
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from tms_bridge.cli.simulate import EVERY_STATUS, Event, lives
 from tms_bridge.cli.simulate.lifecycle import NEXT
+from tms_bridge.ingest import decode, rules_of
+from tms_bridge.settings.model import Source
+from tms_events import Trigger
 
 
 def some(seed: int = 1, place: int = 0, *, plain: bool = False) -> list[Event]:
@@ -66,3 +70,13 @@ def test_varied_bodies_use_every_documented_wrapper_and_date_form() -> None:
 def test_the_twelve_pairs_are_each_there_once() -> None:
     pairs = [(trigger, status) for trigger, statuses in EVERY_STATUS for status in statuses]
     assert 12 == len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_bridge_understands_every_body_as_it_was_meant(place: int, *, plain: bool) -> None:
+    source = Source(allow_from=("any",), credentials=())
+    rules = rules_of("contoso", source)
+    for event in some(place=place, plain=plain):
+        decoded = decode(event.body, rules[Trigger(event.trigger)], datetime(2027, 1, 1, tzinfo=UTC))
+        assert (event.entity, event.status) == (decoded.entity.id, decoded.status)

@@ -1,7 +1,7 @@
 """The command `simulate`."""
 
 import asyncio
-import contextlib
+import functools
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ REFRESH_S = 0.25
 @click.option("--plain", is_flag=True, help="Send the plainest encoding only, not every documented one.")
 @click.option(
     "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.File("wb", lazy=False),
     metavar="FILE",
     help="Write every answer to this file, one line of JSON each.",
 )
@@ -90,7 +90,7 @@ def simulate(
     out: Output,
     headers: tuple[str, ...],
     every_status: bool,
-    record: Path | None,
+    record: BinaryIO | None,
     **kwargs: object,
 ) -> int:
     r"""Play TMS against a bridge.
@@ -109,8 +109,7 @@ def simulate(
     del config  # the headers are given, so that it also runs where the bridge's secrets are not
     plan = _plan(dict(map(_header, headers)), kwargs)
     places = every_pair(plan) if every_status else None
-    with _recorder(record) as on_attempt:
-        report, stopped = run_async(_run(plan, on_attempt, places))
+    report, stopped = run_async(_run(plan, _recorder(record), places))
     _show(out, report)
     if stopped:
         return INTERRUPTED
@@ -169,13 +168,8 @@ async def _progress(plan: Plan, tally: Tally) -> None:
             await asyncio.sleep(REFRESH_S)
 
 
-@contextlib.contextmanager
-def _recorder(path: Path | None) -> Iterator[Callable[[Attempt], object]]:
-    if path is None:
-        yield lambda _: None
-        return
-    with path.open("wb") as file:
-        yield lambda attempt: _write(file, attempt)
+def _recorder(file: BinaryIO | None) -> Callable[[Attempt], object]:
+    return (lambda _: None) if file is None else functools.partial(_write, file)
 
 
 def _write(file: BinaryIO, attempt: Attempt) -> None:
