@@ -73,9 +73,11 @@ def parse_network(text: str) -> Network:
     try:
         network = ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:
+        network = None
+    if network is None or "%" in text:
         raise ValueError(
             f'"{text}" is no address or range; write "203.0.113.7", "203.0.113.0/24" or "2001:db8::/32"'
-        ) from None
+        )
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
         return ipaddress.IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))
     return network

@@ -21,9 +21,15 @@ def reference() -> str:
 
 
 def refresh(document: str) -> str:
-    """Return a document with what stands between its two markers replaced by the reference."""
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    """Return a document with what stands between its two markers replaced by the reference.
+
+    Raises:
+        ValueError: it lacks the markers.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the document has no place for it: {BEGIN} and {END}")
     return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
 
 

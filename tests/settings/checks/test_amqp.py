@@ -1,0 +1,136 @@
+from collections.abc import Callable
+
+import pytest
+
+from tms_bridge.settings.load import Loaded
+
+Read = Callable[..., Loaded]
+Complain = Callable[..., str]
+
+UNREADABLE = "is no URL: its host or port cannot be read; percent-encode what is special in the password"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://h/", "must start with amqp:// or amqps://"),
+        ("broker:5672", "must start with amqp:// or amqps://"),
+        ("", "must start with amqp:// or amqps://"),
+        ("amqp://", "names no host; write amqps://user:password@host:5671/vhost"),
+        ("amqp://user:s3cret@:5672/", "names no host; write amqps://user:password@host:5671/vhost"),
+        ("amqp://user:s3cret/x@h:5672/", UNREADABLE),
+        ("amqp://user:s3cret@h:99999/", UNREADABLE),
+        ("amqp://user:s3cret@[h/", UNREADABLE),
+        (
+            "amqp://u:s3cret@h/?cafile=/ca.pem&no_verify_ssl",
+            "has TLS options (cafile, no_verify_ssl) but amqp:// never uses TLS; write amqps://",
+        ),
+        (
+            "amqp://u:s3cret@h/?ca_certs=x",
+            "has TLS options (ca_certs) but amqp:// never uses TLS; write amqps://",
+        ),
+        (
+            "amqps://u:s3cret@h/?cert_reqs=0&cafile=x",
+            (
+                "has options that would be ignored (cert_reqs); use cadata, cafile, capath, certfile, "
+                "keyfile, "
+                "no_verify_ssl"
+            ),
+        ),
+    ],
+)
+def test_a_bad_url_says_what_is_wrong_without_showing_it(
+    url: str, expected: str, complaints_about: Complain
+) -> None:
+    assert complaints_about(AMQP_URL=url) == f"amqp.urls[0]: {expected}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://localhost",
+        "amqp://u:p@h:5672/%2Fvhost?connection_name=bridge",
+        "amqps://u:p%2F%40@h:5671/v?cafile=/ca.pem&certfile=/c.pem&keyfile=/k.pem",
+        "amqp://u:p@[::1]:5672/",
+    ],
+)
+def test_a_good_url_is_taken_as_it_is(url: str, read_text: Read, minimal: str) -> None:
+    assert read_text(minimal, AMQP_URL=url).settings.amqp.urls == (url,)
+
+
+QUEUE = '[[amqp.queues]]\nname = "{name}"\nbindings = {bindings}\n[outbox]'
+
+
+@pytest.mark.parametrize(
+    ("name", "bindings", "expected"),
+    [
+        ("", '["#"]', "name: is empty"),
+        ("q" * 256, '["#"]', "name: is longer than 255 bytes"),
+        ("ü" * 128, '["#"]', "name: is longer than 255 bytes"),
+        ("amq.gen-x", '["#"]', "name: starts with amq., which the broker keeps for itself"),
+        ("tms.unroutable", '["#"]', "name: tms.unroutable is the bridge's own; choose another"),
+        ("tms.quarantine", '["#"]', "name: tms.quarantine is the bridge's own; choose another"),
+        ("crm", "[]", 'bindings: is empty, so that nothing would reach the queue; "tms.#" takes all'),
+        (
+            "crm",
+            '["#", ""]',
+            'bindings[1]: "" has an empty word, or a space; words are parted by single dots',
+        ),
+        (
+            "crm",
+            '["tms..x"]',
+            'bindings[0]: "tms..x" has an empty word, or a space; words are parted by single dots',
+        ),
+        (
+            "crm",
+            '["tms. x"]',
+            'bindings[0]: "tms. x" has an empty word, or a space; words are parted by single dots',
+        ),
+        (
+            "crm",
+            '["tms.cl*"]',
+            'bindings[0]: "tms.cl*": * stands for one whole word and # for any number of them, not for "cl*"',
+        ),
+        (
+            "crm",
+            '["##"]',
+            'bindings[0]: "##": * stands for one whole word and # for any number of them, not for "##"',
+        ),
+        ("crm", f'["{"a" * 256}"]', "bindings[0]: is longer than 255 bytes"),
+    ],
+)
+def test_a_bad_queue_says_what_is_wrong(
+    name: str, bindings: str, expected: str, complaints_about: Complain
+) -> None:
+    text = complaints_about(("[outbox]", QUEUE.format(name=name, bindings=bindings)))
+    assert text == f"amqp.queues[0].{expected}"
+
+
+def test_a_queue_stands_once(complaints_about: Complain) -> None:
+    queue = '[[amqp.queues]]\nname = "crm"\nbindings = ["#"]\n'
+    assert (
+        complaints_about(("[outbox]", f"{queue}{queue}[outbox]"))
+        == 'amqp.queues[1].name: "crm" stands twice; put all its bindings in one table'
+    )
+
+
+@pytest.mark.parametrize(
+    ("exchange", "expected"),
+    [
+        ("", "is empty"),
+        ("amq.topic", "starts with amq., which the broker keeps for itself"),
+        ("tms.unroutable", "tms.unroutable is the bridge's own; choose another"),
+        ("tms.quarantine", "tms.quarantine is the bridge's own; choose another"),
+    ],
+)
+def test_the_exchange_is_one_that_the_bridge_can_call_its_own(
+    exchange: str, expected: str, complaints_about: Complain
+) -> None:
+    assert complaints_about(("[amqp]", f'[amqp]\nexchange = "{exchange}"')) == f"amqp.exchange: {expected}"
+
+
+def test_at_least_one_broker_is_named(complaints_about: Complain) -> None:
+    assert (
+        complaints_about(('["${AMQP_URL}"]', "[]"))
+        == 'amqp.urls: is empty; name a broker, as in ["amqp://user:password@host:5672/"]'
+    )

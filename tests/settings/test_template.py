@@ -1,0 +1,37 @@
+from collections.abc import Callable
+
+from tms_bridge.settings.load import Loaded
+from tms_bridge.settings.template import template
+from tms_bridge.settings.traps import warnings
+
+Read = Callable[..., Loaded]
+
+
+def test_the_template_is_a_configuration_as_it_stands(read_text: Read) -> None:
+    settings = read_text(template("drawn")).settings
+    basic = settings.sources["contoso"].credentials[0].basic
+    assert basic is not None
+    assert (basic.username, basic.password) == ("tms", "s3cret")
+
+
+def test_the_template_warns_of_nothing_but_the_password_in_the_file(read_text: Read) -> None:
+    loaded = read_text(template(), AMQP_URL="")
+    assert [problem.key for problem in warnings(loaded.settings, loaded.literal_secrets)] == [
+        "sources.contoso.credentials[0].basic.password"
+    ]
+
+
+def test_every_template_has_a_long_password_of_its_own(read_text: Read) -> None:
+    passwords = set[str]()
+    for _ in range(2):
+        basic = read_text(template(), TMS_PASSWORD="").settings.sources["contoso"].credentials[0].basic
+        assert basic is not None
+        passwords.add(basic.password)
+    assert [len(password) for password in passwords] == [32, 32]
+
+
+def test_what_the_template_comments_out_is_valid_too(read_text: Read) -> None:
+    marks = ("# client_address", "# trusted_proxies", "# [[amqp", "# name", "# bindings")
+    lines = [line.removeprefix("# ") if line.startswith(marks) else line for line in template().splitlines()]
+    settings = read_text("\n".join(lines)).settings
+    assert (settings.http.client_address, len(settings.amqp.queues)) == ("x-forwarded-for", 1)
