@@ -7,8 +7,10 @@ from typing import Final
 
 from tms_bridge.settings.load import Loaded, read
 from tms_bridge.settings.network import parse_listens
+from tms_bridge.settings.traps import warnings
 
-_STAND_IN_URL: Final = "amqp://bridge:stand-in@rabbitmq.example.com:5672/"
+_STAND_IN: Final = "a-stand-in-as-long-as-a-secret"
+_STAND_IN_URL: Final = f"amqps://bridge:{_STAND_IN}@rabbitmq.example.com:5671/"
 
 
 def load_deployed(toml: str, secret_files: frozenset[str], environ: Mapping[str, str]) -> Loaded:
@@ -26,7 +28,7 @@ def load_deployed(toml: str, secret_files: frozenset[str], environ: Mapping[str,
         for path in secret_files:
             stand_in = Path(directory) / path.lstrip("/")
             stand_in.parent.mkdir(parents=True, exist_ok=True)
-            stand_in.write_text(_STAND_IN_URL if "url" in stand_in.name else "stand-in")
+            stand_in.write_text(_STAND_IN_URL if "url" in stand_in.name else _STAND_IN)
             toml = toml.replace(f"${{file:{path}}}", f"${{file:{stand_in}}}")
         file = Path(directory) / "tms-bridge.toml"
         file.write_text(toml)
@@ -36,6 +38,11 @@ def load_deployed(toml: str, secret_files: frozenset[str], environ: Mapping[str,
 def spelled_out(loaded: Loaded) -> Iterator[str]:
     """Complain about each secret that stands in the configuration itself."""
     yield from (f"{key} holds the secret itself" for key in loaded.literal_secrets)
+
+
+def trapped(loaded: Loaded) -> Iterator[str]:
+    """Complain about what can be used but is mostly not meant."""
+    yield from (str(problem) for problem in warnings(loaded.settings))
 
 
 def not_reachable(key: str, listen: str | tuple[str, ...], port: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from checks import manifest
-from checks.configuration import load_deployed, not_reachable, spelled_out
+from checks.configuration import load_deployed, not_reachable, spelled_out, trapped
 from checks.image import unpinned
 from checks.rendering import Rendering, RenderingFailed, render
 from checks.schemas import Schemas
@@ -201,6 +201,7 @@ _OBJECT_CHECKS: Final[tuple[Check[Rendering], ...]] = (
 )
 _SETTINGS_CHECKS: Final[tuple[Check[tuple[Rendering, Loaded]], ...]] = (
     ("no secret value is committed", _secret_values),
+    ("`tms-bridge check` warns of nothing in the configuration", lambda subject: trapped(subject[1])),
     ("the grace period outlasts delay, last requests and drain", _grace),
     ("the configuration listens where probes and Services call", _ports),
     ("the outbox lies on the replica's claim", _outbox),

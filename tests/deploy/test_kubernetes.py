@@ -19,6 +19,7 @@ BUDGET = "a node's drain takes one replica at a time"
 RESTRICTED = "the pod keeps to the restricted security standard"
 RESOURCES = "resources are requested and memory is limited"
 SPREAD = "two or more replicas are spread over nodes"
+TRAPS = "`tms-bridge check` warns of nothing in the configuration"
 GRACE = "the grace period outlasts delay, last requests and drain"
 PORTS = "the configuration listens where probes and Services call"
 OUTBOX = "the outbox lies on the replica's claim"
@@ -74,13 +75,13 @@ BREAKAGES = [
     (PODS, "              cpu: 100m\n", "", RESOURCES),
     (PODS, "            limits:\n              memory: 256Mi\n", "", RESOURCES),
     (PODS, "replicas: 2", "replicas: 1", SPREAD),
+    (TOML, 'allow_from = ["skillable-tms"]', 'allow_from = ["any"]', TRAPS),
     (PODS, "terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 30", GRACE),
     (TOML, "drain_timeout_s = 20.0", "drain_timeout_s = 60.0", GRACE),
     (TOML, 'listen = "0.0.0.0:8080"', 'listen = "0.0.0.0:9090"', PORTS),
     (TOML, 'listen = "0.0.0.0:8081"', 'listen = "127.0.0.1:8081"', PORTS),
     (PODS, "containerPort: 8081", "containerPort: 9091", PORTS),
     (TOML, 'dir = "/var/lib/tms-bridge/outbox"', 'dir = "/tmp/outbox"', OUTBOX),
-    (TOML, '[outbox]\ndir = "/var/lib/tms-bridge/outbox"', "", OUTBOX),
 ]
 
 
@@ -108,6 +109,11 @@ def test_base_and_overlay_pass(checkout: Path) -> None:
 def test_a_broken_base_is_found(checkout: Path, file: str, old: str, new: str, sentence: str) -> None:
     change(base_alone(checkout) / file, old, new)
     assert [f"base: {sentence}"] == failures(checkout)
+
+
+def test_claims_without_an_outbox_are_found(checkout: Path) -> None:
+    change(base_alone(checkout) / TOML, '[outbox]\ndir = "/var/lib/tms-bridge/outbox"', "")
+    assert [f"base: {TRAPS}", f"base: {OUTBOX}"] == failures(checkout)
 
 
 def test_a_committed_secret_is_found(checkout: Path) -> None:
