@@ -13,6 +13,21 @@ from tms_bridge.message import Message
 Durable = Literal["outbox", "broker"]
 
 
+class Answers(msgspec.Struct, gc=False):
+    """The 2xx answers to one event, over all the requests that brought it; its receipts share it.
+
+    A first request and its retry may be answered at the same moment. That one of them failed must not
+    bring the event back into recognition while the other stands.
+
+    Attributes:
+        taken_s: when the body was first taken in, by the monotonic clock.
+        standing: how many answers were begun and not taken back.
+    """
+
+    taken_s: float = 0.0
+    standing: int = 0
+
+
 class Receipt(msgspec.Struct, gc=False):
     """What the outbox remembers of one body that it took in, until its 2xx was answered in full.
 
@@ -21,6 +36,7 @@ class Receipt(msgspec.Struct, gc=False):
         id: the event's id, the same for every retry of this body.
         routing_key: where the event goes; empty when held.
         duplicate: true when this call recognised a retry of an event already taken in.
+        answers: the outbox's own count, shared by every receipt of the event.
     """
 
     seq: int
@@ -28,6 +44,7 @@ class Receipt(msgspec.Struct, gc=False):
     routing_key: str
     digest: str
     duplicate: bool = False
+    answers: Answers = msgspec.field(default_factory=Answers)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -92,7 +109,14 @@ class Pending(Protocol):
     """What the relay asks."""
 
     async def page(self, after: int, limit: int) -> Sequence[Entry]:
-        """Return up to `limit` pending entries with seq > `after`, in order; waits while there are none."""
+        """Return up to `limit` pending entries with seq > `after`, in order; waits while there are none.
+
+        The relay may go back: `after` may be lower than before. What was settled or refused before the
+        call is never among the entries, even where its row is not deleted yet. Safe to cancel.
+
+        Raises:
+            OutboxBroken: nothing will come any more.
+        """
         ...
 
     def settle(self, seq: int) -> None:

@@ -1,0 +1,350 @@
+"""The outbox on disk: an event is durable once its batch is committed with fsync."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
+from tms_bridge.message import Message
+from tms_bridge.outbox.directory import Directory
+from tms_bridge.outbox.group import Arrival, GroupCommit
+from tms_bridge.outbox.interface import Answers, Durable, Entry, Quarantined, Receipt
+from tms_bridge.outbox.receipts import Clock, Receipts, Taken, Window, microseconds
+from tms_bridge.outbox.records import Records
+from tms_bridge.outbox.ring import Ring, boot_id
+from tms_bridge.outbox.rows import NewRow, State, Unanswered, pack
+from tms_bridge.outbox.space import FreeBytes, Space, free_bytes
+from tms_bridge.outbox.store import Committed, Snapshot, Store
+from tms_bridge.outbox.tail import Tail
+from tms_bridge.outbox.writer import Writer
+from tms_bridge.settings import model as settings
+
+OnCommit = Callable[[float, int], None]
+"""Told how many seconds a commit took, and how many rows were new."""
+
+_DAY_US = 86_400_000_000
+_RETRY_AFTER_S = 1
+
+_log = logging.getLogger(__name__)
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What the journal asks of the machine; tests say something else.
+
+    Attributes:
+        clock: seconds that never go back, the same for every process of one boot.
+        free_bytes: how much may still be written where a path lies.
+        boot_id: what tells this boot from every other; empty where nothing does.
+    """
+
+    clock: Clock = time.monotonic
+    free_bytes: FreeBytes = free_bytes
+    boot_id: Callable[[], str] = boot_id
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """The outbox in numbers, as of the last commit."""
+
+    events: int
+    bytes: int
+    oldest_us: int | None
+    refused: int
+    held: int
+    undecodable: int
+    undecodable_bytes: int
+    last_seq: int
+    free_bytes: int
+    unavailable: str
+    """Why new events are refused just now; empty when they are taken."""
+
+
+class Journal:
+    """Intake and Pending on one directory, which it holds from `open` to `close`."""
+
+    durable: Durable = "outbox"
+
+    def __init__(
+        self,
+        limits: settings.Outbox,
+        quarantine: settings.Quarantine,
+        dedup: settings.Dedup,
+        machine: Machine,
+        on_commit: OnCommit | None,
+    ) -> None:
+        self._limits = limits
+        self._quarantine_limits = quarantine
+        self._on_commit = on_commit
+        self._window_us = microseconds(dedup.window_s)
+        self._machine = machine
+        self._receipts = Receipts(dedup.window_s, machine.clock)
+        self._cases = Window(dedup.window_s, machine.clock)
+        self.broken = asyncio.Event()
+        self.failure: OutboxBroken | None = None
+        self._writer = Writer(self._observe, self._break)
+        self._group = GroupCommit(self._writer, self._landed, self._failed)
+        self._directory: Directory
+        self._ring: Ring
+        self._tail: Tail
+        self._snapshot: Snapshot
+        self.records: Records
+        """What operators see and do."""
+
+    @classmethod
+    async def open(
+        cls,
+        limits: settings.Outbox,
+        quarantine: settings.Quarantine | None = None,
+        dedup: settings.Dedup | None = None,
+        *,
+        machine: Machine | None = None,
+        on_commit: OnCommit | None = None,
+    ) -> Self:
+        """Open the outbox of a directory, which is made if there is none.
+
+        Raises:
+            OutboxLocked: another process holds it.
+            OutboxBroken: it is corrupt, or cannot be written.
+        """
+        quarantine, dedup = quarantine or settings.Quarantine(), dedup or settings.Dedup()
+        journal = cls(limits, quarantine, dedup, machine or Machine(), on_commit)
+        directory = journal._directory = Directory.hold(Path(limits.dir))
+        try:
+            await journal._start()
+        except BaseException:
+            directory.release()
+            raise
+        return journal
+
+    async def _start(self) -> None:
+        """Start the writer, and remember what TMS may still retry."""
+        space = Space(self._directory.ballast, self._limits.min_free_bytes, self._machine.free_bytes)
+        max_age_us = round(self._quarantine_limits.max_age_days * _DAY_US)
+        self._snapshot = await self._writer.start(lambda: Store.open(self._directory, space, max_age_us))
+        last_seq = self._snapshot.totals.last_seq
+        self._tail = Tail(last_seq)
+        self.records = Records(self._writer, self._tail, self._group, self._cases, self._limits.max_bytes)
+        journal_id = await self._writer.call(Store.identity)
+        self._ring = Ring.open(
+            self._directory.ring, journal_id=journal_id, last_seq=last_seq, boot=self._machine.boot_id()
+        )
+        since_us = microseconds(self._machine.clock()) - self._window_us
+        unanswered = await self._writer.call(
+            lambda store: store.queries.unanswered(
+                self._ring.unanswered(last_seq), self._ring.floor, since_us
+            )
+        )
+        self._remember(unanswered)
+
+    def _remember(self, unanswered: Unanswered) -> None:
+        for owed in unanswered.events:
+            answers = Answers(owed.taken_us / 1_000_000)
+            self._receipts.restore(Taken(owed.id, owed.routing_key, owed.digest, answers, owed.seq))
+        for case in unanswered.cases:
+            answers = Answers(case.taken_us / 1_000_000)
+            self._cases.restore(Taken(case.id, "", case.digest, answers, case.seq, seen=case.seen))
+
+    async def close(self) -> None:
+        """Write what is left, move it into the journal proper, and let the directory go."""
+        try:
+            await self._group.drain()
+            if self.failure is None:
+                await self._writer.stop()
+        finally:
+            self._tail.wake()
+            self._ring.close()
+            self._directory.release()
+
+    def stats(self) -> Stats:
+        """Return the outbox in numbers."""
+        totals = self._snapshot.totals
+        return Stats(
+            events=totals.pending_rows,
+            bytes=totals.event_bytes,
+            oldest_us=self._snapshot.oldest_us if totals.pending_rows else None,
+            refused=totals.refused_rows,
+            held=totals.held_rows,
+            undecodable=totals.undecodable_rows,
+            undecodable_bytes=totals.undecodable_bytes,
+            last_seq=totals.last_seq,
+            free_bytes=self._snapshot.free_bytes,
+            unavailable=self._unavailable(0),
+        )
+
+    async def status(self) -> Stats:
+        """Return the outbox in numbers, as of now."""
+        self._observe(await self._writer.call(Store.look_now))
+        return self.stats()
+
+    # Intake
+
+    async def recall(self, digest: str) -> Receipt | None:
+        """Return the receipt of an unanswered event of this digest once it is durable; None: it is new."""
+        taken = self._receipts.find(digest)
+        if taken is None:
+            return None
+        await taken.durable()
+        return taken.receipt(duplicate=True)
+
+    async def accept(self, message: Message) -> Receipt:
+        """Make an event durable, or join its retry; return when it is synced to the disk."""
+        known = await self.recall(message.digest)
+        return known or await self._take_in(message, State.PENDING, message.routing_key)
+
+    async def hold(self, message: Message) -> Receipt:
+        """Keep an event in quarantine, unpublished, until an operator releases it."""
+        known = await self.recall(message.digest)
+        return known or await self._take_in(message, State.HELD, "")
+
+    async def quarantine(self, message: Message) -> Quarantined:
+        """Keep an undecodable body, and send its copy to the bus; a body is one row within its window."""
+        case = self._cases.find(message.digest)
+        if case is None:
+            row = self._row(message, State.UNDECODABLE)
+            case = self._cases.take(message.id, "", message.digest)
+            await self._arrive(row, case)
+            return Quarantined(case.id, 1)
+        case.seen += 1
+        seen = case.seen
+        await case.durable()
+        self._group.saw(case.seq, case.seen)
+        return Quarantined(case.id, seen)
+
+    def answering(self, receipt: Receipt) -> None:
+        """Note, before the first byte of a 2xx, that this event is answered; it survives SIGKILL.
+
+        Raises:
+            Unavailable: that cannot be noted, so the 2xx must not be given.
+        """
+        try:
+            self._ring.mark(receipt.seq)
+        except OSError as error:
+            self._break(OutboxBroken(f"the answered ring broke: {error}"))
+            raise Unavailable("the outbox broke", retry_after_s=_RETRY_AFTER_S) from error
+        self._receipts.answering(receipt)
+
+    def unanswered(self, receipt: Receipt) -> None:
+        """Take `answering` back: the connection closed before the whole answer was handed over."""
+        again = self._receipts.unanswer(receipt)
+        if again is not None:
+            self._ring.clear(receipt.seq)
+            self._group.owe(again.owed())  # its row may have been settled while it counted as answered
+
+    # Pending
+
+    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+        """Return up to `limit` pending entries with seq > `after`, in order; waits while there are none.
+
+        Raises:
+            OutboxBroken: nothing will come any more.
+        """
+        while True:
+            if self.failure is not None:
+                raise self.failure
+            if after >= self._tail.floor:
+                if entries := self._tail.after(after, limit):
+                    return entries
+                await self._tail.arrival()
+            else:
+                after, entries = await self._page_from_disk(after, limit)
+                if entries:
+                    return entries
+
+    async def _page_from_disk(self, after: int, limit: int) -> tuple[int, list[Entry]]:
+        """Return where to go on, and what of the page has not left in the meantime."""
+        floor = self._tail.floor
+        page = await self._writer.call(lambda store: store.queries.page(after, limit))
+        entries = [entry for entry in page if entry.seq not in self._group.leaving]
+        return (page[-1].seq if page else floor), entries
+
+    def settle(self, seq: int) -> None:
+        """The broker has it: forget the row with the next batch."""
+        self._tail.remove(seq)
+        unanswered = self._receipts.unanswered(seq)
+        self._group.settle(seq, unanswered.owed() if unanswered else None)
+
+    def refuse(self, seq: int, reason: str) -> None:
+        """No retry can deliver it: park it for an operator."""
+        self._tail.remove(seq)
+        self._group.refuse(seq, reason)
+
+    # What happens inside
+
+    async def _take_in(self, message: Message, state: State, routing_key: str) -> Receipt:
+        row = self._row(message, state)
+        taken = self._receipts.take(message.id, routing_key, message.digest)
+        await self._arrive(row, taken)
+        return taken.receipt(duplicate=False)
+
+    async def _arrive(self, row: NewRow, taken: Taken) -> None:
+        self._group.arrive(Arrival(row, taken))
+        await taken.durable()
+
+    def _row(self, message: Message, state: State) -> NewRow:
+        """Return the row of a new message, if there is room for it."""
+        blob = pack(message)
+        if reason := self._unavailable(len(blob)) or self._quarantine_full(len(blob), state):
+            raise Unavailable(reason, retry_after_s=_RETRY_AFTER_S)
+        return NewRow(message, blob, microseconds(self._machine.clock()), state)
+
+    def _unavailable(self, size: int) -> str:
+        """Say why a row of this size cannot be taken; empty if it can."""
+        if self.failure is not None:
+            return "the outbox is broken"
+        if self._snapshot.full:
+            return self._snapshot.full
+        if self._snapshot.totals.event_bytes + self._group.queued_bytes + size > self._limits.max_bytes:
+            return f"the outbox holds its {self._limits.max_bytes} bytes (outbox.max_bytes)"
+        return ""
+
+    def _quarantine_full(self, size: int, state: State) -> str:
+        """Say why an undecodable body cannot be kept; empty if it can."""
+        stored = self._snapshot.totals.undecodable_bytes + self._group.queued_undecodable_bytes
+        if state is State.UNDECODABLE and stored + size > self._quarantine_limits.max_bytes:
+            return (
+                f"the quarantine holds its {self._quarantine_limits.max_bytes} bytes (quarantine.max_bytes)"
+            )
+        return ""
+
+    def _landed(self, committed: Committed, arrivals: Sequence[Arrival]) -> None:
+        """A batch is on the disk: hand it to the relay and let its waiters answer."""
+        self._observe(committed.snapshot)
+        if committed.before is None:
+            self._failed(Unavailable(self._snapshot.full, retry_after_s=_RETRY_AFTER_S), arrivals)
+            return
+        for seq, arrival in enumerate(arrivals, committed.before + 1):
+            row, taken = arrival.row, arrival.taken
+            (self._cases if row.state is State.UNDECODABLE else self._receipts).committed(taken, seq)
+            if row.state is not State.HELD:
+                self._tail.append(Entry(seq, row.message))
+        if self._on_commit is not None:
+            self._on_commit(committed.duration_s, len(arrivals))
+
+    def _failed(self, error: BridgeError, arrivals: Sequence[Arrival]) -> None:
+        """A batch is not on the disk: its waiters must not answer 2xx, and nothing of it is remembered."""
+        if not isinstance(error, Unavailable):
+            error = Unavailable(str(error), retry_after_s=_RETRY_AFTER_S)
+        for arrival in arrivals:
+            undecodable = arrival.row.state is State.UNDECODABLE
+            (self._cases if undecodable else self._receipts).failed(arrival.taken, error)
+
+    def _observe(self, snapshot: Snapshot) -> None:
+        """Note how the journal stands, and say so when it fills up or has room again."""
+        was, self._snapshot = self._snapshot.full, snapshot
+        if snapshot.full and not was:
+            _log.warning("the outbox takes nothing new: %s", snapshot.full)
+        if was and not snapshot.full:
+            _log.warning("the outbox takes events again")
+
+    def _break(self, failure: OutboxBroken) -> None:
+        """Nothing more can be made durable: tell everyone, once."""
+        if self.failure is None:
+            self.failure = failure
+            _log.critical("%s", failure)
+            self.broken.set()
+            self._group.give_up(failure)
+            self._tail.wake()

@@ -1,0 +1,145 @@
+"""The outbox of a deployment without a disk: an event is durable once the broker has confirmed it."""
+
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+
+from tms_bridge.errors import Unavailable
+from tms_bridge.message import Message
+from tms_bridge.outbox.interface import Durable, Entry, Quarantined, Receipt
+from tms_bridge.outbox.receipts import Clock, Receipts, Taken, Window
+from tms_bridge.outbox.tail import Tail
+
+MAX_EVENTS = 4096
+"""Many times what may be in flight at once (`http.max_in_flight`), whose waiters have given up."""
+
+MAX_BYTES = 32 << 20
+"""Of bodies, so that large ones cannot fill the memory either."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A message that is not confirmed yet, and where it is remembered."""
+
+    taken: Taken
+    window: Window
+    size: int
+
+
+class MemoryOutbox:
+    """Intake and Pending without a disk: `accept` returns when the relay settles the event.
+
+    An event whose waiter has gone stays, so that its retry joins it; one that nobody has come back for in
+    its window is dropped, for it was never answered 2xx.
+    """
+
+    durable: Durable = "broker"
+
+    def __init__(
+        self, window_s: float, *, max_events: int = MAX_EVENTS, clock: Clock = time.monotonic
+    ) -> None:
+        self._window_s = window_s
+        self._max_events = max_events
+        self._clock = clock
+        self._receipts = Receipts(window_s, clock)
+        self._cases = Window(window_s, clock)
+        self._waiting: dict[int, Waiting] = {}
+        self._tail = Tail(0, max_entries=max_events, max_bytes=1 << 62)
+        self._last_seq = 0
+        self._bytes = 0
+        self.refused = 0
+        """How many events no retry could deliver; they were answered 503."""
+
+    @property
+    def events(self) -> int:
+        """How many events are not confirmed yet."""
+        return len(self._waiting)
+
+    async def recall(self, digest: str) -> Receipt | None:
+        """Return the receipt of an unanswered event of this digest once it is confirmed; None: it is new."""
+        taken = self._receipts.find(digest)
+        if taken is None:
+            return None
+        await taken.durable()
+        return taken.receipt(duplicate=True)
+
+    async def accept(self, message: Message) -> Receipt:
+        """Give an event to the relay, or join its retry; return when the broker has confirmed it.
+
+        Raises:
+            Unavailable: too many wait, or no retry can deliver this one.
+        """
+        if known := await self.recall(message.digest):
+            return known
+        taken = self._enter(message, self._receipts, message.routing_key)
+        await taken.durable()
+        return taken.receipt(duplicate=False)
+
+    async def hold(self, message: Message) -> NoReturn:
+        """Refuse: what is held must be kept, and there is no disk."""
+        raise Unavailable(f"event {message.id} cannot be held: that needs an outbox on disk ([outbox])")
+
+    async def quarantine(self, message: Message) -> Quarantined:
+        """Send an undecodable body to the quarantine exchange; return when the broker has confirmed it."""
+        case = self._cases.find(message.digest)
+        if case is None:
+            case = self._enter(message, self._cases, "")
+        else:
+            case.seen += 1
+        seen = case.seen
+        await case.durable()
+        return Quarantined(case.id, seen)
+
+    def answering(self, receipt: Receipt) -> None:
+        """Note that this event is answered."""
+        self._receipts.answering(receipt)
+
+    def unanswered(self, receipt: Receipt) -> None:
+        """Take `answering` back."""
+        self._receipts.unanswer(receipt)
+
+    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+        """Return up to `limit` entries after `after`, in order; waits while there are none."""
+        while True:
+            self._drop_leftovers()
+            if entries := self._tail.after(after, limit):
+                return entries
+            await self._tail.arrival()
+
+    def settle(self, seq: int) -> None:
+        """The broker has it: whoever waits may answer."""
+        if (waiting := self._leave(seq)) is not None:
+            waiting.window.committed(waiting.taken, seq)
+
+    def refuse(self, seq: int, reason: str) -> None:
+        """No retry can deliver it, and there is nowhere to park it: whoever waits answers 503."""
+        self.refused += 1
+        if (waiting := self._leave(seq)) is not None:
+            waiting.window.failed(waiting.taken, Unavailable(f"the broker cannot take this event: {reason}"))
+
+    def _enter(self, message: Message, window: Window, routing_key: str) -> Taken:
+        self._drop_leftovers()
+        if len(self._waiting) >= self._max_events or self._bytes + len(message.body) > MAX_BYTES:
+            raise Unavailable(f"{self._max_events} events wait for the broker's confirm")
+        taken = window.take(message.id, routing_key, message.digest)
+        self._last_seq = taken.seq = self._last_seq + 1
+        self._waiting[taken.seq] = Waiting(taken, window, len(message.body))
+        self._bytes += len(message.body)
+        self._tail.append(Entry(taken.seq, message))
+        return taken
+
+    def _leave(self, seq: int) -> Waiting | None:
+        self._tail.remove(seq)
+        if (waiting := self._waiting.pop(seq, None)) is not None:
+            self._bytes -= waiting.size
+        return waiting
+
+    def _drop_leftovers(self) -> None:
+        """Drop, from the oldest on, what nobody has come back for."""
+        while self._waiting:
+            seq, waiting = next(iter(self._waiting.items()))
+            if self._clock() - waiting.taken.answers.taken_s <= self._window_s:
+                return
+            self._leave(seq)
+            waiting.window.failed(waiting.taken, Unavailable("the broker did not confirm in time"))

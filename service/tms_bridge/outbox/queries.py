@@ -1,0 +1,144 @@
+"""What may be asked of the journal's rows; nothing here changes one."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import msgspec
+
+from tms_bridge.message import Message
+from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.rows import Case, Owed, State, Unanswered, unpack
+
+_CHUNK = 256
+_PLACES = "(" + ", ".join("?" * _CHUNK) + ")"
+_STORED = (
+    f"SELECT seq, taken_us, message, 0 FROM pending WHERE taken_us NOT NULL AND seq IN {_PLACES}",  # noqa: S608 - marks
+    f"SELECT seq, taken_us, message, 0 FROM refused WHERE taken_us NOT NULL AND seq IN {_PLACES}",  # noqa: S608 - marks
+    f"SELECT seq, taken_us, message, 1 FROM quarantine WHERE state = 'held' AND seq IN {_PLACES}",  # noqa: S608 - marks
+)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """One row as an operator sees it.
+
+    Attributes:
+        reason: why it was refused, quarantined or held; empty for a pending event.
+        seen: how often its body came; 1 outside quarantine.
+    """
+
+    seq: int
+    state: State
+    message: Message
+    size: int
+    reason: str = ""
+    seen: int = 1
+
+
+class Queries:
+    """Reads, behind the same connection as `States`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        """Return up to `limit` pending entries after a seq, in order."""
+        statement = "SELECT seq, message FROM pending WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [Entry(seq, unpack(blob)) for seq, blob in self._all(statement, after, limit)]
+
+    def oldest_us(self) -> int | None:
+        """Return when the pending event at the head was received."""
+        head = self.page(0, 1)
+        return head[0].message.received_at_us if head else None
+
+    def reusable_bytes(self) -> int:
+        """Return what can be written inside the file without growing it."""
+        ((pages,),) = self._all("PRAGMA freelist_count")
+        ((size,),) = self._all("PRAGMA page_size")
+        return int(pages) * int(size)
+
+    def kept(self, state: State, after: int, limit: int) -> list[Kept]:
+        """Return up to `limit` rows of a state after a seq, in order."""
+        return [_kept(state, row) for row in self._all(_listing(state, "seq > ?"), after, limit)]
+
+    def find(self, row_id: str, states: Iterable[State]) -> Kept | None:
+        """Return the row of this id in the first of these states that has one."""
+        for state in states:
+            for row in self._all(_listing(state, "id = ?"), row_id, 1):
+                return _kept(state, row)
+        return None
+
+    def unanswered(self, seqs: Iterable[int], floor: int, since_us: int) -> Unanswered:
+        """Return what is still owed an answer.
+
+        Args:
+            seqs: those that were not answered, from the newest back.
+            floor: seqs up to here are of an earlier boot, or too old.
+            since_us: the beginning of the window, by the monotonic clock.
+        """
+        newest_first = list(seqs)
+        events = [*self._rows_owed(newest_first, since_us), *self._receipts(set(newest_first), since_us)]
+        return Unanswered(sorted(events, key=lambda owed: owed.seq), self._cases(floor, since_us))
+
+    def _rows_owed(self, newest_first: Sequence[int], since_us: int) -> list[Owed]:
+        """Look rows up by their key until they are older than the window."""
+        owed: list[Owed] = []
+        seqs = iter(newest_first)
+        while chunk := list(islice(seqs, _CHUNK)):
+            chunk += [0] * (_CHUNK - len(chunk))
+            found = [_owed(row) for statement in _STORED for row in self._all(statement, *chunk)]
+            owed += (row for row in found if row.taken_us >= since_us)
+            if any(row.taken_us < since_us for row in found):
+                break
+        return owed
+
+    def _receipts(self, unanswered: set[int], since_us: int) -> list[Owed]:
+        statement = "SELECT seq, taken_us, id, routing_key, digest FROM receipts WHERE taken_us >= ?"
+        return [Owed(*row) for row in self._all(statement, since_us) if row[0] in unanswered]
+
+    def _cases(self, floor: int, since_us: int) -> list[Case]:
+        statement = (
+            "SELECT seq, taken_us, message, seen, state FROM quarantine "
+            "WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        )
+        cases: list[Case] = []
+        before = 1 << 62
+        while rows := self._all(statement, floor, before, _CHUNK):
+            recent = [row for row in rows if row[1] >= since_us]
+            cases += (_case(row) for row in recent if row[4] == State.UNDECODABLE)
+            before = rows[-1][0]
+            if len(recent) < len(rows):
+                break
+        return cases[::-1]
+
+    def _all(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]  # sqlite3's own
+        return self._connection.execute(statement, values).fetchall()
+
+
+def _listing(state: State, where: str) -> str:
+    """Return the statement that lists rows of a state."""
+    if state is State.PENDING:
+        columns = "seq, message, '', 1 FROM pending WHERE"
+    elif state is State.REFUSED:
+        columns = "seq, message, reason, 1 FROM refused WHERE"
+    else:
+        columns = f"seq, message, NULL, seen FROM quarantine WHERE state = '{state}' AND"
+    return f"SELECT {columns} {where} ORDER BY seq LIMIT ?"
+
+
+def _kept(state: State, row: tuple[int, bytes, str | None, int]) -> Kept:
+    seq, blob, reason, seen = row
+    message = unpack(blob)
+    return Kept(seq, state, message, len(blob), message.reason if reason is None else reason, seen)
+
+
+def _owed(row: tuple[int, int, bytes, int]) -> Owed:
+    seq, taken_us, blob, held = row
+    message = unpack(blob)
+    return Owed(seq, taken_us, message.id, "" if held else message.routing_key, message.digest)
+
+
+def _case(row: tuple[int, int, bytes, int, str]) -> Case:
+    seq, taken_us, blob, seen, _ = row
+    message = unpack(blob)
+    return Case(seq, taken_us, message.id, message.digest, seen)

@@ -1,0 +1,206 @@
+"""What operators see of the journal and do to it; each deed is one transaction."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import islice
+
+import msgspec
+
+from tms_bridge.errors import RowBusy, RowMissing
+from tms_bridge.message import Kind, Message
+from tms_bridge.outbox.group import GroupCommit
+from tms_bridge.outbox.queries import Kept
+from tms_bridge.outbox.receipts import Window
+from tms_bridge.outbox.rows import Appended, Imported, State
+from tms_bridge.outbox.store import Store
+from tms_bridge.outbox.tail import Tail
+from tms_bridge.outbox.writer import Writer
+
+OUTBOX = (State.PENDING, State.REFUSED)
+QUARANTINE = (State.UNDECODABLE, State.HELD)
+_PAGE = 500
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an export: a row with all its parts named, `body` in Base64; `why` it was refused."""
+
+    state: State
+    seq: int
+    why: str
+    seen: int
+    id: str
+    kind: Kind
+    source: str
+    trigger: str
+    status: str
+    routing_key: str
+    entity: str
+    received_at_us: int
+    digest: str
+    traceparent: str
+    replayed: bool
+    reason: str
+    body: bytes
+
+
+_MESSAGE_FIELDS = Message.__struct_fields__
+_decoder = msgspec.json.Decoder(Exported)
+
+
+class Records:
+    """The rows, behind the journal that runs or one that was opened for this."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        tail: Tail,
+        group: GroupCommit,
+        cases: Window,
+        max_bytes: int,
+    ) -> None:
+        self._writer = writer
+        self._tail = tail
+        self._leaving = group.leaving
+        self._cases = cases
+        self._max_bytes = max_bytes
+        self.in_flight: Callable[[int], bool] = _nothing
+        """Whether the relay has this seq in its hands; set by whoever starts a relay."""
+
+    async def kept(self, state: State, after: int = 0, limit: int = _PAGE) -> list[Kept]:
+        """Return up to `limit` rows of a state whose seq is above `after`, in order."""
+        return await self._writer.call(lambda store: store.queries.kept(state, after, limit))
+
+    async def show(self, row_id: str, states: Iterable[State]) -> Kept:
+        """Return the row of this id, searched in these states.
+
+        Raises:
+            RowMissing: there is none.
+        """
+        found = await self._writer.call(lambda store: store.queries.find(row_id, states))
+        if found is None:
+            raise RowMissing(f"nothing here has the id {row_id}")
+        return found
+
+    async def retry(self, event_id: str) -> Kept:
+        """Send a refused event again, from the tail.
+
+        Raises:
+            RowMissing: nothing refused has this id.
+            RowBusy: it is pending, so it will be sent anyway.
+        """
+        row = await self.show(event_id, (State.REFUSED, State.PENDING))
+        if row.state is State.PENDING:
+            raise RowBusy(f"{event_id} is pending: it is on its way already")
+        await self._append(lambda store: store.states.retry(event_id))
+        return row
+
+    async def release(self, event_id: str) -> Kept:
+        """Send a held event, from the tail.
+
+        Raises:
+            RowMissing: nothing held has this id.
+        """
+        row = await self.show(event_id, (State.HELD,))
+        await self._append(lambda store: store.states.release(event_id))
+        return row
+
+    async def replay(self, quarantine_id: str, message: Message) -> None:
+        """Send the event that an undecodable body turned out to be, in place of the body.
+
+        Raises:
+            RowMissing: nothing undecodable has this id.
+        """
+        row = await self.show(quarantine_id, (State.UNDECODABLE,))
+        await self._append(lambda store: store.states.replay(quarantine_id, message))
+        self._cases.forget(row.message.digest)
+
+    async def drop(self, event_id: str) -> Kept:
+        """Forget an event, pending or refused, for good.
+
+        Raises:
+            RowMissing: nothing in the outbox has this id.
+            RowBusy: it is in flight to the broker.
+        """
+        row = await self.show(event_id, OUTBOX)
+        if row.state is State.PENDING:
+            await self._drop_pending(row.seq)
+        else:
+            await self._writer.call(lambda store: store.states.drop_refused(event_id))
+        return row
+
+    async def drop_quarantined(self, quarantine_id: str) -> Kept:
+        """Forget a quarantined body, undecodable or held, for good.
+
+        Raises:
+            RowMissing: nothing in quarantine has this id.
+        """
+        row = await self.show(quarantine_id, QUARANTINE)
+        dropped = await self._writer.call(lambda store: store.states.drop_quarantined(quarantine_id))
+        self._cases.forget(dropped.digest)
+        return row
+
+    async def export(self, states: Iterable[State]) -> AsyncIterator[bytes]:
+        """Yield every row of these states as a line of JSON."""
+        for state in states:
+            after = 0
+            while rows := await self.kept(state, after):
+                for row in rows:
+                    yield msgspec.json.encode(_exported(row)) + b"\n"
+                after = rows[-1].seq
+
+    async def import_lines(self, lines: Iterable[bytes]) -> tuple[int, int]:
+        """Append the rows of an export whose ids are not here; return how many came, and how many were here.
+
+        Raises:
+            ValueError: a line is none of an export; those of earlier pages are in.
+            Unavailable: the outbox is full.
+        """
+        remaining = iter(lines)
+        came = offered = 0
+        while page := [_imported(line) for line in islice(remaining, _PAGE)]:
+            offered += len(page)
+            came += await self._append_page(page)
+        return came, offered - came
+
+    async def _append_page(self, page: Sequence[Imported]) -> int:
+        appended = await self._writer.call(
+            lambda store: store.states.append(page, self._max_bytes), self._hand_over
+        )
+        return appended.rows
+
+    async def _append(self, work: Callable[[Store], Appended]) -> None:
+        await self._writer.call(work, self._hand_over)
+
+    def _hand_over(self, appended: Appended) -> None:
+        for entry in appended.pending:
+            self._tail.append(entry)
+
+    async def _drop_pending(self, seq: int) -> None:
+        if seq in self._leaving or self.in_flight(seq):
+            raise RowBusy(
+                f"the event with seq {seq} is in flight to the broker; try again when it has settled"
+            )
+        self._leaving.add(seq)  # from here on the relay is not given it
+        try:
+            await self._writer.call(lambda store: store.states.drop(seq), lambda _: self._tail.remove(seq))
+        finally:
+            self._leaving.discard(seq)
+
+
+def _nothing(_seq: int) -> bool:
+    """No relay runs, so nothing is in flight."""
+    return False
+
+
+def _exported(row: Kept) -> Exported:
+    named = {name: getattr(row.message, name) for name in _MESSAGE_FIELDS}
+    return Exported(state=row.state, seq=row.seq, why=row.reason, seen=row.seen, **named)
+
+
+def _imported(line: bytes) -> Imported:
+    row = _decoder.decode(line)
+    if row.state not in OUTBOX:
+        raise ValueError(
+            f"line of {row.id}: a {row.state} row belongs to quarantine; replay or release it there"
+        )
+    message = Message(**{name: getattr(row, name) for name in _MESSAGE_FIELDS})
+    return Imported(message, row.why if row.state is State.REFUSED else None)

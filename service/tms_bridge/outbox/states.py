@@ -1,0 +1,306 @@
+"""The states of what the outbox keeps, their transitions, and all the SQL that makes them.
+
+Theory of operation. Everything that is kept has a `seq`, given inside the transaction that commits it, so
+the order of seq is the order of commits, and a reader who has seen a seq has seen all before it. Each public
+method that changes something is one transaction: it happens whole or not at all, and `totals` (one row, kept
+in step here so that no start has to count) goes with it. When the method has returned, its effect is synced
+to the disk. Only the writer thread calls. A failure leaves rows and totals as they were.
+
+| state | in table | comes from | goes to |
+| --- | --- | --- | --- |
+| pending | pending | a new event, or the bus copy of an undecodable body | gone, by a broker's ack or drop |
+| | | retry, release, replay, import | refused, when no retry can deliver it |
+| refused | refused | pending, import | pending, by retry; gone, by drop |
+| held | quarantine | a new event from an unlisted address | pending, by release; gone, by drop |
+| undecodable | quarantine | a body that is no event | pending, by replay; gone, by drop or age |
+
+What comes back to pending comes to the tail, under a new seq, with its old id and `received_at`. Held and
+refused rows never grow too old, for they were answered 2xx. A row of `receipts` is no state: it remembers an
+event that has left its seq while TMS may still retry it. `taken_us` is the monotonic clock at the first
+receipt, and NULL where no retry is to be expected.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from tms_bridge.errors import RowMissing, Unavailable
+from tms_bridge.message import Message
+from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.rows import Appended, Batch, Imported, NewRow, State, Totals, pack, unpack
+
+SCHEMA = """
+CREATE TABLE journal (id TEXT NOT NULL);
+CREATE TABLE totals (
+    last_seq INTEGER NOT NULL,
+    pending_rows INTEGER NOT NULL, pending_bytes INTEGER NOT NULL,
+    refused_rows INTEGER NOT NULL, refused_bytes INTEGER NOT NULL,
+    held_rows INTEGER NOT NULL, held_bytes INTEGER NOT NULL,
+    undecodable_rows INTEGER NOT NULL, undecodable_bytes INTEGER NOT NULL
+);
+CREATE TABLE pending (seq INTEGER PRIMARY KEY, taken_us INTEGER, id TEXT NOT NULL, message BLOB NOT NULL);
+CREATE INDEX pending_id ON pending (id);
+CREATE TABLE refused (
+    seq INTEGER PRIMARY KEY, taken_us INTEGER, id TEXT NOT NULL, message BLOB NOT NULL,
+    reason TEXT NOT NULL, refused_at_us INTEGER NOT NULL
+);
+CREATE INDEX refused_id ON refused (id);
+CREATE TABLE quarantine (
+    seq INTEGER PRIMARY KEY, taken_us INTEGER NOT NULL, id TEXT NOT NULL, message BLOB NOT NULL,
+    state TEXT NOT NULL, seen INTEGER NOT NULL, first_seen_us INTEGER NOT NULL
+);
+CREATE INDEX quarantine_id ON quarantine (id);
+CREATE INDEX quarantine_age ON quarantine (state, first_seen_us);
+CREATE TABLE receipts (
+    seq INTEGER PRIMARY KEY, taken_us INTEGER NOT NULL, id TEXT NOT NULL, routing_key TEXT NOT NULL,
+    digest TEXT NOT NULL
+);
+CREATE INDEX receipts_age ON receipts (taken_us);
+INSERT INTO totals VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0);
+"""
+
+# Each step of a statement gives the interpreter lock away and must win it back from a busy event loop, so a
+# batch takes few statements: lists go in chunks of a power of two, whose statements stay prepared.
+CHUNK = 256
+_INSERT = "INSERT INTO pending (seq, taken_us, id, message) VALUES "
+_SIZE = "SELECT count(*), coalesce(sum(length(message)), 0) FROM pending WHERE seq IN "
+_DELETE = "DELETE FROM pending WHERE seq IN "
+_NOBODY = 0
+"""A seq that no row has; it fills a chunk up."""
+
+_inserts = {1 << n: _INSERT + ", ".join(["(?, ?, ?, ?)"] * (1 << n)) for n in range(9)}
+_marks = {1 << n: "(" + ", ".join("?" * (1 << n)) + ")" for n in range(9)}
+_TOTALS = ", ".join(Totals.__struct_fields__)
+_UPDATE_TOTALS = f"UPDATE totals SET ({_TOTALS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
+_PAGE_OVERHEAD_BYTES = 32 * 1024
+"""What a transaction writes besides its rows: interior pages, index leaves, the totals."""
+
+
+class States:
+    """The journal's rows, behind one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.totals = self._stored_totals()
+        self.unsaved_bytes = 0
+        """About how much the write-ahead log holds that no checkpoint has moved yet."""
+
+    def write(self, batch: Batch) -> int:
+        """Commit a batch; return the seq before that of its first new row."""
+        with self._transaction():
+            before = self.totals.last_seq
+            self._insert(batch.rows)
+            self._settle(batch.settled)
+            for seq, reason in batch.refused:
+                self._refuse(seq, reason)
+            self._note(batch)
+        return before
+
+    def retry(self, event_id: str) -> Appended:
+        """Move a refused event to the tail."""
+        with self._transaction():
+            return Appended(1, [self._append(self._take_refused(event_id))])
+
+    def release(self, event_id: str) -> Appended:
+        """Move a held event to the tail."""
+        with self._transaction():
+            return Appended(1, [self._append(self._take_quarantined(event_id, State.HELD))])
+
+    def replay(self, quarantine_id: str, message: Message) -> Appended:
+        """Put the event that a quarantined body turned out to be at the tail, in place of the body."""
+        with self._transaction():
+            self._take_quarantined(quarantine_id, State.UNDECODABLE)
+            return Appended(1, [self._append(message)])
+
+    def drop(self, seq: int) -> Message:
+        """Forget a pending event, at an operator's word."""
+        with self._transaction():
+            row = self._execute("DELETE FROM pending WHERE seq = ? RETURNING message", seq).fetchone()
+            if row is None:
+                raise RowMissing(f"no pending event has seq {seq}: it has just been delivered")
+            return self._leave(State.PENDING, row[0])
+
+    def drop_refused(self, event_id: str) -> Message:
+        """Forget a refused event, at an operator's word."""
+        with self._transaction():
+            return self._take_refused(event_id)
+
+    def drop_quarantined(self, quarantine_id: str) -> Message:
+        """Forget a quarantined body, undecodable or held, at an operator's word."""
+        with self._transaction():
+            return self._take_quarantined(quarantine_id, None)
+
+    def append(self, rows: Sequence[Imported], max_bytes: int) -> Appended:
+        """Append the rows of an export whose ids are not here yet."""
+        with self._transaction():
+            added = [self._import(row) for row in rows if not self._holds(row.message.id)]
+            if self.totals.event_bytes > max_bytes:
+                raise Unavailable(
+                    f"the outbox is full: {max_bytes} bytes; raise outbox.max_bytes or drain it"
+                )
+            return Appended(len(added), [entry for entry in added if entry is not None])
+
+    def expire(self, before_us: int, at_most: int) -> int:
+        """Forget the undecodable bodies that were first seen before `before_us`; return how many went."""
+        oldest = (
+            "SELECT seq FROM quarantine WHERE state = 'undecodable' AND first_seen_us < ? "
+            "ORDER BY first_seen_us LIMIT ?"
+        )
+        if not (seqs := self._execute(oldest, before_us, at_most).fetchall()):
+            return 0
+        with self._transaction():
+            for (seq,) in seqs:
+                self._delete_quarantined(seq)
+        return len(seqs)
+
+    def forget_receipts(self, before_us: int) -> None:
+        """Sweep the receipts whose window is over."""
+        due = self._execute("SELECT 1 FROM receipts WHERE taken_us < ? LIMIT 1", before_us).fetchone()
+        if due is not None:
+            with self._transaction():
+                self._execute("DELETE FROM receipts WHERE taken_us < ?", before_us)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Do it all, or nothing; totals included."""
+        before = msgspec.structs.replace(self.totals)
+        try:
+            self._execute("BEGIN IMMEDIATE")
+            yield
+            self._execute(_UPDATE_TOTALS, *msgspec.structs.astuple(self.totals))
+            self._execute("COMMIT")
+        except BaseException:
+            self.totals = before
+            if self.connection.in_transaction:  # a full disk may have rolled it back already
+                self._execute("ROLLBACK")
+            raise
+        self.unsaved_bytes += _PAGE_OVERHEAD_BYTES
+
+    def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        return self.connection.execute(statement, values)
+
+    def _insert(self, rows: Sequence[NewRow]) -> None:
+        """Give each new row its seq and its place."""
+        bus: list[object] = []
+        for seq, row in enumerate(rows, self.totals.last_seq + 1):
+            if row.state is not State.HELD:
+                taken_us = row.taken_us if row.state is State.PENDING else None
+                bus += (seq, taken_us, row.message.id, row.blob)
+                self._enter(State.PENDING, row.blob)
+            if row.state is not State.PENDING:
+                self._quarantine(seq, row)
+        self.totals.last_seq += len(rows)
+        for start, size in _chunks(len(bus) // 4):
+            self.connection.execute(_inserts[size], bus[start * 4 : (start + size) * 4])
+
+    def _quarantine(self, seq: int, row: NewRow) -> None:
+        values = (seq, row.taken_us, row.message.id, row.blob, row.state, 1, row.message.received_at_us)
+        self._execute("INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
+        self._enter(row.state, row.blob)
+
+    def _settle(self, seqs: Sequence[int]) -> None:
+        for chunk in _filled(seqs):
+            marks = _marks[len(chunk)]
+            rows, size = self.connection.execute(_SIZE + marks, chunk).fetchone()
+            self.connection.execute(_DELETE + marks, chunk)
+            self._count(State.PENDING, -rows, -size)
+
+    def _refuse(self, seq: int, reason: str) -> None:
+        found = self._execute("DELETE FROM pending WHERE seq = ? RETURNING taken_us, id, message", seq)
+        if (row := found.fetchone()) is None:  # an operator dropped it in the meantime
+            return
+        taken_us, event_id, blob = row
+        values = (seq, taken_us, event_id, blob, reason, time.time_ns() // 1000)
+        self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
+        self._count(State.PENDING, -1, -len(blob))
+        self._enter(State.REFUSED, blob)
+
+    def _note(self, batch: Batch) -> None:
+        """Keep what recognition has learnt."""
+        for owed in batch.owed:
+            self._execute(
+                "INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?)", *msgspec.structs.astuple(owed)
+            )
+        for seq, seen in batch.seen.items():
+            self._execute("UPDATE quarantine SET seen = ? WHERE seq = ?", seen, seq)
+
+    def _append(self, message: Message) -> Entry:
+        """Put a message that was here before at the tail."""
+        again = msgspec.structs.replace(message, replayed=True)
+        blob = pack(again)
+        self.totals.last_seq += 1
+        entry = Entry(self.totals.last_seq, again)
+        self._execute(_inserts[1], entry.seq, None, again.id, blob)
+        self._enter(State.PENDING, blob)
+        return entry
+
+    def _import(self, row: Imported) -> Entry | None:
+        if row.reason is None:
+            return self._append(row.message)
+        blob = pack(row.message)
+        self.totals.last_seq += 1
+        values = (self.totals.last_seq, None, row.message.id, blob, row.reason, time.time_ns() // 1000)
+        self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
+        self._enter(State.REFUSED, blob)
+        return None
+
+    def _holds(self, event_id: str) -> bool:
+        return any(
+            self._execute(f"SELECT 1 FROM {table} WHERE id = ?", event_id).fetchone()  # noqa: S608 - our names
+            for table in ("pending", "refused", "quarantine")
+        )
+
+    def _take_refused(self, event_id: str) -> Message:
+        oldest = "SELECT seq FROM refused WHERE id = ? ORDER BY seq LIMIT 1"
+        if (row := self._execute(oldest, event_id).fetchone()) is None:
+            raise RowMissing(f"no refused event has the id {event_id}")
+        gone = self._execute("DELETE FROM refused WHERE seq = ? RETURNING message", row[0])
+        return self._leave(State.REFUSED, gone.fetchone()[0])
+
+    def _take_quarantined(self, row_id: str, state: State | None) -> Message:
+        """Take a row out of quarantine, if it is there in that state (any, if None)."""
+        where = "SELECT seq FROM quarantine WHERE id = ? AND (? IS NULL OR state = ?) ORDER BY seq LIMIT 1"
+        row = self._execute(where, row_id, state, state).fetchone()
+        if row is None:
+            raise RowMissing(f"nothing {state or 'in quarantine'} has the id {row_id}")
+        return self._delete_quarantined(row[0])
+
+    def _delete_quarantined(self, seq: int) -> Message:
+        gone = self._execute("DELETE FROM quarantine WHERE seq = ? RETURNING state, message", seq)
+        state, blob = gone.fetchone()
+        return self._leave(State(state), blob)
+
+    def _enter(self, state: State, blob: bytes) -> None:
+        self._count(state, 1, len(blob))
+
+    def _leave(self, state: State, blob: bytes) -> Message:
+        self._count(state, -1, -len(blob))
+        return unpack(blob)
+
+    def _count(self, state: State, rows: int, size: int) -> None:
+        self.totals.add(state, rows, size)
+        self.unsaved_bytes += abs(size)
+
+    def _stored_totals(self) -> Totals:
+        row = self._execute(f"SELECT {_TOTALS} FROM totals").fetchone()  # noqa: S608 - our own names
+        return Totals(*row)
+
+
+def _chunks(length: int) -> Iterator[tuple[int, int]]:
+    """Cut a length into starts and sizes that are powers of two, at most CHUNK."""
+    start = 0
+    while start < length:
+        size = min(CHUNK, 1 << ((length - start).bit_length() - 1))
+        yield start, size
+        start += size
+
+
+def _filled(seqs: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Cut seqs into chunks of a power of two, the last one filled up."""
+    for start in range(0, len(seqs), CHUNK):
+        chunk = seqs[start : start + CHUNK]
+        size = 1 << (len(chunk) - 1).bit_length()
+        yield [*chunk, *[_NOBODY] * (size - len(chunk))]

@@ -1,0 +1,236 @@
+"""The journal's file as the writer thread sees it: opened with care, looked after between batches."""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
+from tms_bridge.outbox.directory import Directory
+from tms_bridge.outbox.queries import Queries
+from tms_bridge.outbox.rows import Batch, Totals
+from tms_bridge.outbox.space import Space
+from tms_bridge.outbox.states import SCHEMA, States
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x544D5342
+"""Marks the file as ours ("TMSB")."""
+
+SCHEMA_VERSION = 1
+CHECKPOINT_BYTES = 4 << 20
+"""A checkpoint of this much takes a few milliseconds, and comes after the waiters have been told."""
+
+LOG_LIMIT_BYTES = 64 << 20
+_VACUUM_PAGES = 256
+_KEEP_FREE_PAGES = 4096
+"""16 MiB of free pages stay in the file for the next burst."""
+
+_EXPIRE_ROWS = 256
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """How the journal stands, as of a commit or the last look at the disk."""
+
+    totals: Totals
+    free_bytes: int
+    full: str
+    oldest_us: int | None
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What became of a batch.
+
+    Attributes:
+        before: the seq before that of the first new row; None if the disk was too full for new rows.
+        departed: false if not even the departures could be written; they must be given again.
+    """
+
+    before: int | None
+    departed: bool
+    duration_s: float
+    snapshot: Snapshot
+
+
+class Store:
+    """One connection to one journal."""
+
+    def __init__(self, connection: sqlite3.Connection, space: Space, max_age_us: int | None = None) -> None:
+        self._connection = connection
+        self._space = space
+        self._max_age_us = max_age_us
+        self._oldest_us: int | None = None
+        self.states = States(connection)
+        self.queries = Queries(connection)
+
+    @classmethod
+    def open(cls, directory: Directory, space: Space, max_age_us: int | None = None) -> "Store":
+        """Open the journal of a directory, making it if there is none.
+
+        Raises:
+            OutboxBroken: the file is corrupt, not ours, or on a file system that cannot hold it.
+        """
+        directory.create_journal()
+        try:
+            connection = _connect(directory)
+            store = cls(connection, space, max_age_us)
+            directory.sync()
+            store.look()
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(directory, error) from error
+        return store
+
+    def identity(self) -> str:
+        """Return what tells this journal from every other."""
+        return str(self._connection.execute("SELECT id FROM journal").fetchone()[0])
+
+    def snapshot(self) -> Snapshot:
+        """Say how the journal stands."""
+        totals = msgspec.structs.replace(self.states.totals)
+        return Snapshot(totals, self._space.free, self._space.full, self._oldest_us)
+
+    def look_now(self) -> Snapshot:
+        """Say how the journal stands, and how old its head is."""
+        self._oldest_us = self.queries.oldest_us()
+        return self.snapshot()
+
+    def commit(self, batch: Batch) -> Committed:
+        """Commit a batch; on a full disk at least its departures."""
+        started = time.perf_counter()
+        before: int | None = None
+        departed = True
+        try:
+            before = self.states.write(batch)
+        except sqlite3.OperationalError as error:
+            _raise_unless_full(error)
+            departed = self._depart(batch)
+        return Committed(before, departed, time.perf_counter() - started, self.snapshot())
+
+    def do(self, work: Callable[["Store"], T]) -> T:
+        """Do an operator's work, giving up the ballast if the disk is full.
+
+        Raises:
+            Unavailable: the disk is full even so.
+        """
+        for _ in range(2):
+            try:
+                return work(self)
+            except sqlite3.OperationalError as error:
+                _raise_unless_full(error)
+                self._space.run_out()
+        raise Unavailable(self._space.full)
+
+    def rest(self) -> None:
+        """Between batches: checkpoint once enough has gathered, sooner when the disk is full."""
+        due = 1 if self._space.full and self._space.tight else CHECKPOINT_BYTES
+        if self.states.unsaved_bytes >= due:
+            self._checkpoint("PASSIVE")
+
+    def look(self) -> None:
+        """About each second: the disk, what is too old, what can be given back."""
+        self._space.look(self.queries.reusable_bytes())
+        self._oldest_us = self.queries.oldest_us()
+        try:
+            if self._max_age_us is not None:
+                self.states.expire(time.time_ns() // 1000 - self._max_age_us, _EXPIRE_ROWS)
+            self._shrink()
+        except sqlite3.OperationalError as error:
+            _raise_unless_full(error)
+            self._space.run_out()
+        if self.states.unsaved_bytes:
+            self._checkpoint("PASSIVE")
+
+    def close(self) -> None:
+        """Move all into the journal proper and close it."""
+        self._checkpoint("TRUNCATE")
+        self._connection.close()
+
+    def _depart(self, batch: Batch) -> bool:
+        self._space.run_out()
+        try:
+            self.states.write(batch.without_rows())
+        except sqlite3.OperationalError as error:
+            _raise_unless_full(error)
+            return False
+        return True
+
+    def _checkpoint(self, mode: str) -> None:
+        try:
+            self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            self.states.unsaved_bytes = 0
+        except sqlite3.OperationalError as error:
+            _raise_unless_full(error)
+            self._space.run_out()
+
+    def _shrink(self) -> None:
+        """Give a few free pages back to the file system, if there are many."""
+        ((free,),) = self._connection.execute("PRAGMA freelist_count").fetchall()
+        if free > _KEEP_FREE_PAGES:
+            pages = min(_VACUUM_PAGES, free - _KEEP_FREE_PAGES)
+            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+
+
+def _connect(directory: Directory) -> sqlite3.Connection:
+    """Connect, set what durability needs, read it back, and make the tables if there are none."""
+    connection = sqlite3.connect(directory.journal, isolation_level=None, cached_statements=128, timeout=1)
+    try:
+        _configure(connection)
+        _ensure_schema(connection, directory)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect when the file is made
+    connection.execute(
+        "PRAGMA locking_mode = EXCLUSIVE"
+    )  # no shared-memory file, which a full disk would break
+    for pragma, value, expected in (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2)):
+        connection.execute(f"PRAGMA {pragma} = {value}")
+        ((actual,),) = connection.execute(f"PRAGMA {pragma}").fetchall()
+        if actual != expected:
+            raise OutboxBroken(
+                f"SQLite did not take {pragma} = {value} (it says {actual}); is this a local disk?"
+            )
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # inside a commit it would keep the waiters waiting
+
+
+def _ensure_schema(connection: sqlite3.Connection, directory: Directory) -> None:
+    """Make the tables in an empty file; refuse one that is another's or newer than we are."""
+    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    if not tables:
+        connection.executescript("BEGIN IMMEDIATE;" + SCHEMA)
+        connection.execute("INSERT INTO journal VALUES (?)", (str(uuid.uuid4()),))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
+        raise OutboxBroken(
+            f"{directory.journal} is no journal of this version of tms-bridge (application {application:#x}, "
+            f"schema {version}; ours are {APPLICATION_ID:#x} and {SCHEMA_VERSION}); run the version that "
+            "made it, or give outbox.dir another directory"
+        )
+
+
+def _raise_unless_full(error: sqlite3.OperationalError) -> None:
+    """A full disk is weather; every other failure is fatal."""
+    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+        raise error
+
+
+def _unusable(directory: Directory, error: sqlite3.Error | OSError) -> OutboxBroken | OutboxLocked:
+    if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+        return OutboxLocked(f"another program has {directory.journal} open; close it and start again")
+    return OutboxBroken(
+        f"{directory.journal} cannot be used: {error}. It is left as it is. If it is corrupt, move the whole "
+        f"directory {directory.path} aside, start with an empty one, and recover the events of the old one "
+        "with `sqlite3 outbox.db .recover`"
+    )
