@@ -95,14 +95,15 @@ def test_the_console_format_is_for_people(lines: Lines) -> None:
 def test_library_warnings_end_in_the_same_stream_without_passwords(lines: Lines) -> None:
     log = Log(LogSettings(), lines)
     with log.adopt_libraries():
-        logging.getLogger("aiormq.connection").warning("lost %s", "amqp://tms:s3cret@broker/")
+        logging.getLogger("aiormq.channel").warning("lost %s", "amqp://tms:s3cret@broker/")
         logging.getLogger("asyncio").info("too detailed")
+        logging.getLogger("aiormq.connection").error("refused, as the broker module says itself")
         failure = OSError("amqp://tms:s3cret@broker/")
         logging.getLogger("asyncio").error("failed", exc_info=failure)
     logging.getLogger("asyncio").debug("after")
 
     assert [(line["logger"], line["event"], line["level"]) for line in lines.json()] == [
-        ("aiormq.connection", "lost amqp://***@broker/", "warning"),
+        ("aiormq.channel", "lost amqp://***@broker/", "warning"),
         ("asyncio", "failed", "error"),
     ]
     assert b"s3cret" not in lines.raw

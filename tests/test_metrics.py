@@ -43,7 +43,7 @@ def touch_all(metrics: Metrics) -> None:
     metrics.intake.events.labels("class", "completed").inc()
     metrics.intake.last_accepted.labels("contoso").set(1)
     metrics.publish.returned.labels("tms.class.unknown").inc()
-    metrics.show_sources([("contoso", "2026")])
+    metrics.show_credentials([("contoso", "2026")])
     metrics.say_build("0.1.0")
 
 
@@ -62,7 +62,7 @@ def test_every_metric_of_the_design_has_its_name_and_its_labels(metrics: Metrics
 
 
 def test_a_credential_that_was_never_used_shows_as_zero(metrics: Metrics) -> None:
-    metrics.show_sources([("contoso", "old")])
+    metrics.show_credentials([("contoso", "old")])
 
     assert (
         metrics.registry.get_sample_value(

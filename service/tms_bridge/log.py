@@ -92,8 +92,10 @@ class _LibraryHandler(logging.Handler):
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
+        # Whoever connects reports a failure once and better; these lines would repeat it at each attempt.
+        level = logging.DEBUG if record.name == "aiormq.connection" else record.levelno
         self._logger.log(
-            record.levelno,
+            level,
             without_passwords(record.getMessage()),
             logger=record.name,
             exc_info=record.exc_info if record.exc_info and record.exc_info[0] else None,

@@ -136,9 +136,9 @@ class Metrics:
         """Show which version runs."""
         self._build.labels(version=version, python=platform.python_version()).set(1)
 
-    def show_sources(self, sources: Iterable[tuple[str, str]]) -> None:
+    def show_credentials(self, credentials: Iterable[tuple[str, str]]) -> None:
         """Start the per-credential counters of (source, credential) at zero, so that an unused one shows."""
-        for source, credential in sources:
+        for source, credential in credentials:
             self.intake.credential_used.labels(source=source, credential=credential)
 
 

@@ -1,1 +1,6 @@
 """The admin listener: probes, metrics, API."""
+
+from tms_bridge.admin.app import build
+from tms_bridge.admin.server import start
+
+__all__ = ["build", "start"]

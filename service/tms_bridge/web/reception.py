@@ -43,11 +43,10 @@ class Reception:
         self._outbox = outbox
         self._ids = ids
         self._now_us = now_us
-        self.answering = outbox.answering
         self.unanswered = outbox.unanswered
 
     async def take(self, route: Route, body: bytes, visit: Visit) -> bytes:
-        """Return the body of the 2xx once the event is durable.
+        """Return the body of the 2xx once the event is durable and noted as answered.
 
         Raises:
             Undecodable: it is no event; its body is safe in quarantine.
@@ -57,11 +56,14 @@ class Reception:
         receipt = await self._outbox.recall(digest)
         if receipt is None:
             receipt = await self._take_new(route, body, visit, digest)
-        visit.receipt = receipt
         visit.id, visit.routing_key = receipt.id, receipt.routing_key or visit.routing_key
         visit.status = visit.status or receipt.routing_key.rpartition(".")[2]
         visit.outcome = _outcome(receipt, visit)
-        return _encode(Taken(receipt.id, visit.outcome, visit.routing_key, self._outbox.durable))
+        body_of_answer = _encode(Taken(receipt.id, visit.outcome, visit.routing_key, self._outbox.durable))
+        # From here to the write nothing is awaited; where the note fails, no 2xx is given.
+        self._outbox.answering(receipt)
+        visit.receipt = receipt
+        return body_of_answer
 
     async def _take_new(self, route: Route, body: bytes, visit: Visit, digest: str) -> Receipt:
         arrival = ingest.Arrival(self._ids.mint(), self._now_us(), digest, visit.traceparent)

@@ -15,7 +15,7 @@ class Visit(msgspec.Struct):
 
     Attributes:
         request_id: also the span id of `traceparent`.
-        started: on the event loop's clock.
+        started: on `time.perf_counter`, since the event loop's clock may count milliseconds.
         peer: the address that the connection comes from.
         client: the address of the caller, which a trusted proxy may have told.
         unlisted: why the client address is on no list; empty when it is on one.

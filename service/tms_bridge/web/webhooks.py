@@ -5,6 +5,7 @@ sent, before path, method, address, credentials and framing have passed.
 """
 
 import asyncio
+from time import perf_counter
 from typing import Final
 
 from aiohttp import web
@@ -54,7 +55,7 @@ class Webhooks:
         self._health = health
         self._record = record
         self._patience_s = http.deadline_s * (1 - _MARGIN)
-        self._clock = asyncio.get_running_loop().time
+        self._loop_time = asyncio.get_running_loop().time
         self.in_flight = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -62,11 +63,11 @@ class Webhooks:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request in full."""
         marks = mark(request.headers.get("traceparent"))
-        visit = Visit(marks.request_id, marks.traceparent, self._clock(), request.remote or "")
+        visit = Visit(marks.request_id, marks.traceparent, perf_counter(), request.remote or "")
         answer = await self._answer(request, visit)
         keep_alive = self._may_go_on(request, answer)
         self._send(request, answer, visit, keep_alive=keep_alive)
-        self._record.write(visit, answer.status, self._clock())
+        self._record.write(visit, answer.status, perf_counter())
         if keep_alive:
             return _KEEP
         if not request.content.is_eof():
@@ -84,12 +85,8 @@ class Webhooks:
 
     def _send(self, request: web.BaseRequest, answer: Answer, visit: Visit, *, keep_alive: bool) -> None:
         """Write the answer; an event counts as answered only where an open connection took all of it."""
-        if visit.receipt is None:
-            visit.answered = send(request, answer, visit.request_id, keep_alive=keep_alive)
-            return
-        self._reception.answering(visit.receipt)
         visit.answered = send(request, answer, visit.request_id, keep_alive=keep_alive)
-        if not visit.answered:
+        if visit.receipt is not None and not visit.answered:
             self._reception.unanswered(visit.receipt)
 
     async def _answer(self, request: web.BaseRequest, visit: Visit) -> Answer:
@@ -128,6 +125,7 @@ class Webhooks:
         return self._health.probe(path)
 
     async def _post(self, request: web.BaseRequest, route: Route, visit: Visit) -> Answer:
+        until = self._loop_time() + self._patience_s
         route.door.admit(visit, request.headers)
         check_framing(request, self._http.max_body_bytes)
         if self.in_flight >= self._http.max_in_flight:
@@ -136,7 +134,6 @@ class Webhooks:
         self._quiet.clear()
         try:
             let_continue(request)
-            until = visit.started + self._patience_s
             body = await read_body(request.content, self._http.max_body_bytes, until)
             async with asyncio.timeout_at(until):
                 return Answer(self._http.success_status, await self._reception.take(route, body, visit))

@@ -1,0 +1,89 @@
+"""Reads the configuration again when asked, and when a file of it has changed.
+
+Files are looked at by their status and by where their symlinks lead, since Kubernetes updates a mounted
+ConfigMap or Secret by turning a symlink around.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import Gauge
+
+from tms_bridge.errors import SettingsError
+from tms_bridge.log import Logger
+from tms_bridge.settings.load import Loaded
+from tms_bridge.settings.model import Settings
+
+LOOK_EVERY_S: Final = 2.0
+
+Marks = tuple[tuple[str, int, int, int] | None, ...]
+
+
+class Reloader:
+    """Applies a new configuration that is valid as a whole; an invalid one changes nothing."""
+
+    def __init__(  # noqa: PLR0913 - what it reads, whom it tells, what it tells them
+        self,
+        loaded: Loaded,
+        read: Callable[[], Loaded],
+        apply: Callable[[Settings], None],
+        *,
+        asked: asyncio.Event,
+        success: Gauge,
+        logger: Logger,
+    ) -> None:
+        self._files: Sequence[Path] = loaded.files
+        self._marks = _marks(self._files)
+        self._read = read
+        self._apply = apply
+        self._asked = asked
+        self._success = success
+        self._logger = logger
+
+    async def run(self) -> None:
+        """Reload for as long as the service runs."""
+        while True:
+            await self._asked_or_changed()
+            self._asked.clear()
+            await self._reload()
+
+    async def _asked_or_changed(self) -> None:
+        while not self._asked.is_set():
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._asked.wait()
+            except TimeoutError:
+                if await asyncio.to_thread(_marks, self._files) != self._marks:
+                    return
+
+    async def _reload(self) -> None:
+        self._marks = await asyncio.to_thread(_marks, self._files)
+        try:
+            loaded = await asyncio.to_thread(self._read)
+            self._apply(loaded.settings)
+        except SettingsError as error:
+            return self._refuse(error)
+        self._files = loaded.files
+        self._marks = await asyncio.to_thread(_marks, self._files)
+        self._success.set(1)
+        self._logger.info("configuration reloaded", sources=sorted(loaded.settings.sources))
+        return None
+
+    def _refuse(self, error: SettingsError) -> None:
+        self._success.set(0)
+        self._logger.error("configuration refused, the old one stays", detail=str(error))
+
+
+def _marks(files: Sequence[Path]) -> Marks:
+    return tuple(map(_mark, files))
+
+
+def _mark(file: Path) -> tuple[str, int, int, int] | None:
+    try:
+        status = file.stat()
+        return os.path.realpath(file), status.st_ino, status.st_mtime_ns, status.st_size
+    except OSError:
+        return None

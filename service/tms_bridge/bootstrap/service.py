@@ -1,0 +1,193 @@
+"""The one composition root: what the bridge is made of, and the order in which it starts and ends.
+
+Start: sockets are bound (a taken port is found before anything else happens), the outbox is opened, the
+relay begins to carry, then both listeners listen. End: not ready but serving; listener closed; what has
+begun is finished; the outbox is drained if the broker is there; AMQP closed; the outbox closed last.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from tms_bridge import admin
+from tms_bridge.bootstrap.gauges import VERSION, bind_outbox, bind_publishing, set_facts
+from tms_bridge.bootstrap.observers import CountingObserver
+from tms_bridge.bootstrap.reload import Reloader
+from tms_bridge.bootstrap.signals import Signals
+from tms_bridge.broker import Supervisor
+from tms_bridge.errors import OutboxError, SettingsError
+from tms_bridge.listener.feed import Feed
+from tms_bridge.listener.health import Health
+from tms_bridge.listener.server import Server, start
+from tms_bridge.listener.sockets import name_of, open_sockets
+from tms_bridge.log import Log
+from tms_bridge.metrics import Metrics
+from tms_bridge.outbox.journal import Journal
+from tms_bridge.relay import Relay
+from tms_bridge.settings.load import Loaded
+from tms_bridge.settings.model import Settings
+from tms_bridge.web import EventIds, Reception, Record, Routes, Webhooks
+
+DONE: Final = 0
+FAILED: Final = 1
+
+_ADMIN_FINISH_S: Final = 1.0
+_WEB_FINISH_S: Final = 2.0
+
+
+class Bridge:
+    """One running bridge."""
+
+    def __init__(self, loaded: Loaded, read: Callable[[], Loaded], log: Log) -> None:
+        self._loaded = loaded
+        self._settings = loaded.settings
+        self._read = read
+        self._log = log
+        self._logger = log.logger
+        self._signals = Signals()
+        self._metrics = Metrics(CollectorRegistry())
+        self._feed = Feed()
+        self._observer = CountingObserver(self._metrics.publish)
+        self._supervisor = Supervisor(self._settings.amqp, self._observer, self._logger)
+        self._health = Health([self._why_not_ready])
+        self._outbox: Journal
+        self._relay: Relay
+        self._webhooks: Webhooks
+
+    async def run(self) -> int:
+        """Serve until a signal asks to stop, or the outbox breaks; return the exit code.
+
+        Raises:
+            SettingsError: an address cannot be listened on.
+            OutboxError: the outbox cannot be opened.
+        """
+        with self._signals.caught(), self._log.adopt_libraries():
+            traffic = open_sockets("http.listen", self._settings.http.listen)
+            operators = open_sockets("admin.listen", self._settings.admin.listen)
+            await self._open_outbox()
+            try:
+                return await self._serve(traffic, operators)
+            finally:
+                await self._outbox.close()
+                self._logger.info("stopped")
+
+    async def _open_outbox(self) -> None:
+        settings = self._settings
+        if settings.outbox is None:
+            raise SettingsError("outbox: is missing")
+        commit = self._metrics.outbox.commit_duration
+        self._outbox = await Journal.open(
+            settings.outbox,
+            settings.quarantine,
+            settings.dedup,
+            on_commit=lambda seconds, _rows: commit.observe(seconds),
+        )
+
+    async def _serve(self, traffic: list[socket.socket], operators: list[socket.socket]) -> int:
+        self._compose()
+        code = DONE
+        try:
+            await self._run_all(traffic, operators)
+        except* OutboxError as broken:
+            detail = str(broken.exceptions[0])
+            self._logger.critical("the outbox broke; nothing that was answered 2xx is lost", detail=detail)
+            code = FAILED
+        return code
+
+    async def _run_all(self, traffic: list[socket.socket], operators: list[socket.socket]) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._relay.run(), name="relay"),
+                group.create_task(self._fail_when_broken(), name="outbox watch"),
+                group.create_task(self._reloader().run(), name="reloader"),
+            ]
+            async with self._listening(traffic, operators) as runner:
+                await self._signals.stop.wait()
+                await self._wind_down(runner)
+            for task in tasks:
+                task.cancel()
+
+    def _compose(self) -> None:
+        settings, metrics = self._settings, self._metrics
+        self._relay = Relay(self._outbox, self._supervisor, self._observer, self._logger, settings.amqp)
+        self._webhooks = Webhooks(
+            settings.http,
+            Routes(settings.http, settings.sources),
+            Reception(self._outbox, EventIds()),
+            self._health,
+            Record(metrics.intake, self._logger, self._feed),
+        )
+        bind_outbox(metrics.outbox, self._outbox)
+        bind_publishing(metrics.publish, self._supervisor, self._relay)
+        set_facts(metrics, settings.sources)
+
+    @asynccontextmanager
+    async def _listening(
+        self, traffic: list[socket.socket], operators: list[socket.socket]
+    ) -> AsyncIterator[web.ServerRunner]:
+        """Listen on both listeners; ready from here on."""
+        async with AsyncExitStack() as closing:
+            app = admin.build(self._health, self._metrics, self._logger)
+            admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S)
+            closing.push_async_callback(admin_runner.cleanup)
+            runner = await start(Server(self._webhooks.handle), traffic, _WEB_FINISH_S)
+            closing.push_async_callback(runner.cleanup)
+            self._health.started = True
+            self._logger.info(
+                "ready", version=VERSION, http=[*map(name_of, traffic)], admin=[*map(name_of, operators)]
+            )
+            try:
+                yield runner
+            finally:
+                self._health.stopping = True
+
+    async def _wind_down(self, runner: web.ServerRunner) -> None:
+        """Stop taking in, then carry away what is there (invariant 7)."""
+        http = self._settings.http
+        self._health.stopping = True
+        self._logger.info("stopping", shutdown_delay_s=http.shutdown_delay_s)
+        await self._signals.pause(http.shutdown_delay_s)
+        for site in runner.sites:
+            await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(http.deadline_s):
+                await self._webhooks.finish()
+        await runner.cleanup()
+        if self._supervisor.connected:
+            await self._signals.unless_hurried(self._drain(http.drain_timeout_s))
+
+    async def _drain(self, timeout_s: float) -> None:
+        drained = await self._relay.drain(timeout_s)
+        self._logger.info("drained" if drained else "not drained", events=self._outbox.stats().events)
+
+    async def _fail_when_broken(self) -> None:
+        await self._outbox.broken.wait()
+        if self._outbox.failure is not None:
+            raise self._outbox.failure
+
+    def _why_not_ready(self) -> str | None:
+        return self._outbox.stats().unavailable or None
+
+    def _reloader(self) -> Reloader:
+        return Reloader(
+            self._loaded,
+            self._read,
+            self._apply,
+            asked=self._signals.reload,
+            success=self._metrics.reload_success,
+            logger=self._logger,
+        )
+
+    def _apply(self, settings: Settings) -> None:
+        """Take over sources, queues and log level; the rest needs a restart."""
+        self._webhooks.routes = Routes(self._settings.http, settings.sources)
+        self._log.set_level(settings.log)
+        set_facts(self._metrics, settings.sources)
+        for table in ("http", "admin", "outbox", "quarantine", "dedup"):
+            if getattr(settings, table) != getattr(self._settings, table):
+                self._logger.warning("a change that needs a restart was not taken over", table=table)
