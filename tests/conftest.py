@@ -15,6 +15,23 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+_BROKERS = {"rabbitmq", "private_rabbitmq"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a broker, so that `-m integration` selects it."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _BROKERS & set(item.fixturenames):
+            item.add_marker(pytest.mark.integration)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped a test: what the machine lacks is installed, not left untested."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[Node]:
     """One RabbitMQ node for the whole run; never stop it, take `private_rabbitmq` for that."""

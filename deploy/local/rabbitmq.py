@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from installation import Installation, find_installation
+from installation import Installation, provide_installation
 from janitor import Janitor
 
 # Below the range from which the kernel takes ports for outgoing connections: while a node is down, nobody
@@ -47,26 +47,6 @@ def free_port() -> int:
     raise BrokerFailedError(message)
 
 
-class PortMapper:
-    """An epmd in the foreground, for one node or one cluster; without it Erlang leaves a daemon behind."""
-
-    def __init__(self, installation: Installation, janitor: Janitor, environment: Mapping[str, str]) -> None:
-        self.port = free_port()
-        self._process = subprocess.Popen(
-            installation.erlang("epmd", "-address", "127.0.0.1", "-port", str(self.port)),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        janitor.watch(self._process)
-
-    def close(self) -> None:
-        """Collect it once the janitor has ended it."""
-        self._process.wait()
-
-
 class Node:
     """One RabbitMQ node; use it as a context manager, or call `start` and `close`.
 
@@ -75,6 +55,7 @@ class Node:
         user: the administrator's name.
         password: the administrator's password.
         name: the Erlang node name.
+        epmd_port: the port of its Erlang port mapper, which all nodes of a cluster share.
     """
 
     def __init__(  # noqa: PLR0913 - every argument has a default; a cluster sets most of them
@@ -87,20 +68,21 @@ class Node:
         plugins: Sequence[str] = (),
         conf: Mapping[str, str] | None = None,
     ) -> None:
-        self._installation = installation or _installed()
+        self._installation = installation or provide_installation()
         self.name = name or f"tms-{secrets.token_hex(4)}@localhost"
         self.user = "tms"
         self.password = secrets.token_hex(8)
         self.port = free_port()
         self._dist_port = free_port()
         self._cookie = cookie or secrets.token_hex(16)
-        self._given_epmd_port = epmd_port
+        self.epmd_port = epmd_port or free_port()
+        self._needs_mapper = epmd_port is None
         self._plugins = plugins
         self._conf = dict(conf or {})
         self._process: subprocess.Popen[bytes] | None = None
-        self._mapper: PortMapper | None = None
+        self._mapper: subprocess.Popen[bytes] | None = None
         self._directory = self._make_directory()
-        self._janitor = Janitor(self._directory)
+        self._janitor = Janitor(self._directory, command=self._installation.cleanup)
 
     @property
     def url(self) -> str:
@@ -117,11 +99,6 @@ class Node:
         return self._running().pid
 
     @property
-    def epmd_port(self) -> int:
-        """The port of its Erlang port mapper, for the other nodes of its cluster."""
-        return self._environment_epmd_port()
-
-    @property
     def log(self) -> str:
         """Everything that the node has logged, with what it printed while it started."""
         parts = (self._directory / name for name in ("console.log", "node.log"))
@@ -129,10 +106,12 @@ class Node:
 
     def start(self, *, timeout_s: float = 60.0) -> None:
         """Start the node and wait until it answers the AMQP handshake."""
+        if self._needs_mapper:
+            self._start_mapper()
         environment = self._environment()
         with (self._directory / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
-                self._installation.command("rabbitmq-server"),
+                self._installation.server(environment, self._directory, self.port),
                 env=environment,
                 cwd=self._directory,  # where Mnesia leaves its dump when a node fails to start
                 stdin=subprocess.DEVNULL,
@@ -156,7 +135,7 @@ class Node:
     def stop(self, *, timeout_s: float = 30.0) -> None:
         """Shut the node down in order; its data stay for the next `start`."""
         process = self._running()
-        process.terminate()
+        self._installation.signal(process, signal.SIGTERM)
         try:
             process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -167,7 +146,7 @@ class Node:
     def kill(self) -> None:
         """Kill the node as a crash would; its data stay for the next `start`."""
         process = self._running()
-        process.kill()
+        self._installation.signal(process, signal.SIGKILL)
         process.wait()
         self._ended(process)
 
@@ -179,16 +158,16 @@ class Node:
 
     def pause(self) -> None:
         """Freeze the node: connections stay open and nothing answers."""
-        self._running().send_signal(signal.SIGSTOP)
+        self._installation.signal(self._running(), signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a frozen node go on."""
-        self._running().send_signal(signal.SIGCONT)
+        self._installation.signal(self._running(), signal.SIGCONT)
 
     def ctl(self, *arguments: str, timeout_s: float = 60.0) -> str:
         """Run `rabbitmqctl` against this node and return what it printed."""
         return self._run(
-            self._installation.command("rabbitmqctl", "--quiet", *arguments), timeout_s=timeout_s
+            self._installation.control(self._environment(), "--quiet", *arguments), timeout_s=timeout_s
         )
 
     def evaluate(self, erlang: str) -> str:
@@ -201,6 +180,8 @@ class Node:
             The value of the last one, as Erlang prints it.
         """
         command = self._installation.erlang("erl_call", "-sname", self.name, "-c", self._cookie, "-e")
+        if command is None:
+            return self.ctl("eval", erlang).strip()
         answer = self._run(command, timeout_s=30.0, stdin=f"{erlang}\n")
         if not answer.startswith("{ok, "):
             raise BrokerFailedError(f"{erlang}\n{answer}")
@@ -226,7 +207,7 @@ class Node:
             self._process.wait()
             self._process = None
         if self._mapper is not None:
-            self._mapper.close()
+            self._mapper.wait()
             self._mapper = None
 
     def __enter__(self) -> Self:
@@ -289,7 +270,7 @@ class Node:
 
     def _configuration(self) -> str:
         values = {
-            "listeners.tcp.local": f"127.0.0.1:{self.port}",
+            "listeners.tcp.local": f"{self._installation.listen}:{self.port}",
             "default_user": self.user,
             "default_pass": self.password,
             "vm_memory_high_watermark.absolute": "1GiB",
@@ -299,19 +280,28 @@ class Node:
         }
         return "".join(f"{key} = {value}\n" for key, value in (values | self._conf).items())
 
-    def _environment_epmd_port(self) -> int:
-        if self._given_epmd_port is not None:
-            return self._given_epmd_port
-        if self._mapper is None:
-            self._mapper = PortMapper(self._installation, self._janitor, {"PATH": os.environ["PATH"]})
-        return self._mapper.port
+    def _start_mapper(self) -> None:
+        """Start the port mapper in the foreground; Erlang would start a daemon that outlives the node."""
+        arguments = ("-address", "127.0.0.1", "-port", str(self.epmd_port))
+        command = self._installation.erlang("epmd", *arguments)
+        self._needs_mapper = False
+        if command is None:
+            return
+        self._mapper = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._janitor.watch(self._mapper)
 
     def _environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "HOME": self._inside(""),
-            "ERL_EPMD_PORT": str(self._environment_epmd_port()),
+            "ERL_EPMD_PORT": str(self.epmd_port),
             "ERL_CRASH_DUMP": "/dev/null",
             # The script then becomes the Erlang machine instead of waiting beside it: one process id.
             "RUNNING_UNDER_SYSTEMD": "true",
@@ -330,13 +320,6 @@ class Node:
                 "+S 2:2 +A 4 -kernel inet_dist_use_interface {127,0,0,1}"
             ),
         }
-
-
-def _installed() -> Installation:
-    found = find_installation()
-    if found is None:
-        raise BrokerFailedError("there is no rabbitmq-server on this machine; `make setup` installs one")
-    return found
 
 
 def _answers(port: int) -> bool:

@@ -1,0 +1,84 @@
+# Every target stands with its meaning after two hashes; `make help` prints them.
+# Recipes hold no logic: they call a tool, or a script that can be read and tested.
+
+PYTHON := .venv/bin/python
+RUFF := .venv/bin/ruff
+COVERAGE := $(PYTHON) -m coverage
+SOURCES := service schemas deploy tests examples benchmarks
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo run test integration cov check lock lint fmt fmt-check types imports style docs \
+	docs-check changelog-check deploy-check pip-check build clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## put both packages and the tms-bridge command into .venv
+	@deploy/local/setup.sh
+
+demo: setup ## start a broker and the bridge, send all twelve events, show what arrived
+	@$(PYTHON) deploy/local/demo.py
+
+run: setup ## as demo, and stay up, with the text to paste into TMS
+	@$(PYTHON) deploy/local/demo.py --stay
+
+test: setup ## run all tests, against a RabbitMQ of their own
+	$(PYTHON) -m pytest
+
+integration: setup ## run only the tests that need a broker
+	$(PYTHON) -m pytest -m integration
+
+cov: setup ## run all tests and hold branch coverage to its limits
+	$(COVERAGE) erase
+	$(COVERAGE) run -m pytest
+	$(COVERAGE) combine --quiet
+	$(COVERAGE) report --fail-under=95
+	$(COVERAGE) report --fail-under=100 --include='*/auth/*,*/ingest/*,*/message.py,*/settings/*'
+
+check: lock lint fmt-check types imports style docs-check changelog-check ## everything that can be judged without running the service
+
+lock: setup ## check that uv.lock fits pyproject.toml
+	.venv/bin/uv lock --check --quiet
+
+lint: setup ## check the code with every rule of ruff
+	$(RUFF) check
+
+fmt: setup ## format the code and mend what can be mended
+	$(RUFF) check --fix
+	$(RUFF) format
+
+fmt-check: setup ## check the format of the code
+	$(RUFF) format --check
+
+types: setup ## check the types, strictly
+	.venv/bin/mypy
+	.venv/bin/mypy $(SOURCES)
+
+imports: setup ## check that imports run in one direction
+	.venv/bin/lint-imports
+
+style: setup ## check the length of functions and files
+	$(PYTHON) -m pytest -q tests/test_style.py
+
+docs: setup ## write the parts of the documentation that come from the code
+	$(PYTHON) deploy/local/generated.py
+
+docs-check: setup ## check that the generated documentation is up to date
+	$(PYTHON) deploy/local/generated.py --check
+
+changelog-check: setup ## check that the changelog's fragments can be put together
+	.venv/bin/towncrier build --draft --version next
+
+deploy-check: setup ## check the image, the compose file and the Kubernetes manifests
+	$(PYTHON) deploy/check.py
+
+pip-check: setup ## check that plain pip installs both packages
+	$(PYTHON) deploy/local/pip_check.py
+
+build: setup ## build wheels and source archives of both packages into dist/
+	.venv/bin/uv build --all-packages
+
+clean: ## remove what the targets above have made
+	rm -rf .venv dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache

@@ -1,0 +1,37 @@
+"""Writes the parts of the documentation that come from the code, or checks that they are up to date."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tms_bridge.settings import reference
+from tms_events import table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def documents() -> Iterator[tuple[Path, str]]:
+    """Yield each document that the code has a part in, with the text that it should have."""
+    yield ROOT / "docs" / "topics.md", table.render()
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = path.read_text()
+        if reference.BEGIN in text:
+            yield path, reference.refresh(text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Refresh every document; with --check only say which ones are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is stale")
+    check = parser.parse_args(arguments).check
+    stale = [(path, text) for path, text in documents() if path.read_text() != text]
+    for path, text in stale:
+        print(f"{path.relative_to(ROOT)} {'is out of date; run make docs' if check else 'written'}")
+        if not check:
+            path.write_text(text)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
