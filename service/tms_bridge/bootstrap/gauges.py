@@ -1,8 +1,9 @@
 """Whom each gauge asks when it is scraped."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Final, Protocol
+from typing import Final
 
 from tms_bridge.auth.allowlist import published
 from tms_bridge.broker import Supervisor
@@ -15,21 +16,13 @@ VERSION: Final = version("tms-bridge")
 _MICROSECONDS: Final = 1_000_000
 
 
-class HasStats(Protocol):
-    """Either outbox."""
-
-    def stats(self) -> Stats:
-        """Return the outbox in numbers."""
-        ...
-
-
-def bind_outbox(metrics: OutboxMetrics, outbox: HasStats) -> None:
+def bind_outbox(metrics: OutboxMetrics, stats: Callable[[], Stats]) -> None:
     """Let the gauges of the outbox ask it."""
-    metrics.events.set_function(lambda: outbox.stats().events)
-    metrics.bytes.set_function(lambda: outbox.stats().bytes)
-    metrics.oldest.set_function(lambda: (outbox.stats().oldest_us or 0) / _MICROSECONDS)
-    metrics.refused.set_function(lambda: outbox.stats().refused)
-    metrics.quarantine_events.set_function(lambda: outbox.stats().undecodable + outbox.stats().held)
+    metrics.events.set_function(lambda: stats().events)
+    metrics.bytes.set_function(lambda: stats().bytes)
+    metrics.oldest.set_function(lambda: (stats().oldest_us or 0) / _MICROSECONDS)
+    metrics.refused.set_function(lambda: stats().refused)
+    metrics.quarantine_events.set_function(lambda: stats().undecodable + stats().held)
 
 
 def bind_publishing(metrics: PublishMetrics, supervisor: Supervisor, relay: Relay) -> None:

@@ -19,15 +19,15 @@ from tms_bridge.bootstrap.gauges import VERSION, bind_outbox, bind_publishing, s
 from tms_bridge.bootstrap.observers import CountingObserver
 from tms_bridge.bootstrap.reload import Reloader
 from tms_bridge.bootstrap.signals import Signals
+from tms_bridge.bootstrap.stock import Stock, open_stock
 from tms_bridge.broker import Supervisor
-from tms_bridge.errors import OutboxError, SettingsError
+from tms_bridge.errors import OutboxError
 from tms_bridge.listener.feed import Feed
 from tms_bridge.listener.health import Health
 from tms_bridge.listener.server import Server, start
 from tms_bridge.listener.sockets import name_of, open_sockets
 from tms_bridge.log import Log
 from tms_bridge.metrics import Metrics
-from tms_bridge.outbox.journal import Journal
 from tms_bridge.relay import Relay
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.model import Settings
@@ -54,8 +54,8 @@ class Bridge:
         self._feed = Feed()
         self._observer = CountingObserver(self._metrics.publish)
         self._supervisor = Supervisor(self._settings.amqp, self._observer, self._logger)
-        self._health = Health([self._why_not_ready])
-        self._outbox: Journal
+        self._stock: Stock
+        self._health: Health
         self._relay: Relay
         self._webhooks: Webhooks
 
@@ -69,24 +69,12 @@ class Bridge:
         with self._signals.caught(), self._log.adopt_libraries():
             traffic = open_sockets("http.listen", self._settings.http.listen)
             operators = open_sockets("admin.listen", self._settings.admin.listen)
-            await self._open_outbox()
+            self._stock = await open_stock(self._settings, self._metrics.outbox, self._supervisor)
             try:
                 return await self._serve(traffic, operators)
             finally:
-                await self._outbox.close()
+                await self._stock.close()
                 self._logger.info("stopped")
-
-    async def _open_outbox(self) -> None:
-        settings = self._settings
-        if settings.outbox is None:
-            raise SettingsError("outbox: is missing")
-        commit = self._metrics.outbox.commit_duration
-        self._outbox = await Journal.open(
-            settings.outbox,
-            settings.quarantine,
-            settings.dedup,
-            on_commit=lambda seconds, _rows: commit.observe(seconds),
-        )
 
     async def _serve(self, traffic: list[socket.socket], operators: list[socket.socket]) -> int:
         self._compose()
@@ -103,7 +91,7 @@ class Bridge:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._relay.run(), name="relay"),
-                group.create_task(self._fail_when_broken(), name="outbox watch"),
+                group.create_task(self._stock.until_broken(), name="outbox watch"),
                 group.create_task(self._reloader().run(), name="reloader"),
             ]
             async with self._listening(traffic, operators) as runner:
@@ -114,15 +102,16 @@ class Bridge:
 
     def _compose(self) -> None:
         settings, metrics = self._settings, self._metrics
-        self._relay = Relay(self._outbox, self._supervisor, self._observer, self._logger, settings.amqp)
+        self._health = Health([self._stock.why_not_ready])
+        self._relay = Relay(self._stock.outbox, self._supervisor, self._observer, self._logger, settings.amqp)
         self._webhooks = Webhooks(
             settings.http,
             Routes(settings.http, settings.sources),
-            Reception(self._outbox, EventIds()),
+            Reception(self._stock.outbox, EventIds()),
             self._health,
             Record(metrics.intake, self._logger, self._feed),
         )
-        bind_outbox(metrics.outbox, self._outbox)
+        bind_outbox(metrics.outbox, self._stock.stats)
         bind_publishing(metrics.publish, self._supervisor, self._relay)
         set_facts(metrics, settings.sources)
 
@@ -163,15 +152,7 @@ class Bridge:
 
     async def _drain(self, timeout_s: float) -> None:
         drained = await self._relay.drain(timeout_s)
-        self._logger.info("drained" if drained else "not drained", events=self._outbox.stats().events)
-
-    async def _fail_when_broken(self) -> None:
-        await self._outbox.broken.wait()
-        if self._outbox.failure is not None:
-            raise self._outbox.failure
-
-    def _why_not_ready(self) -> str | None:
-        return self._outbox.stats().unavailable or None
+        self._logger.info("drained" if drained else "not drained", events=self._stock.stats().events)
 
     def _reloader(self) -> Reloader:
         return Reloader(
