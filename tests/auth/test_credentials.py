@@ -85,6 +85,7 @@ def test_basic_is_accepted_as_senders_write_it(
         pytest.param([("Authorization", "Basic dG1")], id="cut short"),
         pytest.param([("Authorization", "Basic d")], id="no length of Base64"),
         pytest.param([("Authorization", "Basic \udcff\udc80")], id="bytes that are not UTF-8"),
+        pytest.param([("Authorization", "Basic \ud800")], id="a surrogate that hides no byte"),
         pytest.param([("Authorization", "Basic ====")], id="padding alone"),
         pytest.param([("Proxy-Authorization", f"Basic {token('tms:secret')}")], id="another header"),
         pytest.param(

@@ -16,7 +16,7 @@ class Unreadable(Exception):  # noqa: N818 - states the fact
 
 
 Hops = Sequence[str]
-"""What a header says of each hop, farthest first, as it stands."""
+"""What a header says of each hop, farthest first, as it stands; never empty."""
 
 _OWS: Final = " \t"
 _PAIR: Final = re.compile(
@@ -69,13 +69,15 @@ def find_client(hops: Hops, is_trusted: Callable[[Address], bool]) -> Address:
     Raises:
         Unreadable: a hop on the way is no address.
     """
-    address: Address | None = None
-    for hop in reversed(hops):
-        address = parse_node(hop)
-        if address is None:
-            raise Unreadable(f"its entry {hop[:60]!a} is no address")
-        if not is_trusted(address):
-            break
+    addresses = map(_read, reversed(hops))
+    client = next(addresses)
+    while is_trusted(client) and (farther := next(addresses, None)) is not None:
+        client = farther
+    return client
+
+
+def _read(hop: str) -> Address:
+    address = parse_node(hop)
     if address is None:
-        raise Unreadable("it is empty")
+        raise Unreadable(f"its entry {hop[:60]!a} is no address")
     return address
