@@ -151,11 +151,13 @@ class PublisherClosed(BrokerError):  # noqa: N818 - states the fact
     `by_message` is true when the broker closed the channel or the connection over something that was
     published (a missing exchange, a refused permission, a frame that it cannot take), so that one of the
     outstanding messages is the culprit; false for resets, heartbeat loss, shutdown and time-outs.
+    `code` is the broker's AMQP reply code, where it gave one.
     """
 
-    def __init__(self, reason: str, *, by_message: bool = False) -> None:
+    def __init__(self, reason: str, *, by_message: bool = False, code: int | None = None) -> None:
         super().__init__(reason)
         self.by_message = by_message
+        self.code = code
 
 
 class TopologyError(BrokerError):

@@ -1,1 +1,6 @@
 """Connects, declares, publishes; translates AMQP outcomes into ours."""
+
+from tms_bridge.broker.observer import Observer, Silent
+from tms_bridge.broker.supervisor import Supervisor
+
+__all__ = ["Observer", "Silent", "Supervisor"]

@@ -1,0 +1,83 @@
+"""What each message carries on the wire beside its body: one mapping for every publisher."""
+
+from datetime import UTC, datetime
+
+from aiormq import spec
+from pamqp.common import FieldTable
+
+from tms_bridge.message import Kind, Message
+
+APP_ID = "tms-bridge"
+EVENT_CONTENT_TYPE = "application/json"
+QUARANTINE_CONTENT_TYPE = "application/octet-stream"
+QUARANTINE_TYPE = "com.skillable.tms.quarantined"
+PERSISTENT = 2
+
+_REASON_BYTES = 1024
+
+
+def properties_of(message: Message) -> spec.Basic.Properties:
+    """Return the AMQP properties and headers of a message, as section 5 of the design has them."""
+    is_event = message.kind is Kind.EVENT
+    return spec.Basic.Properties(
+        content_type=EVENT_CONTENT_TYPE if is_event else QUARANTINE_CONTENT_TYPE,
+        headers=fixed_headers(message) | varying_headers(message),
+        delivery_mode=PERSISTENT,
+        message_id=message.id,
+        timestamp=datetime.fromtimestamp(message.received_at_us // 1_000_000, UTC),
+        message_type=type_of(message),
+        app_id=APP_ID,
+    )
+
+
+def type_of(message: Message) -> str:
+    """Return the event type, which is also the CloudEvents type."""
+    if message.kind is Kind.QUARANTINE:
+        return QUARANTINE_TYPE
+    return f"com.skillable.tms.{message.trigger}.{message.status}"
+
+
+def fixed_headers(message: Message) -> FieldTable:
+    """Return the headers that all messages of one source, trigger, status and kind share."""
+    headers: FieldTable = {"tms-replayed": True} if message.replayed else {}
+    if message.kind is Kind.QUARANTINE:
+        return headers | {"tms-source": message.source, "tms-trigger": message.trigger}
+    return headers | {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_type": type_of(message),
+        "cloudEvents_source": f"/tms/{message.source}",
+        "cloudEvents_dataschema": data_schema(message.trigger),
+    }
+
+
+def varying_headers(message: Message) -> FieldTable:
+    """Return the headers that are each message's own; every value is a string."""
+    if message.kind is Kind.QUARANTINE:
+        return {
+            "traceparent": message.traceparent,
+            "tms-digest": message.digest,
+            "tms-reason": short_reason(message.reason),
+        }
+    return {
+        "cloudEvents_id": message.id,
+        "cloudEvents_subject": f"{message.trigger}/{message.entity}",
+        "cloudEvents_time": rfc3339(message.received_at_us),
+        "traceparent": message.traceparent,
+        "tms-digest": message.digest,
+    }
+
+
+def data_schema(trigger: str) -> str:
+    """Return the stable name of the schema that the bodies of a trigger follow."""
+    return f"urn:tms-events:{trigger.replace('_', '-')}-changed:1"
+
+
+def rfc3339(unix_us: int) -> str:
+    """Return the instant in UTC, to the microsecond."""
+    seconds, microseconds = divmod(unix_us, 1_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{microseconds:06d}Z"
+
+
+def short_reason(reason: str) -> str:
+    """Return at most a kilobyte of the reason, as text that UTF-8 can hold."""
+    return reason.encode(errors="replace")[:_REASON_BYTES].decode(errors="ignore")

@@ -1,0 +1,127 @@
+"""One AMQP connection from open to closed, with its link and its errors in our words."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import aiormq
+from aiormq.exceptions import ChannelInvalidStateError, ProbableAuthenticationError
+from pamqp.exceptions import PAMQPException
+from yarl import URL
+
+from tms_bridge.broker.link import Link, TapFactory
+from tms_bridge.errors import BrokerError, PublisherClosed
+
+CLOSE_TIMEOUT_S: Final = 2.0
+"""How long a polite close may take."""
+
+_ABORT_LEAD_S: Final = 0.1
+
+LIBRARY_ERRORS: Final = (
+    aiormq.exceptions.AMQPError,
+    ChannelInvalidStateError,
+    PAMQPException,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    EOFError,
+)
+"""Whatever the AMQP client raises when a connection or channel fails."""
+
+
+class Session:
+    """An open connection."""
+
+    def __init__(self, connection: aiormq.Connection, link: Link) -> None:
+        self.connection = connection
+        self.link = link
+
+    @property
+    def frame_max(self) -> int:
+        """The largest frame that the broker takes, in bytes."""
+        return self.connection.connection_tune.frame_max or 131_072
+
+    async def close(self) -> None:
+        """Say goodbye, or hang up if that takes too long."""
+        with contextlib.suppress(BrokerError), translated("close"):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.connection.close()
+        await self.abort()
+
+    async def abort(self) -> None:
+        """Hang up; after it no byte is in flight and no task of the connection runs."""
+        self.link.abort()
+        with contextlib.suppress(BrokerError), translated("abort"):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.connection.close()
+
+    def closed(self, otherwise: str) -> PublisherClosed:
+        """Say why it is closed: in the broker's words where it gave any."""
+        closing = self.link.closing
+        if closing is None:
+            return PublisherClosed(otherwise)
+        return PublisherClosed(
+            f"the broker closed it: {closing.code} {closing.text}",
+            by_message=closing.by_message,
+            code=closing.code,
+        )
+
+
+async def open_session(
+    url: URL, *, context: ssl.SSLContext | None, heartbeat_s: int, name: str, timeout_s: float
+) -> Session:
+    """Connect to one URL.
+
+    Raises:
+        BrokerError: it could not be done in time; the text says why, without the password.
+    """
+    link = Link()
+    connection = aiormq.Connection(
+        url.update_query(heartbeat=heartbeat_s),
+        context=context,
+        client_properties={"connection_name": name},
+        transport_factory=TapFactory(link),
+    )
+    loop = asyncio.get_running_loop()
+    # A TLS stream to a silent peer would wait for its goodbye when it is closed; an aborted one does not.
+    hang_up = loop.call_later(timeout_s - _ABORT_LEAD_S, link.abort)
+    try:
+        with translated(f"connect to {place_of(url)}"):
+            async with asyncio.timeout(timeout_s):
+                await connection.connect()
+    finally:
+        hang_up.cancel()
+    return Session(connection, link)
+
+
+def place_of(url: URL) -> str:
+    """Name a broker without its credentials."""
+    return f"{url.scheme}://{url.host}:{url.port}{url.path}"
+
+
+@contextlib.contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise what the AMQP client raises as a BrokerError.
+
+    A lost connection can arrive as CancelledError. It is a real cancellation only if somebody asked
+    this task to end.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerError(f"{doing}: the connection was lost") from cancelled
+    except LIBRARY_ERRORS as failure:
+        raise BrokerError(f"{doing}: {_why(failure)}") from failure
+
+
+def _why(failure: BaseException) -> str:
+    if isinstance(failure, TimeoutError):
+        return "no answer in time"
+    if isinstance(failure, ProbableAuthenticationError):
+        return "the broker refused the user name or the password"
+    return str(failure) or repr(failure)

@@ -1,0 +1,141 @@
+"""Keeps a publisher open: tries the hosts in turn, waits between rounds, sees to the topology.
+
+It does not use the client's own robust connection: that one knows one URL, has no back-off, and hides from
+its user when a publish must be taken as of unknown fate (see docs/adr/0004).
+"""
+
+import asyncio
+import socket
+import ssl
+from typing import Final
+
+from yarl import URL
+
+from tms_bridge.broker import topology
+from tms_bridge.broker.backoff import Backoff
+from tms_bridge.broker.confirming import ConfirmingPublisher
+from tms_bridge.broker.observer import Observer
+from tms_bridge.broker.plain import PlainPublisher
+from tms_bridge.broker.session import Session, open_session, place_of, translated
+from tms_bridge.errors import BrokerError
+from tms_bridge.log import Logger
+from tms_bridge.settings.model import Amqp
+
+QUICK_CONNECT_S: Final = 4.0
+"""How long a host may take in the first round: a dead one must not keep us from the next."""
+
+PATIENT_CONNECT_S: Final = 10.0
+"""How long it may take in later rounds: a broker that has just started is slow."""
+
+
+class Supervisor:
+    """Where publishers come from."""
+
+    def __init__(self, settings: Amqp, observer: Observer, log: Logger) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._log = log
+        self._urls = [amqp_url(text) for text in settings.urls]
+        self._turn = 0
+        self._backoff = Backoff()
+        self._publisher: ConfirmingPublisher | None = None
+        self._opened_at: float | None = None
+        self.topology_errors: tuple[str, ...] = ()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a publisher is open."""
+        return self._publisher is not None and self._publisher.open
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker blocks publishing just now (a memory or disk alarm)."""
+        return self.connected and self._publisher is not None and self._publisher.blocked
+
+    async def connect(self) -> ConfirmingPublisher:
+        """Try the hosts in turn, with jittered back-off, until a publisher is open."""
+        self._note_loss()
+        while True:
+            for _ in self._urls:
+                url = self._urls[self._turn % len(self._urls)]
+                try:
+                    return await self._open(url)
+                except BrokerError as failure:
+                    self._turn += 1
+                    self._log.warning("broker connection failed", broker=place_of(url), reason=str(failure))
+            await asyncio.sleep(self._backoff.next())
+
+    def _note_loss(self) -> None:
+        if self._opened_at is not None:
+            self._backoff.lived(asyncio.get_running_loop().time() - self._opened_at)
+            self._turn += 1
+
+    async def _open(self, url: URL) -> ConfirmingPublisher:
+        session = await open_session(
+            url,
+            context=await asyncio.to_thread(tls_context, url),
+            heartbeat_s=self._settings.heartbeat_s,
+            name=connection_name(),
+            timeout_s=PATIENT_CONNECT_S if self._backoff.rounds else QUICK_CONNECT_S,
+        )
+        try:
+            await self._see_to_topology(session)
+            publisher = await open_publisher(session, self._settings)
+        except BaseException:
+            await session.abort()
+            raise
+        self._note_open(publisher, url)
+        return publisher
+
+    def _note_open(self, publisher: ConfirmingPublisher, url: URL) -> None:
+        self._publisher = publisher
+        if self._opened_at is not None:
+            self._observer.reconnected()
+        self._opened_at = asyncio.get_running_loop().time()
+        self._log.info("broker connected", broker=place_of(url), publisher=type(publisher).__name__)
+
+    async def _see_to_topology(self, session: Session) -> None:
+        """Tell a wrong topology, but do not stay away for it: the rest can still be published."""
+        inspect = topology.apply if self._settings.declare else topology.check
+        findings = await inspect(session, topology.configured(self._settings))
+        self.topology_errors = tuple(str(finding) for finding in findings if finding.wrong)
+        for error in self.topology_errors:
+            self._log.error("topology is not as configured", problem=error)
+
+
+async def open_publisher(session: Session, settings: Amqp) -> ConfirmingPublisher:
+    """Open a confirm channel on a connection."""
+    with translated("open a confirm channel"):
+        async with asyncio.timeout(PATIENT_CONNECT_S):
+            channel = await session.connection.channel(publisher_confirms=True)
+    return PlainPublisher(
+        session,
+        channel,
+        max_outstanding=settings.max_outstanding,
+        confirm_timeout_s=settings.confirm_timeout_s,
+    )
+
+
+def amqp_url(text: str) -> URL:
+    """Return the URL with its port filled in."""
+    url = URL(text)
+    return url if url.explicit_port else url.with_port(5671 if url.scheme == "amqps" else 5672)
+
+
+def connection_name() -> str:
+    """Name our connections so that the broker's operator knows them."""
+    return f"tms-bridge@{socket.gethostname()}"
+
+
+def tls_context(url: URL) -> ssl.SSLContext | None:
+    """Return the TLS settings of an amqps URL, with the files that its query names; always verifies."""
+    if url.scheme != "amqps":
+        return None
+    query = url.query
+    try:
+        context = ssl.create_default_context(cafile=query.get("cafile"), capath=query.get("capath"))
+        if "certfile" in query:
+            context.load_cert_chain(query["certfile"], query.get("keyfile"))
+    except OSError as failure:
+        raise BrokerError(f"the TLS files of {place_of(url)} cannot be read: {failure}") from failure
+    return context

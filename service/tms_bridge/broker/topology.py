@@ -1,0 +1,180 @@
+"""Exchanges, queues and bindings: what is configured, what is there, and how to make the two equal."""
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Literal
+
+import msgspec
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity
+
+from tms_bridge.broker.session import Session, translated
+from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
+from tms_bridge.settings.model import Amqp
+
+STEP_TIMEOUT_S: Final = 10.0
+"""How long one declaration may take."""
+
+QUORUM: Final = {"x-queue-type": "quorum"}
+
+
+class State(enum.StrEnum):
+    """How a part of the topology compares with what is configured."""
+
+    RIGHT = "right"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    FORBIDDEN = "forbidden"
+    UNKNOWN = "unknown"
+
+
+class Part(msgspec.Struct, frozen=True):
+    """An exchange, a queue or a binding that is configured.
+
+    Attributes:
+        name: of the exchange or queue; for a binding, of its queue.
+        exchange: a binding's exchange.
+        routing_key: a binding's key.
+        exchange_type: an exchange's type.
+    """
+
+    kind: Literal["exchange", "queue", "binding"]
+    name: str
+    exchange: str = ""
+    routing_key: str = ""
+    exchange_type: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "binding":
+            return (
+                f"binding of queue {self.name} to exchange {self.exchange} by {self.routing_key or '(all)'}"
+            )
+        return f"{self.kind} {self.name}"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One part as it is."""
+
+    part: Part
+    state: State
+    detail: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether somebody must do something about it."""
+        return self.state not in (State.RIGHT, State.UNKNOWN)
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.state}{self.detail and ' - '}{self.detail}"
+
+
+def configured(amqp: Amqp) -> tuple[Part, ...]:
+    """Return every part that the configuration asks for, in the order in which they can be declared."""
+    parts = [Part("exchange", amqp.exchange, exchange_type="topic")]
+    for name in (UNROUTABLE_EXCHANGE, QUARANTINE_EXCHANGE):
+        parts += (
+            Part("exchange", name, exchange_type="fanout"),
+            Part("queue", name),
+            Part("binding", name, exchange=name),
+        )
+    for queue in amqp.queues:
+        parts.append(Part("queue", queue.name))
+        parts += (
+            Part("binding", queue.name, exchange=amqp.exchange, routing_key=key) for key in queue.bindings
+        )
+    return tuple(parts)
+
+
+async def apply(session: Session, parts: Sequence[Part]) -> list[Finding]:
+    """Declare every part; what cannot be declared is a finding, not an error.
+
+    Raises:
+        BrokerError: the connection was lost.
+    """
+    return await _each(session, parts, _declare)
+
+
+async def check(session: Session, parts: Sequence[Part]) -> list[Finding]:
+    """See whether every exchange and queue is there, without asking for more than that.
+
+    Raises:
+        BrokerError: the connection was lost.
+    """
+    return await _each(session, [part for part in parts if part.kind != "binding"], _declare_passively)
+
+
+async def show(session: Session, parts: Sequence[Part]) -> list[Finding]:
+    """Compare without creating anything; a binding cannot be asked for in AMQP, so it stays unknown.
+
+    Raises:
+        BrokerError: the connection was lost.
+    """
+    findings = await check(session, parts)
+    there = [finding.part for finding in findings if not finding.wrong]
+    # A passive declaration sees only that the name is there. An equal active one changes nothing; a
+    # different one is refused.
+    compared = {finding.part: finding for finding in await _each(session, there, _declare)}
+    findings = [_merge(finding, compared.get(finding.part)) for finding in findings]
+    bindings = [
+        Finding(part, State.UNKNOWN, "AMQP has no question for it")
+        for part in parts
+        if part.kind == "binding"
+    ]
+    return findings + bindings
+
+
+def _merge(seen: Finding, compared: Finding | None) -> Finding:
+    if compared is None:
+        return seen
+    if compared.state is State.FORBIDDEN:
+        return Finding(seen.part, State.UNKNOWN, "it is there; comparing it takes the configure permission")
+    return compared
+
+
+Step = Callable[[AbstractChannel, Part], Awaitable[object]]
+
+
+async def _each(session: Session, parts: Sequence[Part], step: Step) -> list[Finding]:
+    """Try each part on a throw-away channel, which a failure closes."""
+    findings = []
+    channel: AbstractChannel | None = None
+    for part in parts:
+        with translated(f"declare {part}"):
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                if channel is None:
+                    channel = await session.connection.channel(publisher_confirms=False)
+                finding = await _try(channel, part, step)
+        if finding.state is not State.RIGHT:
+            channel = None
+        findings.append(finding)
+    if channel is not None:
+        with translated("close a channel"):
+            await channel.close()
+    return findings
+
+
+async def _try(channel: AbstractChannel, part: Part, step: Step) -> Finding:
+    try:
+        await step(channel, part)
+    except ChannelNotFoundEntity as failure:
+        return Finding(part, State.MISSING, str(failure))
+    except ChannelAccessRefused as failure:
+        return Finding(part, State.FORBIDDEN, str(failure))
+    except ChannelClosed as failure:
+        return Finding(part, State.DIFFERENT, str(failure))
+    return Finding(part, State.RIGHT)
+
+
+async def _declare(channel: AbstractChannel, part: Part) -> object:
+    if part.kind == "exchange":
+        return await channel.exchange_declare(part.name, exchange_type=part.exchange_type, durable=True)
+    if part.kind == "queue":
+        return await channel.queue_declare(part.name, durable=True, arguments=dict(QUORUM))
+    return await channel.queue_bind(part.name, part.exchange, part.routing_key)
+
+
+async def _declare_passively(channel: AbstractChannel, part: Part) -> object:
+    if part.kind == "exchange":
+        return await channel.exchange_declare(part.name, exchange_type=part.exchange_type, passive=True)
+    return await channel.queue_declare(part.name, passive=True)

@@ -1,0 +1,221 @@
+"""Carries what is pending from the outbox to the broker, for as long as the service runs.
+
+Two coroutines share one window: one loads pages of the outbox into it, one takes in outcomes. Whoever has
+changed something publishes what may go now. No task, future or timer exists per message.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from tms_bridge.errors import BridgeError, PublisherClosed
+from tms_bridge.log import Logger
+from tms_bridge.message import Outcome
+from tms_bridge.outbox.interface import Entry, Pending
+from tms_bridge.relay.observer import Observer
+from tms_bridge.relay.publisher import Broker, Publisher
+from tms_bridge.relay.window import Window
+from tms_bridge.settings.model import Amqp
+
+PAGE_LIMIT: Final = 256
+"""How many messages are asked of the outbox at a time."""
+
+EMPTY_AFTER_S: Final = 0.2
+"""While draining, an outbox that has given nothing for this long is empty."""
+
+_FAULT_PAUSE_S: Final = 1.0
+_NEVER: Final = float("inf")
+
+
+class Relay:
+    """The loop from outbox to broker; `run` it, then `drain` it, then cancel `run`."""
+
+    def __init__(
+        self, pending: Pending, broker: Broker, observer: Observer, log: Logger, settings: Amqp
+    ) -> None:
+        self._pending = pending
+        self._broker = broker
+        self._observer = observer
+        self._log = log
+        self._max_outstanding = settings.max_outstanding
+        self._exchange = settings.exchange
+        self._window = Window(pending, observer, settings.exchange)
+        self._publisher: Publisher | None = None
+        self._group: asyncio.TaskGroup
+        self._feeder: asyncio.Task[None] | None = None
+        self._hungry = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._faulty = False
+        self._draining = False
+        self._exhausted = False
+        self._drained = asyncio.Event()
+
+    @property
+    def outstanding(self) -> int:
+        """How many publishes await their outcome."""
+        return self._window.outstanding
+
+    @property
+    def connected(self) -> bool:
+        """Whether a publisher is open."""
+        return self._publisher is not None
+
+    async def run(self) -> None:
+        """Carry until cancelled.
+
+        Raises:
+            ExceptionGroup: of an OutboxError: the outbox broke, which is the end of this process.
+        """
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._feeder = self._group.create_task(self._feed())
+                await self._carry()
+        finally:
+            self._feeder = None
+            self._stop_timer()
+            await self._close_publisher()
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until the outbox is empty; false when time is up first, or the broker is away."""
+        self._draining = True
+        self._restart_feeder()
+        self._after_turn()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._drained.wait()
+        except TimeoutError:
+            return False
+        return self._exhausted and not self._window.active
+
+    async def _carry(self) -> None:
+        while True:
+            publisher = await self._broker.connect()
+            if self._faulty:
+                self._start_over()
+            self._publisher = publisher
+            try:
+                self._turn(_nothing)
+                await self._take_outcomes(publisher)
+            except PublisherClosed as closed:
+                self._lose(closed)
+            if self._faulty:
+                await asyncio.sleep(_FAULT_PAUSE_S)
+
+    async def _take_outcomes(self, publisher: Publisher) -> None:
+        while True:
+            outcomes = await publisher.outcomes()
+            self._turn(lambda: self._note(outcomes))  # noqa: B023 - called before the next round binds it anew
+
+    def _note(self, outcomes: list[tuple[int, Outcome]]) -> None:
+        now = _now()
+        for seq, outcome in outcomes:
+            self._window.note(seq, outcome, now)
+
+    def _lose(self, closed: PublisherClosed) -> None:
+        self._publisher = None
+        self._log.warning(
+            "publisher closed",
+            reason=str(closed),
+            code=closed.code,
+            by_message=closed.by_message,
+            outstanding=self._window.outstanding,
+        )
+        self._turn(lambda: self._window.lost(closed, _now()))
+
+    def _turn(self, change: Callable[[], None]) -> None:
+        """Change the window, then publish what may go."""
+        if self._faulty:
+            return
+        rewinds = self._window.rewinds
+        try:
+            change()
+            self._pump()
+        except BridgeError:
+            raise
+        except Exception:  # noqa: BLE001 - outlives a bug, since the outbox still has all of it; counted, with a pause
+            self._fault()
+        if self._window.rewinds != rewinds:
+            self._restart_feeder()
+        self._after_turn()
+
+    def _fault(self) -> None:
+        """Nothing that the window says can be trusted any more: close the publisher, then start over."""
+        self._faulty = True
+        self._observer.faulted()
+        self._log.error("relay fault, starting over with a new connection", exc_info=True)
+        if self._publisher is not None:
+            self._group.create_task(self._publisher.close())
+
+    def _start_over(self) -> None:
+        self._window = Window(self._pending, self._observer, self._exchange)
+        self._faulty = False
+        self._restart_feeder()
+
+    def _pump(self) -> None:
+        publisher = self._publisher
+        if publisher is None:
+            return
+        now = _now()
+        window = self._window
+        window.wake(now)
+        room = min(publisher.room, self._max_outstanding - window.outstanding)
+        while room > 0 and (parcel := window.take(now)) is not None:
+            publisher.publish(parcel.seq, parcel.message, parcel.exchange)
+            room -= 1
+
+    def _after_turn(self) -> None:
+        if self._window.appetite:
+            self._hungry.set()
+        self._set_timer()
+        if self._draining and (self._publisher is None or (self._exhausted and not self._window.active)):
+            self._drained.set()
+
+    def _set_timer(self) -> None:
+        self._stop_timer()
+        due = self._window.next_due
+        if due < _NEVER and self._publisher is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._turn, _nothing)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _feed(self) -> None:
+        while True:
+            await self._hungry.wait()
+            limit = min(PAGE_LIMIT, self._window.appetite)
+            if limit == 0:
+                self._hungry.clear()
+                continue
+            entries = await self._page(limit)
+            self._exhausted = self._draining and not entries
+            self._turn(lambda: self._window.load(entries))  # noqa: B023 - called before the next round binds it
+
+    async def _page(self, limit: int) -> Sequence[Entry]:
+        if not self._draining:
+            return await self._pending.page(self._window.cursor, limit)
+        try:
+            async with asyncio.timeout(EMPTY_AFTER_S):
+                return await self._pending.page(self._window.cursor, limit)
+        except TimeoutError:
+            return ()
+
+    def _restart_feeder(self) -> None:
+        """Drop the page that is awaited: it starts where the cursor was."""
+        if self._feeder is not None:
+            self._feeder.cancel()
+            self._feeder = self._group.create_task(self._feed())
+
+    async def _close_publisher(self) -> None:
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            await publisher.close()
+
+
+def _nothing() -> None:
+    """Change nothing: the turn is for what time or room allows now."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,322 @@
+"""Which pending message may be published now: the relay's part of the outbox, in memory and bounded.
+
+Theory of operation
+-------------------
+The outbox is a long list of messages by `seq`; the window holds a small part of it. `cursor` is the last
+seq that was looked at. Each message of the window is a parcel. Parcels of one entity form a line, and only
+the head of a line may be published, so that at most one publish per entity is unsettled and none overtakes
+another (invariants 3 and 8).
+
+A nack says that something beyond this message is full: it blocks the parcel's lane (its routing key; its
+exchange, where that is what failed). The nacked parcel stays as the lane's probe. Everything else of a
+blocked lane is dropped from the window when its turn comes, together with its line; the line's entity is
+remembered as skipped, and so is the lowest seq that was dropped. When a probe gets through, the lane opens
+and the cursor goes back to that seq, where the outbox still has all of it. Whatever is in the window by
+then is recognised by its seq. So a blocked lane costs one parcel and the names of its entities.
+
+A channel that the broker closes over a message makes everything in flight a suspect. Suspects are
+published alone, one at a time: who is alone when it happens again is the culprit, and is parked. A missing
+exchange (404) and a missing permission (403) are nobody's fault: they block a lane like a nack, with the
+difference that the probe, which may close the channel again, is sent alone as well.
+
+State of a parcel, and what moves it on:
+
+| state     | where            | event                          | becomes                                  |
+| --------- | ---------------- | ------------------------------ | ---------------------------------------- |
+| waiting   | behind its head  | the head is settled or refused | ready                                    |
+|           |                  | the head is skipped or held    | skipped                                  |
+| ready     | `_ready`         | room, lane open                | in flight                                |
+|           |                  | room, lane blocked             | skipped                                  |
+| alone     | `_alone`         | nothing in flight, lane open   | in flight (and nothing else is)          |
+|           |                  | nothing in flight, blocked     | skipped, unless it is the probe          |
+| in flight | `_flying`        | CONFIRMED                      | settled; a probe opens its lane          |
+|           |                  | RETURNED, an event             | ready again, for the unroutable exchange |
+|           |                  | RETURNED, anything else        | as NACKED                                |
+|           |                  | NACKED, lane open              | held; its lane is blocked                |
+|           |                  | NACKED, lane blocked           | skipped; the probe itself: held, longer  |
+|           |                  | REFUSED                        | refused; a probe opens its lane          |
+|           |                  | connection lost                | ready; a probe: held, due at once        |
+|           |                  | closed by a message, alone     | refused (403, 404: held)                 |
+|           |                  | closed by a message, several   | alone (404, all to one exchange: ready,  |
+|           |                  |                                | the first held)                          |
+| held      | `Lane.probe`     | due                            | ready, or alone where the lane says so   |
+| skipped   | the outbox alone | any lane opens                 | read again                               |
+| settled   | nowhere          |                                |                                          |
+| refused   | nowhere          |                                | (the outbox parks it)                    |
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Final
+
+from tms_bridge.errors import PublisherClosed
+from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Outcome
+from tms_bridge.outbox.interface import Entry, Pending
+from tms_bridge.relay.observer import Observer
+from tms_bridge.relay.parcel import Lane, Parcel, exchange_lane
+
+MAX_PARCELS: Final = 1024
+"""How many messages the window holds."""
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""How many bytes of bodies it holds, give or take one page."""
+
+MAX_SKIPPED: Final = 100_000
+"""How many entities it remembers as skipped; beyond them it looks at no more of the outbox."""
+
+_NOBODYS_FAULT: Final = (403, 404)
+_UNENCODABLE: Final = "the AMQP client cannot encode it; see the log line of its id"
+
+
+class Window:
+    """The parcels that are ready, in flight or waiting; knows nothing of I/O or time."""
+
+    def __init__(
+        self,
+        pending: Pending,
+        observer: Observer,
+        exchange: str,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._pending = pending
+        self._observer = observer
+        self._exchange = exchange
+        self._jitter = jitter
+        self._parcels: dict[int, Parcel] = {}
+        self._tails: dict[str, Parcel] = {}
+        self._ready: deque[Parcel] = deque()
+        self._alone: deque[Parcel] = deque()
+        self._flying: dict[int, Parcel] = {}
+        self._loner: Parcel | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._blocked: dict[str, Lane] = {}
+        self._skipped: set[str] = set()
+        self._lowest_skipped: int | None = None
+        self._bytes = 0
+        self._frontier = 0
+        self._settled_ahead: set[int] = set()
+        self.cursor = 0
+        self.rewinds = 0
+
+    @property
+    def appetite(self) -> int:
+        """How many more messages it takes; 0 while it is full."""
+        if self._bytes >= MAX_BYTES or len(self._skipped) >= MAX_SKIPPED:
+            return 0
+        return max(0, MAX_PARCELS - len(self._parcels))
+
+    @property
+    def outstanding(self) -> int:
+        """How many publishes await their outcome."""
+        return len(self._flying)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is in flight, or waits for nothing but room."""
+        return bool(self._flying or self._ready or self._alone)
+
+    @property
+    def next_due(self) -> float:
+        """When the next probe is due; infinity when none is."""
+        return min((lane.due for lane in self._blocked.values()), default=float("inf"))
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Take in what the outbox has after the cursor."""
+        for entry in entries:
+            seq = self.cursor = entry.seq
+            if seq in self._parcels or seq in self._settled_ahead:
+                continue
+            line = entry.message.order_key
+            if line in self._skipped:
+                self._note_skipped(seq)
+                continue
+            self._append(entry, line)
+        if self.cursor >= self._frontier:
+            self._frontier = self.cursor
+            self._settled_ahead.clear()
+
+    def _append(self, entry: Entry, line: str) -> None:
+        message = entry.message
+        exchange = self._exchange if message.kind is Kind.EVENT else QUARANTINE_EXCHANGE
+        parcel = self._parcels[entry.seq] = Parcel(entry.seq, message, line, exchange)
+        self._bytes += len(message.body)
+        tail = self._tails.get(line)
+        self._tails[line] = parcel
+        if tail is None:
+            self._ready.append(parcel)
+        else:
+            tail.follower = parcel
+
+    def take(self, now: float) -> Parcel | None:
+        """Return the next parcel to publish, in flight from now on; None: nothing may go."""
+        if self._loner is not None:
+            return None
+        if self._alone:
+            return self._take_alone(now)
+        while self._ready:
+            parcel = self._ready.popleft()
+            if not self._blocked or self._may_go(parcel):
+                return self._fly(parcel, now)
+            self._skip(parcel)
+        return None
+
+    def _take_alone(self, now: float) -> Parcel | None:
+        while self._alone and not self._flying:
+            parcel = self._alone.popleft()
+            if self._may_go(parcel):
+                self._loner = parcel
+                return self._fly(parcel, now)
+            self._skip(parcel)
+        return None
+
+    def _fly(self, parcel: Parcel, now: float) -> Parcel:
+        parcel.sent_at = now
+        self._flying[parcel.seq] = parcel
+        return parcel
+
+    def _may_go(self, parcel: Parcel) -> bool:
+        if parcel.probing is not None:
+            return True
+        return parcel.lane not in self._blocked and exchange_lane(parcel.exchange) not in self._blocked
+
+    def note(self, seq: int, outcome: Outcome, now: float) -> None:
+        """Take in what became of one publish."""
+        parcel = self._land(seq)
+        if outcome is Outcome.CONFIRMED:
+            self._observer.confirmed(now - parcel.sent_at)
+            self._pending.settle(seq)
+            self._finish(parcel, now)
+        elif outcome is Outcome.REFUSED:
+            self._refuse(parcel, _UNENCODABLE, now)
+        elif outcome is Outcome.RETURNED and parcel.can_be_rerouted:
+            self._reroute(parcel, now)
+        else:
+            self._observer.nacked()
+            self._hold(parcel, parcel.lane, now, alone=False)
+
+    def _land(self, seq: int) -> Parcel:
+        parcel = self._flying.pop(seq)
+        if parcel is self._loner:
+            self._loner = None
+        return parcel
+
+    def _finish(self, parcel: Parcel, now: float) -> None:
+        self._forget(parcel)
+        if parcel.seq > self.cursor:
+            self._settled_ahead.add(parcel.seq)  # a page on its way may still show it
+        follower = parcel.follower
+        if follower is None:
+            del self._tails[parcel.line]
+        else:
+            self._ready.append(follower)
+        if parcel.probing is not None:
+            self._reopen(parcel.probing, now)
+
+    def _refuse(self, parcel: Parcel, reason: str, now: float) -> None:
+        self._observer.refused()
+        self._pending.refuse(parcel.seq, reason)
+        self._finish(parcel, now)
+
+    def _reroute(self, parcel: Parcel, now: float) -> None:
+        self._observer.returned(parcel.message.routing_key)
+        if parcel.probing is not None:
+            self._reopen(parcel.probing, now)
+        parcel.reroute()
+        self._ready.appendleft(parcel)
+
+    def lost(self, closed: PublisherClosed, now: float) -> None:
+        """Take in that the connection is gone, and with it all knowledge of what was in flight."""
+        flown = sorted(self._flying.values(), key=attrgetter("seq"))
+        self._flying.clear()
+        self._loner = None
+        if not closed.by_message or not flown:
+            self._retry(flown, now)
+        elif closed.code == _NOBODYS_FAULT[1] and len({parcel.exchange for parcel in flown}) == 1:
+            self._hold(flown[0], exchange_lane(flown[0].exchange), now, alone=True)
+            self._retry(flown[1:], now)
+        elif len(flown) > 1:
+            self._alone.extendleft(reversed(flown))
+        elif closed.code in _NOBODYS_FAULT:
+            self._hold(flown[0], flown[0].lane, now, alone=True)
+        else:
+            self._refuse(flown[0], str(closed), now)
+
+    def _retry(self, flown: Iterable[Parcel], now: float) -> None:
+        again = []
+        for parcel in flown:
+            if parcel.probing is None:
+                again.append(parcel)
+            else:
+                parcel.probing.due = now
+        self._ready.extendleft(reversed(again))
+
+    def wake(self, now: float) -> None:
+        """Make the probes that are due ready."""
+        for lane in self._blocked.values():
+            probe = lane.probe
+            if lane.due > now or probe is None:
+                continue
+            whole = self._blocked.get(exchange_lane(probe.exchange))
+            if whole is not None and whole is not lane:
+                lane.due = now + lane.delay_s  # its exchange is missing, and another probe asks for that
+                continue
+            lane.due = float("inf")
+            (self._alone if lane.alone else self._ready).appendleft(probe)
+
+    def _hold(self, parcel: Parcel, name: str, now: float, *, alone: bool) -> None:
+        """Block a lane with this parcel as its probe, unless it has one."""
+        lane = self._lanes.setdefault(name, Lane(self._jitter))
+        if lane.probe not in (None, parcel):
+            self._leave_lane(parcel, now)
+            self._skip(parcel)
+            return
+        former = parcel.probing
+        lane.block(parcel, now, alone=alone)
+        self._blocked[name] = lane
+        self._skip_followers(parcel)
+        self._skipped.add(parcel.line)
+        if former is not None and former is not lane:
+            self._reopen(former, now)
+            parcel.probing = lane
+
+    def _leave_lane(self, parcel: Parcel, now: float) -> None:
+        if parcel.probing is not None:
+            self._reopen(parcel.probing, now)
+
+    def _reopen(self, lane: Lane, now: float) -> None:
+        """Open a lane and go back to the first message that was skipped for any."""
+        lane.reopen(now)
+        self._blocked = {name: blocked for name, blocked in self._blocked.items() if blocked is not lane}
+        self._skipped = {blocked.probe.line for blocked in self._blocked.values() if blocked.probe}
+        if self._lowest_skipped is not None:
+            self.cursor = min(self.cursor, self._lowest_skipped - 1)
+            self._lowest_skipped = None
+            self.rewinds += 1
+
+    def _skip(self, parcel: Parcel) -> None:
+        """Drop a parcel and its line from memory; the outbox has them."""
+        self._note_skipped(parcel.seq)
+        self._skip_followers(parcel)
+        self._forget(parcel)
+        del self._tails[parcel.line]
+        self._skipped.add(parcel.line)
+
+    def _skip_followers(self, head: Parcel) -> None:
+        follower = head.follower
+        head.follower = None
+        self._tails[head.line] = head
+        while follower is not None:
+            self._note_skipped(follower.seq)
+            self._forget(follower)
+            follower = follower.follower
+
+    def _note_skipped(self, seq: int) -> None:
+        if self._lowest_skipped is None or seq < self._lowest_skipped:
+            self._lowest_skipped = seq
+
+    def _forget(self, parcel: Parcel) -> None:
+        del self._parcels[parcel.seq]
+        self._bytes -= len(parcel.message.body)

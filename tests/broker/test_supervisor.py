@@ -1,0 +1,174 @@
+"""The supervisor against real brokers that come, go and are not what the configuration says."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiormq
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from rabbitmq import Node, free_port
+from tms_bridge.broker import Silent, Supervisor
+from tms_bridge.errors import PublisherClosed
+from tms_bridge.message import Message, Outcome
+from tms_bridge.settings.model import Amqp, Queue
+
+
+class Counting(Silent):
+    """Counts reconnects."""
+
+    def __init__(self) -> None:
+        self.reconnects = 0
+
+    def reconnected(self) -> None:
+        self.reconnects += 1
+
+
+def supervisor(*urls: Any, observer: Silent | None = None, **overrides: Any) -> Supervisor:
+    settings = Amqp(urls=tuple(str(url) for url in urls), **overrides)
+    return Supervisor(settings, observer or Silent(), structlog.get_logger())
+
+
+def is_connected(watcher: Supervisor) -> bool:
+    """Ask anew: mypy takes a property for unchanged between two statements."""
+    return watcher.connected
+
+
+def is_blocked(watcher: Supervisor) -> bool:
+    """Ask anew, as above."""
+    return watcher.blocked
+
+
+async def lose(publisher: Any) -> PublisherClosed:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await publisher.outcomes()
+            except PublisherClosed as closed:
+                return closed
+
+
+async def test_connecting_declares_everything_that_is_configured(
+    vhost: str, event: Callable[..., Message], collect: Any, bench: Any
+) -> None:
+    watcher = supervisor(vhost, queues=(Queue(name="crm", bindings=("tms.class.*",)),))
+    publisher = await watcher.connect()
+    assert is_connected(watcher)
+    assert not is_blocked(watcher)
+    assert watcher.topology_errors == ()
+    publisher.publish(1, event(), "tms.events")
+    publisher.publish(2, event(), "tms.unroutable")
+    publisher.publish(3, event(), "tms.quarantine")
+    assert await collect(publisher, 3) == dict.fromkeys([1, 2, 3], Outcome.CONFIRMED)
+    assert [await bench.depth(name) for name in ("crm", "tms.unroutable", "tms.quarantine")] == [1, 1, 1]
+    await publisher.close()
+    assert not is_connected(watcher)
+
+
+async def test_a_wrong_topology_is_told_and_no_outage(vhost: str, bench: Any) -> None:
+    channel = await bench.channel()
+    await channel.exchange_declare("tms.events", exchange_type="fanout")
+    with capture_logs() as lines:
+        watcher = supervisor(vhost)
+        publisher = await watcher.connect()
+    assert len(watcher.topology_errors) == 1
+    assert watcher.topology_errors[0].startswith("exchange tms.events: different - ")
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == [
+        "topology is not as configured"
+    ]
+    await publisher.close()
+
+
+async def test_without_declare_a_missing_exchange_is_told_and_not_made(vhost: str, bench: Any) -> None:
+    watcher = supervisor(vhost, declare=False)
+    publisher = await watcher.connect()
+    assert len(watcher.topology_errors) == 5
+    with pytest.raises(aiormq.exceptions.ChannelNotFoundEntity):
+        await (await bench.channel()).exchange_declare("tms.events", passive=True)
+    await publisher.close()
+
+
+async def test_a_reset_is_followed_by_a_new_connection_at_once(bench: Any, proxy: Any) -> None:
+    counting = Counting()
+    watcher = supervisor(bench.url.with_port(proxy.port), observer=counting)
+    publisher = await watcher.connect()
+    proxy.reset()
+    await lose(publisher)
+    assert not is_connected(watcher)
+    began = time.monotonic()
+    again = await watcher.connect()
+    assert time.monotonic() - began < 2
+    assert counting.reconnects == 1
+    await again.close()
+
+
+async def test_the_next_host_is_taken_soon_after_a_reset(vhost: str, bench: Any, proxy: Any) -> None:
+    watcher = supervisor(bench.url.with_port(proxy.port), vhost)
+    publisher = await watcher.connect()
+    await proxy.refuse()
+    await lose(publisher)
+    began = time.monotonic()
+    again = await watcher.connect()
+    assert time.monotonic() - began < 5
+    await again.close()
+
+
+async def test_a_host_that_swallows_everything_does_not_keep_us_from_the_next(
+    vhost: str, bench: Any, proxy: Any
+) -> None:
+    proxy.swallow()
+    watcher = supervisor(bench.url.with_port(proxy.port), vhost)
+    began = time.monotonic()
+    publisher = await watcher.connect()
+    assert time.monotonic() - began < 6
+    await publisher.close()
+
+
+async def test_an_absent_broker_is_waited_for(bench: Any, proxy: Any) -> None:
+    await proxy.refuse()
+    watcher = supervisor(bench.url.with_port(proxy.port))
+    connecting = asyncio.create_task(watcher.connect())
+    await asyncio.sleep(0.5)
+    assert not connecting.done()
+    await proxy.start()
+    async with asyncio.timeout(15):
+        publisher = await connecting
+    await publisher.close()
+
+
+async def test_no_password_is_logged(vhost: str, bench: Any, rabbitmq: Node) -> None:
+    wrong = bench.url.with_password("open-sesame")
+    with capture_logs() as lines:
+        watcher = supervisor(wrong, bench.url.with_port(free_port()), vhost)
+        publisher = await watcher.connect()
+    assert "open-sesame" not in str(lines)
+    assert rabbitmq.password not in str(lines)
+    assert "refused the user name or the password" in str(lines[0])
+    await publisher.close()
+
+
+async def test_the_brokers_operator_sees_our_name(vhost: str, rabbitmq: Node) -> None:
+    publisher = await supervisor(vhost).connect()
+    assert "tms-bridge@" in await asyncio.to_thread(rabbitmq.ctl, "list_connections", "client_properties")
+    await publisher.close()
+
+
+async def test_an_alarm_leaves_no_room_until_it_is_over(
+    private_rabbitmq: Node, event: Callable[..., Message], collect: Any
+) -> None:
+    watcher = supervisor(private_rabbitmq.url, queues=(Queue(name="crm", bindings=("#",)),))
+    publisher = await watcher.connect()
+    private_rabbitmq.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+    publisher.publish(1, event(), "tms.events")
+    async with asyncio.timeout(10):
+        while not is_blocked(watcher):
+            assert await publisher.outcomes() == []
+    assert publisher.room == 0
+    private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+    assert await collect(publisher, 1) == {1: Outcome.CONFIRMED}
+    assert not is_blocked(watcher)
+    assert publisher.room == 256
+    await publisher.close()

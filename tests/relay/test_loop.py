@@ -1,0 +1,298 @@
+"""The relay as a whole, between an outbox in memory and brokers that do what the test says."""
+
+import asyncio
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import pytest
+import structlog
+
+from tms_bridge.errors import OutboxBroken, PublisherClosed
+from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
+from tms_bridge.outbox.interface import Entry
+from tms_bridge.relay import Relay, Silent
+from tms_bridge.relay.publisher import Publisher
+from tms_bridge.settings.model import Amqp
+
+SETTINGS = Amqp(urls=("amqp://localhost",), max_outstanding=8)
+
+
+def message(entity: str, key: str = "tms.class.scheduled") -> Message:
+    return Message(
+        id=entity,
+        kind=Kind.EVENT,
+        source="contoso",
+        trigger="class",
+        status="scheduled",
+        routing_key=key,
+        entity=entity,
+        received_at_us=0,
+        digest="",
+        traceparent="",
+        body=b"{}",
+    )
+
+
+class Shelf:
+    """An outbox in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Message] = {}
+        self.refused: dict[int, str] = {}
+        self.broken = False
+        self._seqs = itertools.count(1)
+        self._changed = asyncio.Condition()
+
+    async def add(self, *messages: Message) -> None:
+        async with self._changed:
+            self.rows.update(zip(self._seqs, messages, strict=False))
+            self._changed.notify_all()
+
+    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.broken or any(seq > after for seq in self.rows))
+        if self.broken:
+            raise OutboxBroken("fsync failed")
+        return [Entry(seq, row) for seq, row in self.rows.items() if seq > after][:limit]
+
+    def settle(self, seq: int) -> None:
+        del self.rows[seq]
+
+    def refuse(self, seq: int, reason: str) -> None:
+        del self.rows[seq]
+        self.refused[seq] = reason
+
+    async def breaks(self) -> None:
+        async with self._changed:
+            self.broken = True
+            self._changed.notify_all()
+
+    async def empty(self) -> None:
+        async with asyncio.timeout(5):
+            while self.rows:  # noqa: ASYNC110 - settle is a plain call; the relay has no event for it
+                await asyncio.sleep(0.005)
+
+
+class ScriptedPublisher:
+    """Answers each publish as its broker's rule says; None: no answer."""
+
+    def __init__(self, broker: "ScriptedBroker") -> None:
+        self._broker = broker
+        self._outcomes: deque[tuple[int, Outcome]] = deque()
+        self._changed = asyncio.Event()
+        self._closed: PublisherClosed | None = None
+        self.room = 100
+
+    def publish(self, key: int, message: Message, exchange: str) -> None:
+        self._broker.published.append((message.id, exchange))
+        answer = self._broker.answer(message, exchange)
+        if isinstance(answer, PublisherClosed):
+            self.fail(answer)
+        elif answer is not None:
+            self._outcomes.append((key, answer))
+            self._changed.set()
+
+    async def outcomes(self) -> list[tuple[int, Outcome]]:
+        await self._changed.wait()
+        if self._outcomes:
+            outcomes = list(self._outcomes)
+            self._outcomes.clear()
+            if self._closed is None:
+                self._changed.clear()
+            return outcomes
+        if self._closed is not None:
+            raise self._closed
+        self._changed.clear()
+        return []
+
+    def fail(self, closed: PublisherClosed) -> None:
+        self._closed = closed
+        self._changed.set()
+
+    def make_room(self, room: int) -> None:
+        self.room = room
+        self._changed.set()
+
+    async def close(self) -> None:
+        self.fail(PublisherClosed("closed on request"))
+
+
+Answer = Outcome | PublisherClosed | None
+
+
+class ScriptedBroker:
+    """Opens publishers at once, unless it is away."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[str, str]] = []
+        self.publishers: list[ScriptedPublisher] = []
+        self.answer: Callable[[Message, str], Answer] = lambda _message, _exchange: Outcome.CONFIRMED
+        self.there = asyncio.Event()
+        self.there.set()
+
+    async def connect(self) -> Publisher:
+        await self.there.wait()
+        self.publishers.append(ScriptedPublisher(self))
+        return self.publishers[-1]
+
+    async def open_publishers(self, count: int) -> ScriptedPublisher:
+        async with asyncio.timeout(5):
+            while len(self.publishers) < count:  # noqa: ASYNC110 - as in Shelf.empty
+                await asyncio.sleep(0.005)
+        return self.publishers[-1]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def broker() -> ScriptedBroker:
+    return ScriptedBroker()
+
+
+@pytest.fixture
+async def relay(shelf: Shelf, broker: ScriptedBroker) -> AsyncIterator[Relay]:
+    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
+    running = asyncio.create_task(relay.run())
+    yield relay
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_what_is_pending_is_published_and_settled(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    await shelf.add(message("1"), message("2"))
+    await shelf.empty()
+    assert broker.published == [("1", "tms.events"), ("2", "tms.events")]
+    assert relay.connected
+
+
+async def test_no_more_than_max_outstanding_are_in_flight(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    broker.answer = lambda _message, _exchange: None
+    await shelf.add(*(message(str(entity)) for entity in range(50)))
+    await asyncio.sleep(0.05)
+    assert relay.outstanding == 8
+    assert len(broker.published) == 8
+
+
+async def test_a_publisher_without_room_gets_nothing_until_it_has_some(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    publisher = await broker.open_publishers(1)
+    publisher.room = 0
+    await shelf.add(message("1"))
+    await asyncio.sleep(0.05)
+    assert broker.published == []
+    publisher.make_room(1)
+    await shelf.empty()
+    assert relay.outstanding == 0
+
+
+async def test_what_was_in_flight_is_sent_again_on_the_next_connection(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    answers: deque[Answer] = deque([None, None, PublisherClosed("reset")])
+    broker.answer = lambda _message, _exchange: answers.popleft() if answers else Outcome.CONFIRMED
+    await shelf.add(*(message(str(entity)) for entity in range(3)))
+    await shelf.empty()
+    assert [name for name, _ in broker.published] == ["0", "1", "2", "0", "1", "2"]
+    assert relay.connected
+
+
+async def test_a_nacked_key_is_read_again_from_the_outbox_once_it_opens(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    full = True
+    broker.answer = lambda m, _: Outcome.NACKED if full and m.routing_key == "full" else Outcome.CONFIRMED
+    await shelf.add(message("1", "full"), message("2", "full"), message("1"), message("3"))
+    async with asyncio.timeout(5):
+        while ("3", "tms.events") not in broker.published or relay.outstanding:  # noqa: ASYNC110 - as in Shelf.empty
+            await asyncio.sleep(0.005)
+    assert [row.entity for row in shelf.rows.values()] == ["1", "2", "1"]
+    full = False
+    await shelf.empty()
+
+
+async def test_a_returned_event_ends_in_the_unroutable_exchange(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    broker.answer = lambda _, exchange: Outcome.RETURNED if exchange == "tms.events" else Outcome.CONFIRMED
+    await shelf.add(message("1"))
+    await shelf.empty()
+    assert broker.published == [("1", "tms.events"), ("1", UNROUTABLE_EXCHANGE)]
+    assert shelf.refused == {}
+    assert relay.outstanding == 0
+
+
+async def test_draining_waits_for_the_last_confirm(relay: Relay, shelf: Shelf) -> None:
+    await shelf.add(*(message(str(entity)) for entity in range(100)))
+    assert await relay.drain(5.0)
+    assert shelf.rows == {}
+
+
+async def test_draining_gives_up_when_time_is_up(relay: Relay, shelf: Shelf, broker: ScriptedBroker) -> None:
+    broker.answer = lambda _message, _exchange: None
+    await broker.open_publishers(1)
+    await shelf.add(message("1"))
+    assert not await relay.drain(0.5)
+    assert list(shelf.rows) == [1]
+
+
+async def test_draining_does_not_wait_for_an_absent_broker(shelf: Shelf, broker: ScriptedBroker) -> None:
+    broker.there.clear()
+    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
+    running = asyncio.create_task(relay.run())
+    await shelf.add(message("1"))
+    async with asyncio.timeout(1):
+        assert not await relay.drain(20.0)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_a_fault_costs_a_connection_but_no_message(
+    shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tms_bridge.relay.loop._FAULT_PAUSE_S", 0.01)
+    faults: list[Exception] = [ValueError("nobody foresaw this")]
+
+    def answer(_message: Message, _exchange: str) -> Answer:
+        if faults:
+            raise faults.pop()
+        return Outcome.CONFIRMED
+
+    class Counting(Silent):
+        seen = 0
+
+        def faulted(self) -> None:
+            self.seen += 1
+
+    broker.answer = answer
+    counting = Counting()
+    relay = Relay(shelf, broker, counting, structlog.get_logger(), SETTINGS)
+    running = asyncio.create_task(relay.run())
+    await shelf.add(message("1"), message("2"))
+    await shelf.empty()
+    assert counting.seen == 1
+    assert len(broker.publishers) == 2
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_a_broken_outbox_ends_the_relay(shelf: Shelf, broker: ScriptedBroker) -> None:
+    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
+    running = asyncio.create_task(relay.run())
+    await broker.open_publishers(1)
+    await shelf.breaks()
+    with pytest.raises(ExceptionGroup) as ended:
+        await running
+    assert ended.group_contains(OutboxBroken)

@@ -1,0 +1,403 @@
+"""The window against an adversary: nothing is lost, overtaken or in flight twice."""
+
+import itertools
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tms_bridge.errors import PublisherClosed
+from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
+from tms_bridge.outbox.interface import Entry
+from tms_bridge.relay import window as window_module
+from tms_bridge.relay.observer import Silent
+from tms_bridge.relay.parcel import LONGEST_DELAY_S, Parcel
+from tms_bridge.relay.window import Window
+
+EXCHANGE = "tms.events"
+RESET = PublisherClosed("reset")
+
+
+_ids = itertools.count()
+
+
+def message(
+    entity: str, key: str = "tms.class.scheduled", kind: Kind = Kind.EVENT, body: bytes = b"{}"
+) -> Message:
+    return Message(
+        id=f"id-{next(_ids)}",
+        kind=kind,
+        source="contoso",
+        trigger="class",
+        status=key.rpartition(".")[2],
+        routing_key=key,
+        entity=entity,
+        received_at_us=0,
+        digest="",
+        traceparent="",
+        body=body,
+    )
+
+
+class Shelf:
+    """An outbox in memory, which remembers what was taken away."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Message] = {}
+        self.settled: list[int] = []
+        self.refused: dict[int, str] = {}
+        self._seqs = itertools.count(1)
+
+    def add(self, *messages: Message) -> list[int]:
+        seqs = [next(self._seqs) for _ in messages]
+        self.rows.update(zip(seqs, messages, strict=True))
+        return seqs
+
+    def after(self, cursor: int, limit: int) -> list[Entry]:
+        return [Entry(seq, row) for seq, row in self.rows.items() if seq > cursor][:limit]
+
+    async def page(self, after: int, limit: int) -> list[Entry]:
+        return self.after(after, limit)
+
+    def settle(self, seq: int) -> None:
+        del self.rows[seq]
+        self.settled.append(seq)
+
+    def refuse(self, seq: int, reason: str) -> None:
+        del self.rows[seq]
+        self.refused[seq] = reason
+
+
+class Bench:
+    """A window over a shelf, driven by hand."""
+
+    def __init__(self) -> None:
+        self.shelf = Shelf()
+        self.window = Window(self.shelf, Silent(), EXCHANGE, jitter=lambda: 1.0)
+        self.now = 0.0
+
+    def load(self) -> None:
+        while page := self.shelf.after(self.window.cursor, min(50, self.window.appetite)):
+            self.window.load(page)
+
+    def take(self, count: int = 1000) -> list[int]:
+        """Load and publish; the seqs that went out."""
+        self.load()
+        self.window.wake(self.now)
+        parcels = itertools.takewhile(
+            lambda p: p is not None, (self.window.take(self.now) for _ in range(count))
+        )
+        return [parcel.seq for parcel in parcels if parcel is not None]
+
+    def note(self, *outcomes: tuple[int, Outcome]) -> None:
+        for seq, outcome in outcomes:
+            self.window.note(seq, outcome, self.now)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_messages_of_one_entity_leave_one_after_the_other(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2"), message("1"))
+    assert bench.take() == [1, 2]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [3]
+    assert bench.shelf.settled == [1]
+
+
+def test_a_nack_holds_its_entity_and_its_key_but_nothing_else(bench: Bench) -> None:
+    bench.shelf.add(
+        message("1"), message("2", "tms.class.denied"), message("1", "tms.class.denied"), message("3")
+    )
+    assert bench.take() == [1, 2, 4]
+    bench.note((1, Outcome.NACKED), (2, Outcome.CONFIRMED), (4, Outcome.CONFIRMED))
+    bench.shelf.add(message("5"), message("6", "tms.class.denied"))
+    assert bench.take() == [6]
+    bench.now = 0.5
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [3, 5]
+
+
+def test_a_probe_is_asked_ever_more_rarely_but_at_least_every_thirty_seconds(bench: Bench) -> None:
+    bench.shelf.add(message("1"))
+    delays = []
+    for _ in range(10):
+        assert bench.take() == [1]
+        bench.note((1, Outcome.NACKED))
+        delays.append(bench.window.next_due - bench.now)
+        bench.now = bench.window.next_due
+    assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+def test_many_nacks_of_one_key_leave_one_probe(bench: Bench) -> None:
+    bench.shelf.add(*(message(str(entity)) for entity in range(20)))
+    sent = bench.take()
+    bench.note(*((seq, Outcome.NACKED) for seq in sent))
+    bench.now = 10
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == list(range(2, 21))
+
+
+def test_a_returned_event_goes_to_the_unroutable_exchange_and_is_settled_there(bench: Bench) -> None:
+    bench.shelf.add(message("1"))
+    assert bench.take() == [1]
+    bench.note((1, Outcome.RETURNED))
+    parcel = bench.window.take(0)
+    assert parcel is not None
+    assert (parcel.seq, parcel.exchange) == (1, UNROUTABLE_EXCHANGE)
+    assert bench.shelf.settled == []
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.shelf.settled == [1]
+
+
+def test_what_even_the_unroutable_exchange_returns_waits(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2"))
+    bench.take()
+    bench.note((1, Outcome.RETURNED), (2, Outcome.CONFIRMED))
+    assert bench.take() == [1]
+    bench.note((1, Outcome.RETURNED))
+    assert bench.take() == []
+    bench.now = 1
+    assert bench.take() == [1]
+    assert list(bench.shelf.rows) == [1]
+
+
+def test_a_returned_quarantine_copy_waits(bench: Bench) -> None:
+    bench.shelf.add(message("", kind=Kind.QUARANTINE))
+    bench.take()
+    bench.note((1, Outcome.RETURNED))
+    assert bench.take() == []
+    assert list(bench.shelf.rows) == [1]
+
+
+def test_what_cannot_be_encoded_is_parked_and_its_entity_goes_on(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("1"))
+    bench.take()
+    bench.note((1, Outcome.REFUSED))
+    assert list(bench.shelf.refused) == [1]
+    assert bench.take() == [2]
+
+
+def test_a_lost_connection_sends_all_again_in_order(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2"), message("3"), message("1"))
+    assert bench.take() == [1, 2, 3]
+    bench.note((2, Outcome.CONFIRMED))
+    bench.window.lost(RESET, 0)
+    assert bench.take() == [1, 3]
+
+
+def test_the_culprit_among_several_is_found_and_parked(bench: Bench) -> None:
+    bench.shelf.add(*(message(str(entity)) for entity in range(4)))
+    bench.take(3)
+    bench.window.lost(PublisherClosed("too big", by_message=True, code=406), 0)
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [2]
+    bench.window.lost(PublisherClosed("too big", by_message=True, code=406), 0)
+    assert bench.shelf.refused == {2: "too big"}
+    assert bench.take() == [3]
+    bench.note((3, Outcome.CONFIRMED))
+    assert bench.take() == [4]
+
+
+def test_a_missing_exchange_parks_nothing_and_stops_only_its_own(bench: Bench) -> None:
+    bench.shelf.add(message("", kind=Kind.QUARANTINE), message("2"))
+    bench.take()
+    missing = PublisherClosed("no exchange", by_message=True, code=404)
+    bench.window.lost(missing, 0)
+    assert bench.take() == [1]
+    bench.window.lost(missing, 0)
+    assert bench.take() == [2]
+    bench.note((2, Outcome.CONFIRMED))
+    bench.shelf.add(message("3"))
+    assert bench.take() == [3]
+    bench.now = 1
+    assert bench.take() == [], "a probe that may close the channel waits until nothing is in flight"
+    bench.note((3, Outcome.CONFIRMED))
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.shelf.refused == {}
+
+
+def test_a_missing_events_exchange_is_found_without_suspecting_anybody(bench: Bench) -> None:
+    bench.shelf.add(*(message(str(entity)) for entity in range(3)))
+    bench.take()
+    bench.window.lost(PublisherClosed("no exchange", by_message=True, code=404), 0)
+    assert bench.take() == []
+    bench.now = 1
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [2, 3]
+
+
+def test_a_missing_permission_parks_nothing(bench: Bench) -> None:
+    bench.shelf.add(message("1"))
+    bench.take()
+    bench.window.lost(PublisherClosed("refused", by_message=True, code=403), 0)
+    assert bench.take() == []
+    bench.now = 1
+    assert bench.take() == [1]
+
+
+def test_the_window_is_bounded_in_messages(bench: Bench) -> None:
+    bench.shelf.add(*(message("same") for _ in range(2000)))
+    assert bench.take() == [1]
+    assert bench.window.appetite == 0
+    assert bench.window.cursor == window_module.MAX_PARCELS
+
+
+def test_the_window_is_bounded_in_bytes(bench: Bench) -> None:
+    body = b"x" * (1024 * 1024)
+    bench.shelf.add(*(message("same", body=body) for _ in range(100)))
+    bench.take()
+    assert bench.window.appetite == 0
+    assert bench.window.cursor < 100
+
+
+def test_entries_of_a_blocked_key_do_not_fill_the_window(bench: Bench) -> None:
+    bench.shelf.add(message("0"))
+    bench.take()
+    bench.note((1, Outcome.NACKED))
+    bench.shelf.add(*(message(str(entity)) for entity in range(1, 3000)))
+    last = bench.shelf.add(message("other", "tms.class.denied"))
+    taken = [seq for _ in range(5) for seq in bench.take()]
+    assert taken == last
+
+
+def test_skipped_entities_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window_module, "MAX_SKIPPED", 50)
+    bench.shelf.add(message("0"))
+    bench.take()
+    bench.note((1, Outcome.NACKED))
+    bench.shelf.add(*(message(str(entity)) for entity in range(1, 3000)))
+    for _ in range(5):
+        assert bench.take() == []
+    assert bench.window.appetite == 0
+    assert bench.window.cursor < 2000
+
+
+ENTITIES = st.sampled_from(["1", "2", "3", "4"])
+KEYS = st.sampled_from(["tms.class.a", "tms.class.b", "tms.class.c"])
+
+
+class Adversary(RuleBasedStateMachine):
+    """Plays sender, broker and clock in any order; the rules of invariants 2, 3 and 8 hold throughout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench = Bench()
+        self.flying: dict[int, Parcel] = {}
+        self.confirmed: Counter[int] = Counter()
+        self.known: dict[int, Message] = {}
+        self.blocked: set[str] = set()
+        self.probes: dict[int, str] = {}
+
+    @initialize()
+    def shrink_the_window(self) -> None:
+        self.bench.window = Window(self.bench.shelf, Silent(), EXCHANGE, jitter=lambda: 0.5)
+
+    @rule(entity=ENTITIES, key=KEYS)
+    def accept(self, entity: str, key: str) -> None:
+        row = message(entity, key)
+        (seq,) = self.bench.shelf.add(row)
+        self.known[seq] = row
+
+    @rule()
+    def quarantine(self) -> None:
+        row = message("", kind=Kind.QUARANTINE)
+        (seq,) = self.bench.shelf.add(row)
+        self.known[seq] = row
+
+    @rule(limit=st.integers(1, 5))
+    def load(self, limit: int) -> None:
+        window = self.bench.window
+        window.load(self.bench.shelf.after(window.cursor, limit))
+
+    @rule(room=st.integers(1, 6))
+    def publish(self, room: int) -> None:
+        window = self.bench.window
+        window.wake(self.bench.now)
+        for _ in range(room):
+            parcel = window.take(self.bench.now)
+            if parcel is None:
+                return
+            self._check(parcel)
+            self.flying[parcel.seq] = parcel
+
+    def _check(self, parcel: Parcel) -> None:
+        line = parcel.message.order_key
+        assert parcel.seq in self.bench.shelf.rows, "published what is settled or refused"
+        assert parcel.seq not in self.flying, "published twice at once"
+        assert line not in {other.message.order_key for other in self.flying.values()}, (
+            "two of an entity in flight"
+        )
+        older = [
+            seq for seq, row in self.bench.shelf.rows.items() if seq < parcel.seq and row.order_key == line
+        ]
+        assert older == [], "overtook an earlier one of its entity"
+        key = parcel.message.routing_key
+        if parcel.exchange == EXCHANGE and key in self.blocked:
+            assert key not in self.probes.values(), "two probes of a key in flight"
+            self.probes[parcel.seq] = key
+
+    def _note_lane(self, parcel: Parcel, outcome: Outcome) -> None:
+        probed = self.probes.pop(parcel.seq, None)
+        if outcome is Outcome.NACKED and parcel.exchange == EXCHANGE:
+            self.blocked.add(parcel.message.routing_key)
+        elif probed is not None:
+            self.blocked.discard(probed)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), outcome=st.sampled_from(Outcome))
+    def resolve(self, data: st.DataObject, outcome: Outcome) -> None:
+        seq = data.draw(st.sampled_from(sorted(self.flying)))
+        self._note_lane(self.flying.pop(seq), outcome)
+        if outcome is Outcome.CONFIRMED:
+            self.confirmed[seq] += 1
+        self.bench.note((seq, outcome))
+
+    @rule(by_message=st.booleans(), code=st.sampled_from([None, 403, 404, 406]))
+    def lose(self, by_message: bool, code: int | None) -> None:  # noqa: FBT001 - hypothesis draws it by name
+        self.flying.clear()
+        self.probes.clear()
+        if by_message:  # which may move a probe to the lane of its exchange
+            self.blocked.clear()
+        self.bench.window.lost(PublisherClosed("lost", by_message=by_message, code=code), self.bench.now)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.bench.now += seconds
+
+    @invariant()
+    def nothing_is_settled_without_a_confirm(self) -> None:
+        assert set(self.bench.shelf.settled) <= set(self.confirmed)
+
+    @invariant()
+    def outstanding_is_what_is_in_flight(self) -> None:
+        assert self.bench.window.outstanding == len(self.flying)
+
+    def teardown(self) -> None:
+        """Once the broker takes everything, everything arrives."""
+        for _ in range(4 * len(self.known) + 20):
+            for seq in sorted(self.flying):
+                self.resolve_confirmed(seq)
+            self.bench.now += LONGEST_DELAY_S
+            self.load(1000)
+            self.publish(1000)
+        assert self.bench.shelf.rows == {}
+        assert set(self.known) == set(self.bench.shelf.settled) | set(self.bench.shelf.refused)
+
+    def resolve_confirmed(self, seq: int) -> None:
+        self._note_lane(self.flying.pop(seq), Outcome.CONFIRMED)
+        self.confirmed[seq] += 1
+        self.bench.note((seq, Outcome.CONFIRMED))
+
+
+TestAdversary = Adversary.TestCase
+TestAdversary.settings = settings(max_examples=150, stateful_step_count=50)
