@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 
 from aiohttp import web
 
@@ -24,6 +24,10 @@ LINGER_S: Final = 1.0
 _MALFORMED: Final = MalformedRequest(
     "The bytes are no HTTP/1.1 request, or a header is too long; send one as RFC 9112 describes."
 )
+
+_LOOK_EVERY_S: Final = 0.05
+_CALLER_OPEN: Final = frozenset({1, 4, 5})
+"""Linux's numbers of ESTABLISHED, FIN_WAIT1 and FIN_WAIT2."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -51,13 +55,15 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes a Connection for each caller."""
 
+    connection: ClassVar[type[Connection]] = Connection
+
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler)
         self._loop = asyncio.get_running_loop()
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
-        return Connection(
+        return self.connection(
             self,
             loop=self._loop,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -89,4 +95,19 @@ async def let_read(request: web.BaseRequest) -> None:
     transport.pause_reading()
     if transport.can_write_eof():
         transport.write_eof()
-    await asyncio.sleep(LINGER_S)
+    clock = asyncio.get_running_loop().time
+    until = clock() + LINGER_S
+    while clock() < until and _may_still_read(transport):  # noqa: ASYNC110 - the kernel sets no event
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _may_still_read(transport: asyncio.Transport) -> bool:
+    """Return whether the caller has not closed its side; unread bytes hide that from all but the kernel."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or not hasattr(socket, "TCP_INFO"):
+        return True
+    try:
+        state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except OSError:
+        return False
+    return state[0] in _CALLER_OPEN

@@ -1,0 +1,90 @@
+"""Connections that a trusted proxy opens with a PROXY protocol header."""
+
+import asyncio
+
+from tms_bridge.auth.forwarding import Unreadable
+from tms_bridge.auth.networks import Networks
+from tms_bridge.auth.node import parse_peer
+from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
+from tms_bridge.listener.server import Connection, Handler, Server
+from tms_bridge.settings.model import Http
+
+
+def build_server(handler: Handler, http: Http) -> Server:
+    """Return the server that reads the client address as it is declared."""
+    if http.client_address == "proxy-protocol":
+        return ProxiedServer(handler, Networks(http.trusted_proxies))
+    return Server(handler)
+
+
+class ProxiedConnection(Connection):
+    """A connection whose `peername` is what the proxy announced, once it has.
+
+    Where a trusted proxy begins with anything else, the bytes are taken as HTTP from nobody: the request is
+    judged as one whose client address is unreadable, so it is answered and logged like any other refusal.
+    """
+
+    __slots__ = ("_announced", "_start")
+
+    _start: bytes | None
+    """What came so far of the header; None when there is none to wait for."""
+
+    _announced: tuple[str, int] | None
+
+    @property
+    def peername(self) -> str | tuple[str, int] | None:
+        """The client's address, or for an unreadable header why it is unknown."""
+        if self._announced is not None:
+            return self._announced
+        return None if self.transport is None else _peer_of(self.transport)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the header, from a trusted proxy."""
+        self._announced = None
+        trusted = isinstance(self._manager, ProxiedServer) and self._manager.trusts(_peer_of(transport))
+        self._start = b"" if trusted else None
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Cut the header off before anything is taken as HTTP."""
+        if self._start is None:
+            super().data_received(data)
+            return
+        self._start += data
+        try:
+            announcement = parse_announcement(self._start)
+        except Unreadable as error:
+            self._go_on((f"{self.peername}: {error}", 0), self._start)
+            return
+        if announcement is not None:
+            self._go_on(_client_of(announcement), self._start[announcement.length :])
+
+    def _go_on(self, announced: tuple[str, int] | None, rest: bytes) -> None:
+        self._announced = announced
+        self._start = None
+        if rest:
+            super().data_received(rest)
+
+
+class ProxiedServer(Server):
+    """Makes such connections."""
+
+    connection = ProxiedConnection
+
+    def __init__(self, handler: Handler, trusted: Networks) -> None:
+        super().__init__(handler)
+        self._trusted = trusted
+
+    def trusts(self, peer: str) -> bool:
+        """Return whether connections from this address begin with a PROXY protocol header."""
+        address = parse_peer(peer)
+        return address is not None and address in self._trusted
+
+
+def _peer_of(transport: asyncio.BaseTransport) -> str:
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if name else ""
+
+
+def _client_of(announcement: Announcement) -> tuple[str, int] | None:
+    return None if announcement.client is None else (str(announcement.client), 0)
