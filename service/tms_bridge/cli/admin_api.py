@@ -1,14 +1,13 @@
 """What a command asks of a running bridge, through the admin API on `[admin] listen`."""
 
 import http.client
-import json
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from tms_bridge.errors import BridgeError, RowBusy, RowMissing, SettingsError
+from tms_bridge.errors import BridgeError, RowBusy, RowMissing, SettingsError, Undecodable
 from tms_bridge.settings.model import Admin
 from tms_bridge.settings.network import Listen, parse_listens
 
@@ -16,6 +15,12 @@ T = TypeVar("T")
 
 TIMEOUT_S = 30.0
 EVERYWHERE = frozenset({None, "0.0.0.0", "::"})  # noqa: S104 - recognised here, not listened on
+
+KINDS: dict[int, type[BridgeError]] = {
+    HTTPStatus.NOT_FOUND: RowMissing,
+    HTTPStatus.CONFLICT: RowBusy,
+    HTTPStatus.UNPROCESSABLE_ENTITY: Undecodable,
+}
 
 
 class NoBridge(BridgeError):  # noqa: N818 - states the fact
@@ -38,7 +43,7 @@ class AdminApi:
         if admin.token:
             self._headers["Authorization"] = f"Bearer {admin.token}"
 
-    def ask(self, method: str, path: str, answer: type[T], body: object = None) -> T:
+    def ask(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
         """Make one call and return its decoded answer.
 
         Raises:
@@ -46,9 +51,10 @@ class AdminApi:
             SettingsError: the token is missing or not the bridge's.
             RowMissing: there is no such row.
             RowBusy: the row is in flight.
+            Undecodable: the body is still no event.
             BridgeError: the bridge answered with another problem, or with what is no answer.
         """
-        status, content = self._call(method, path, None if body is None else json.dumps(body).encode())
+        status, content = self._call(method, path, body)
         if status >= HTTPStatus.BAD_REQUEST:
             raise self._problem(status, content)
         try:
@@ -89,5 +95,4 @@ class AdminApi:
         text = problem.detail or problem.title or HTTPStatus(status).phrase
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return SettingsError(f"{self} refuses the token in [admin] token: {text}")
-        kinds = {HTTPStatus.NOT_FOUND: RowMissing, HTTPStatus.CONFLICT: RowBusy}
-        return kinds.get(HTTPStatus(status), BridgeError)(text)
+        return KINDS.get(status, BridgeError)(text)

@@ -24,11 +24,15 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "serve": Entry("serve", "serve", "Run the bridge."),
     "init": Entry("init", "init", "Write a commented configuration that starts."),
     "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
     "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
+    "outbox": Entry("outbox", "outbox", "Look at the events that wait, or were refused."),
+    "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),
     "allowlist": Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
+    "schema": Entry("schema", "schema", "Write JSON Schemas and the AsyncAPI document."),
 }
 
 

@@ -1,0 +1,116 @@
+"""The command `outbox`: the events that wait, and those that were refused."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import msgspec
+
+from tms_bridge.cli.deeds import (
+    chosen,
+    chosen_options,
+    do_each,
+    drop_each,
+    export_rows,
+    list_rows,
+    must_choose,
+    must_say_yes,
+    yes_option,
+)
+from tms_bridge.cli.output import Output, common_options, note
+from tms_bridge.cli.rows import Rows, Status, with_rows
+from tms_bridge.outbox.records import OUTBOX
+from tms_bridge.outbox.rows import State
+
+COLUMNS = ("id", "state", "received_at", "source", "routing_key", "entity", "bytes", "why")
+
+
+@click.group()
+def outbox() -> None:
+    """Look at the events that wait, or were refused.
+
+    With the bridge running, these commands go through its admin API; with the bridge stopped, they open the
+    outbox directory themselves.
+    """
+
+
+@outbox.command("status")
+@common_options
+def show_status(*, config: Path, out: Output) -> None:
+    """Show how many events wait, and how long the oldest does."""
+    status = with_rows(config, lambda rows: rows.status())
+    if out.as_json:
+        out.document(status)
+        return
+    names = (name.replace("_", " ") for name in Status.__struct_fields__)
+    out.table(("", ""), zip(names, msgspec.structs.astuple(status), strict=True))
+
+
+@outbox.command("list")
+@common_options
+@click.option(
+    "--state", type=click.Choice([str(state) for state in OUTBOX]), help="Only these; default: both."
+)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, at most.")
+def list_events(*, config: Path, out: Output, state: str | None, limit: int) -> None:
+    """List the events, oldest first, without their bodies."""
+    with_rows(config, lambda rows: list_rows(rows, [State(state)] if state else OUTBOX, limit, out, COLUMNS))
+
+
+@outbox.command()
+@common_options
+@chosen_options
+def retry(*, config: Path, out: Output, ids: tuple[str, ...], all_of_them: bool) -> int:
+    """Send refused events again, from the tail, with their old ids."""
+    must_choose(ids, all_of_them=all_of_them)
+    return with_rows(
+        config,
+        lambda rows: do_each(
+            chosen(rows, ids, State.REFUSED, all_of_them=all_of_them), rows.retry, out, "retried"
+        ),
+    )
+
+
+@outbox.command()
+@common_options
+@yes_option
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def drop(*, config: Path, out: Output, ids: tuple[str, ...], yes: bool) -> int:
+    """Forget events for good, pending or refused."""
+    must_say_yes(yes=yes)
+    return with_rows(config, lambda rows: drop_each(rows, ids, OUTBOX, out))
+
+
+@outbox.command()
+@common_options
+@click.argument("file", type=click.File("wb", lazy=False), default="-", metavar="[FILE|-]")
+def export(*, config: Path, out: Output, file: BinaryIO) -> None:
+    """Write every event as a line of JSON, with nothing left out; the events stay."""
+    del out  # an export is lines of JSON either way
+    with_rows(config, lambda rows: export_rows(rows, OUTBOX, file.write))
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What `--json` prints of an import."""
+
+    imported: int
+    already_here: int
+
+
+@outbox.command("import")
+@common_options
+@click.argument("file", type=click.File("rb"), metavar="FILE|-")
+def import_events(*, config: Path, out: Output, file: BinaryIO) -> None:
+    """Append the events of an export, with their old ids; those that are here already are left alone."""
+    imported = with_rows(config, lambda rows: _import(rows, file))
+    if out.as_json:
+        out.document(imported)
+    else:
+        note(f"imported {imported.imported}, already here {imported.already_here}")
+
+
+async def _import(rows: Rows, file: BinaryIO) -> Imported:
+    try:
+        return Imported(*await rows.imported(line for line in file if line.strip()))
+    except (ValueError, msgspec.DecodeError) as error:
+        raise click.BadParameter(f"a line is none of an export: {error}", param_hint="FILE") from None

@@ -1,0 +1,139 @@
+"""The command `quarantine`: the bodies that could not be understood, and the events that are held."""
+
+import base64
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import msgspec
+
+from tms_bridge.cli.deeds import (
+    Listed,
+    chosen,
+    chosen_options,
+    do_each,
+    drop_each,
+    export_rows,
+    list_rows,
+    listed,
+    must_choose,
+    must_say_yes,
+    yes_option,
+)
+from tms_bridge.cli.output import Output, common_options, visible
+from tms_bridge.cli.rows import Row, with_rows
+from tms_bridge.outbox.records import QUARANTINE
+from tms_bridge.outbox.rows import State
+
+COLUMNS = ("id", "state", "received_at", "source", "trigger", "seen", "bytes", "why")
+
+
+@click.group()
+def quarantine() -> None:
+    """Look at bodies not understood, and events held.
+
+    With the bridge running, these commands go through its admin API; with the bridge stopped, they open the
+    outbox directory themselves.
+    """
+
+
+@quarantine.command("list")
+@common_options
+@click.option(
+    "--state", type=click.Choice([str(state) for state in QUARANTINE]), help="Only these; default: both."
+)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, at most.")
+def list_bodies(*, config: Path, out: Output, state: str | None, limit: int) -> None:
+    """List what is in quarantine, oldest first, and why."""
+    with_rows(
+        config, lambda rows: list_rows(rows, [State(state)] if state else QUARANTINE, limit, out, COLUMNS)
+    )
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What `--json` prints of one row; `body` is None where it is no text."""
+
+    row: Listed
+    body: str | None
+    body_base64: str
+
+
+@quarantine.command()
+@common_options
+@click.option("--body", "only_body", is_flag=True, help="Write the body alone, byte for byte.")
+@click.argument("row_id", metavar="ID")
+def show(*, config: Path, out: Output, row_id: str, only_body: bool) -> None:
+    r"""Show one body, and why it is in quarantine.
+
+    \b
+    Example:
+      tms-bridge quarantine show ID --body | tms-bridge explain --source contoso --trigger class -
+    """
+    row = with_rows(config, lambda rows: rows.shown(row_id, QUARANTINE))
+    if only_body:
+        sys.stdout.buffer.write(row.body)
+    elif out.as_json:
+        out.document(Shown(listed(row), _text(row.body), base64.b64encode(row.body).decode()))
+    else:
+        out.table(("", ""), [(name.replace("_", " "), value) for name, value in _fields(row)])
+        out.text("")
+        out.text(visible(row.body.decode(errors="backslashreplace")))
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _fields(row: Row) -> list[tuple[str, object]]:
+    return list(msgspec.structs.asdict(listed(row)).items())
+
+
+@quarantine.command()
+@common_options
+@chosen_options
+def replay(*, config: Path, out: Output, ids: tuple[str, ...], all_of_them: bool) -> int:
+    """Read bodies once more, as the configuration now says; what is understood is sent, the rest stays."""
+    must_choose(ids, all_of_them=all_of_them)
+    return with_rows(
+        config,
+        lambda rows: do_each(
+            chosen(rows, ids, State.UNDECODABLE, all_of_them=all_of_them), rows.replay, out, "replayed"
+        ),
+    )
+
+
+@quarantine.command()
+@common_options
+@chosen_options
+def release(*, config: Path, out: Output, ids: tuple[str, ...], all_of_them: bool) -> int:
+    """Send events that were held because they came from an address that is not listed."""
+    must_choose(ids, all_of_them=all_of_them)
+    return with_rows(
+        config,
+        lambda rows: do_each(
+            chosen(rows, ids, State.HELD, all_of_them=all_of_them), rows.release, out, "released"
+        ),
+    )
+
+
+@quarantine.command()
+@common_options
+@yes_option
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def drop(*, config: Path, out: Output, ids: tuple[str, ...], yes: bool) -> int:
+    """Forget bodies, or events that are held, for good."""
+    must_say_yes(yes=yes)
+    return with_rows(config, lambda rows: drop_each(rows, ids, QUARANTINE, out))
+
+
+@quarantine.command()
+@common_options
+@click.argument("file", type=click.File("wb", lazy=False), default="-", metavar="[FILE|-]")
+def export(*, config: Path, out: Output, file: BinaryIO) -> None:
+    """Write all of it as lines of JSON, bodies in Base64, with nothing left out; it stays."""
+    del out  # an export is lines of JSON either way
+    with_rows(config, lambda rows: export_rows(rows, QUARANTINE, file.write))

@@ -1,0 +1,36 @@
+"""The command `serve`."""
+
+import os
+from pathlib import Path
+
+import click
+import msgspec
+
+from tms_bridge import bootstrap
+from tms_bridge.cli.output import Output, common_options
+from tms_bridge.settings.load import Loaded, read
+
+
+@click.command()
+@common_options
+def serve(*, config: Path, out: Output) -> int:
+    r"""Run the bridge.
+
+    It takes the webhooks of TMS, keeps each on disk before it answers 202, and publishes it to RabbitMQ,
+    until SIGTERM or Ctrl-C ends it in good order. The log goes to standard output; --json makes it JSON,
+    whatever [log] says. SIGHUP, or a change of the file, reloads sources, queues and log level.
+
+    \b
+    Example:
+      tms-bridge serve --config /etc/tms-bridge/tms-bridge.toml
+    """
+    return bootstrap.serve(lambda: _read(config, as_json=out.as_json))
+
+
+def _read(config: Path, *, as_json: bool) -> Loaded:
+    loaded = read(config, os.environ)
+    if not as_json:
+        return loaded
+    log = msgspec.structs.replace(loaded.settings.log, format="json")
+    settings = msgspec.structs.replace(loaded.settings, log=log)
+    return msgspec.structs.replace(loaded, settings=settings)
