@@ -189,6 +189,9 @@ SET_HEADER = f"set http.client_address to the header it sends and name it in htt
 NAME_PROXY = (
     f"whose {XFF} is not believed; if that is a proxy of yours, name it in http.trusted_proxies; {ADD}"
 )
+OPENED = (
+    f"or opened the connection itself; if that is a proxy of yours, name it in http.trusted_proxies; {ADD}"
+)
 SEND = "make it send one, or set http.client_address to what it does send"
 APPEND = "make it append the plain address of its caller"
 UNREADABLE_ENTRY = (
@@ -213,7 +216,8 @@ UNREADABLE_HEADER = (
         ("x-forwarded-for", PROXY, [], f"peer {PROXY} is a trusted proxy but sent no {XFF}; {SEND}"),
         ("forwarded", PROXY, [(FORWARDED, "for=unknown")], UNREADABLE_ENTRY),
         ("forwarded", PROXY, [(FORWARDED, "=")], UNREADABLE_HEADER),
-        ("peer", "\nfake", [], "the connection's own address, '\\nfake', is no IP address"),
+        ("peer", "\nfake", [], "the connection tells no IP address, but '\\nfake'"),
+        ("proxy-protocol", BAD, [], f"client {BAD} was announced by PROXY protocol, {OPENED}"),
     ],
 )
 def test_a_refusals_reason_names_peer_and_header_and_what_would_make_it_pass(

@@ -30,6 +30,7 @@ class Client:
 
     def __init__(self, http: Http) -> None:
         self._header = _HEADERS.get(http.client_address)
+        self._announced = http.client_address == "proxy-protocol"
         self._trusted = Networks(http.trusted_proxies)
 
     def told(self, headers: Headers) -> str | None:
@@ -45,7 +46,7 @@ class Client:
         """
         address = parse_peer(peer)
         if address is None:
-            raise Unreadable(f"the connection's own address, {peer!a}, is no IP address")
+            raise Unreadable(f"the connection tells no IP address, but {peer[:200]!a}")
         if self._header is None or address not in self._trusted:
             return address
         if told is None:
@@ -66,6 +67,11 @@ class Client:
 
     def explain(self, peer: str, client: Address) -> str:
         """Return, for the log, how the address of an unlisted client was found."""
+        if self._announced:
+            return (
+                f"client {client} was announced by PROXY protocol, or opened the connection itself; if that "
+                "is a proxy of yours, name it in http.trusted_proxies"
+            )
         if self._header is None:
             return (
                 f"client {client} is the peer of the connection; if that is a proxy of yours, set "

@@ -24,7 +24,8 @@ from tms_bridge.broker import Supervisor
 from tms_bridge.errors import OutboxError
 from tms_bridge.listener.feed import Feed
 from tms_bridge.listener.health import Health
-from tms_bridge.listener.server import Server, start
+from tms_bridge.listener.proxied import build_server
+from tms_bridge.listener.server import start
 from tms_bridge.listener.sockets import name_of, open_sockets
 from tms_bridge.log import Log
 from tms_bridge.metrics import Metrics
@@ -124,7 +125,8 @@ class Bridge:
             app = admin.build(self._health, self._metrics, self._logger)
             admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S)
             closing.push_async_callback(admin_runner.cleanup)
-            runner = await start(Server(self._webhooks.handle), traffic, _WEB_FINISH_S)
+            server = build_server(self._webhooks.handle, self._settings.http)
+            runner = await start(server, traffic, _WEB_FINISH_S)
             closing.push_async_callback(runner.cleanup)
             self._health.started = True
             self._logger.info(

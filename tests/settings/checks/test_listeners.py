@@ -37,14 +37,6 @@ WRITE = 'is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'
             ),
         ),
         (
-            ("[http]", "[http]\nclient_address = 'proxy-protocol'"),
-            (
-                'http.client_address: "proxy-protocol" is not available yet; use "x-forwarded-for" or '
-                '"forwarded" '
-                'behind an HTTP proxy, or "peer" where the proxy keeps the source address'
-            ),
-        ),
-        (
             ("[admin]", "[admin]\ntoken = '${BLANK:- }'"),
             "admin.token: must be ASCII text that is not blank; leave the key out to do without a token",
         ),

@@ -12,7 +12,7 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
     yield from _listens("http.listen", settings.http.listen)
     yield from _listens("admin.listen", settings.admin.listen)
     yield from _shared(settings)
-    yield from _client_address(settings)
+    yield from _proxies(settings)
     if settings.admin.token is not None and not (
         settings.admin.token.isascii() and settings.admin.token.strip()
     ):
@@ -50,13 +50,7 @@ def _shared(settings: Settings) -> Iterator[Problem]:
             seen.add(text)
 
 
-def _client_address(settings: Settings) -> Iterator[Problem]:
-    if settings.http.client_address == "proxy-protocol":
-        yield Problem(
-            "http.client_address",
-            '"proxy-protocol" is not available yet; use "x-forwarded-for" or "forwarded" behind an HTTP '
-            'proxy, or "peer" where the proxy keeps the source address',
-        )
+def _proxies(settings: Settings) -> Iterator[Problem]:
     for at, text in enumerate(settings.http.trusted_proxies):
         try:
             parse_network(text)
