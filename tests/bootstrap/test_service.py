@@ -1,0 +1,177 @@
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import aio_pika
+import pytest
+from tests.bootstrap.running import NOWHERE, bridge, configure, start, webhook
+
+import tms_events
+from rabbitmq import Node
+
+
+async def consume(url: str, count: int) -> list[tms_events.Event]:
+    """Take events from the queue `all`, which the bridge declares."""
+    connection = await aio_pika.connect(url)
+    async with connection, asyncio.timeout(20):
+        channel = await connection.channel()
+        queue = await channel.get_queue("all")
+        events = []
+        async with queue.iterator(no_ack=True) as messages:
+            async for message in messages:
+                events.append(tms_events.decode(message.body))
+                if len(events) == count:
+                    return events
+    raise AssertionError(events)
+
+
+@pytest.mark.parametrize("disk", [True, False])
+async def test_a_webhook_becomes_a_message_on_its_topic(tmp_path: Path, vhost: str, *, disk: bool) -> None:
+    async with bridge(configure(tmp_path, vhost, disk=disk)) as process:
+        await process.until("broker connected")
+        status, body = await process.post(7)
+        (event,) = await consume(vhost, 1)
+
+    assert (status, json.loads(body)["durable"]) == (202, "outbox" if disk else "broker")
+    assert (event.id, event.status) == (json.loads(body)["id"], tms_events.ClassStatus.COMPLETED)
+
+
+async def test_without_a_broker_it_starts_is_ready_and_delivers_when_the_broker_comes(
+    tmp_path: Path, private_rabbitmq: Node
+) -> None:
+    private_rabbitmq.stop()
+    async with bridge(configure(tmp_path, private_rabbitmq.url)) as process:
+        ready = await process.get("/readyz")
+        statuses = [(await process.post(entity))[0] for entity in range(3)]
+        await asyncio.to_thread(private_rabbitmq.start)
+        await process.until("broker connected")
+        events = await consume(private_rabbitmq.url, 3)
+
+    assert (ready[0], statuses) == (200, [202] * 3)
+    assert [tms_events.entity_id(event) for event in events] == [0, 1, 2]
+
+
+async def test_without_disk_or_broker_it_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path, disk=False)) as process:
+        status, body = await process.get("/readyz")
+        live, _ = await process.get("/livez", admin=False)
+
+    assert (status, live) == (503, 200)
+    assert "the broker is not connected" in body
+
+
+async def test_what_was_accepted_outlives_a_kill(tmp_path: Path, vhost: str) -> None:
+    async with bridge(configure(tmp_path)) as process:
+        await process.post(7)
+        process.send(signal.SIGKILL)
+        await process.end()
+    async with bridge(configure(tmp_path, vhost)) as process:
+        await process.until("broker connected")
+        (event,) = await consume(vhost, 1)
+
+    assert tms_events.entity_id(event) == 7
+
+
+async def test_sigterm_serves_on_while_not_ready_then_drains_and_exits_0(tmp_path: Path, vhost: str) -> None:
+    async with bridge(configure(tmp_path, vhost, delay=0.5)) as process:
+        await process.until("broker connected")
+        process.send(signal.SIGTERM)
+        await process.until("stopping")
+        ready, _ = await process.get("/readyz")
+        status, _ = await process.post(7)
+        code = await process.end()
+
+    events = [str(line["event"]) for line in process.lines]
+    assert (ready, status, code) == (503, 202, 0)
+    assert events[-2:] == ["drained", "stopped"]
+    assert len(await consume(vhost, 1)) == 1
+
+
+async def test_a_request_that_has_begun_is_finished(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path)) as process:
+        host, port = process.http.rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        raw = webhook(7)
+        writer.write(raw[:-5])
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        process.send(signal.SIGTERM)
+        await process.until("stopping")
+        await asyncio.sleep(0.1)
+        writer.write(raw[-5:])
+        answer = await reader.read()
+        writer.close()
+
+        assert (answer[:12], await process.end()) == (b"HTTP/1.1 202", 0)
+
+
+async def test_a_second_signal_hastens_the_end(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path, delay=60)) as process:
+        process.send(signal.SIGTERM)
+        await process.until("stopping")
+        process.send(signal.SIGTERM)
+
+        assert await process.end() == 0
+
+
+async def test_a_taken_port_is_said_clearly_and_exits_2(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path)) as process:
+        port = int(process.http.rsplit(":", 1)[1])
+        (tmp_path / "other").mkdir()
+        other = await start(configure(tmp_path / "other", port=port))
+        _, said = await other.communicate()
+
+    assert other.returncode == 2
+    assert f"http.listen: cannot listen on 127.0.0.1:{port}: another process listens there" in said.decode()
+
+
+async def test_a_held_outbox_is_said_clearly_and_exits_1(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path)):
+        other = await start(configure(tmp_path))
+        _, said = await other.communicate()
+
+    assert other.returncode == 1
+    assert "outbox" in said.decode()
+
+
+async def test_sighup_reloads_sources_and_an_invalid_file_changes_nothing(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    text = config.read_text()
+    async with bridge(config) as process:
+        config.write_text(
+            text.replace("[sources.contoso", "[sources.fabrikam").replace(
+                "sources.contoso.", "sources.fabrikam."
+            )
+        )
+        process.send(signal.SIGHUP)
+        await process.until("configuration reloaded")
+        statuses = [(await process.post(7, source))[0] for source in ("contoso", "fabrikam")]
+        config.write_text("nonsense")
+        process.send(signal.SIGHUP)
+        await process.until("configuration refused, the old one stays")
+        after, _ = await process.post(7, "fabrikam")
+        _, metrics = await process.get("/metrics")
+
+    assert (statuses, after) == ([404, 202], 202)
+    assert "tms_bridge_config_reload_success 0.0" in metrics
+
+
+async def test_a_changed_file_is_read_without_a_signal(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    async with bridge(config) as process:
+        config.write_text(config.read_text().replace("contoso", "fabrikam"))
+        await process.until("configuration reloaded")
+
+        assert (await process.post(7, "fabrikam"))[0] == 202
+
+
+async def test_nothing_secret_is_logged_over_a_whole_life(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path, NOWHERE)) as process:
+        await process.post(7)
+        await process.until("broker connection failed")
+        process.send(signal.SIGTERM)
+        await process.end()
+
+    said = json.dumps(process.lines)
+    assert [secret for secret in ("s3cret", "webhookpassword", "V2ViaG9v") if secret in said] == []
