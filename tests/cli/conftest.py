@@ -26,6 +26,8 @@ name = "api-key"
 headers = {{ X-Api-Key = "${{CONTOSO_KEY:-k3y}}", X-Tenant = "contoso" }}
 """
 
+QUEUE = '[[amqp.queues]]\nname = "crm"\nbindings = ["tms.class.*", "tms.*.completed"]\n'
+
 Invoke = Callable[..., Result]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -69,3 +71,12 @@ def run(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def with_broker(config: Path, vhost: str) -> Path:
+    """A configuration whose broker is there, on a virtual host of its own."""
+    lines = config.read_text().splitlines()
+    lines = [f'urls = ["{vhost}"]' if line.startswith("urls") else line for line in lines]
+    config.write_text("\n".join(lines).replace("[outbox]", QUEUE + "[outbox]"))
+    return config

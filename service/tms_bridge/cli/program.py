@@ -29,6 +29,7 @@ COMMANDS = {
     "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
     "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
+    "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
     "outbox": Entry("outbox", "outbox", "Look at the events that wait, or were refused."),
     "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),
     "allowlist": Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
