@@ -71,7 +71,7 @@ def test_at_least_one_source_is_needed(read_text: Read, minimal: str) -> None:
         ),
         (
             ('name = "2026"', 'name = ""'),
-            f"{CREDENTIAL}.name: must be 1 to 64 letters, digits, spaces and . _ @ -; it goes into logs",
+            f"{CREDENTIAL}.name: must be 1 to 64 printable characters; it goes into logs and metrics",
         ),
         (
             (BASIC, ""),

@@ -11,7 +11,7 @@ from tms_events.class_ import Class
 from tms_events.course_assignment import CourseAssignment
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_CREDENTIAL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@ -]{0,63}")
+_CREDENTIAL_NAME_LENGTH: Final = 64
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -76,8 +76,9 @@ def _credentials(key: str, source: Source) -> Iterator[Problem]:
 
 
 def _credential(key: str, credential: Credential) -> Iterator[Problem]:
-    if not _CREDENTIAL_NAME.fullmatch(credential.name):
-        yield Problem(f"{key}.name", "must be 1 to 64 letters, digits, spaces and . _ @ -; it goes into logs")
+    name = credential.name
+    if not name.strip() or not name.isprintable() or len(name) > _CREDENTIAL_NAME_LENGTH:
+        yield Problem(f"{key}.name", "must be 1 to 64 printable characters; it goes into logs and metrics")
     if (credential.basic is None) == (credential.headers is None):
         yield Problem(key, "must have either basic = { username, password } or headers = { ... }")
     if credential.basic is not None:
