@@ -3,6 +3,8 @@
 import json
 from typing import NoReturn, TypeAlias
 
+import msgspec
+
 from tms_bridge.errors import Undecodable
 
 
@@ -33,6 +35,8 @@ _decoder = json.JSONDecoder(
     object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=_refuse
 )
 
+_checker = msgspec.json.Decoder(msgspec.Raw)
+
 
 def parse(value: bytes) -> Members:
     """Return the object that the bytes hold.
@@ -44,9 +48,21 @@ def parse(value: bytes) -> Members:
         document: Value = _decoder.decode(value.decode())
     except json.JSONDecodeError as error:
         raise Undecodable(f"the body is not JSON: {error}") from None
+    _refuse_half_characters(value)
     if not isinstance(document, Members):
         raise Undecodable(f"the body is {kind(document)}, where an object is expected")
     return document
+
+
+def _refuse_half_characters(value: bytes) -> None:
+    # The standard library takes an escape such as \ud800 alone, but many consumers could not decode a message
+    # with that in its payload. This decoder checks all strings while it reads nothing.
+    try:
+        _checker.decode(value)
+    except msgspec.DecodeError:
+        raise Undecodable(
+            'a string has half a surrogate pair (such as "\\ud800"), which is no character'
+        ) from None
 
 
 def kind(value: Value) -> str:

@@ -3,7 +3,7 @@
 import msgspec
 
 from tms_bridge.ingest.members import Members, Number, Value
-from tms_bridge.ingest.values import Unreadable, check_text
+from tms_bridge.ingest.values import INT64_MAX, INT64_MIN, WHOLE, Unreadable
 from tms_events import ClassStatus, CourseAssignmentStatus, Trigger
 
 CONFIRMATION_STATUSES = (
@@ -80,17 +80,16 @@ def read_status(value: Value, trigger: Trigger) -> Status:
     """Return what the status member of a body means.
 
     Raises:
-        Unreadable: it is true, false, an object or an array, or no text.
+        Unreadable: it is true, false, an object or an array.
     """
     if isinstance(value, bool | list | Members):
         raise Unreadable("is neither a status word nor a number")
-    if value is not None:
-        check_text(value)
     told = _whole(value) if isinstance(value, Number) else value
     return class_status(told) if trigger is Trigger.CLASS else assignment_status(told)
 
 
 def _whole(number: Number) -> str | int:
-    digits = number.removeprefix("-")
     # A longer number, or one with a fraction, is nobody's status: it stays as it was written.
-    return int(number) if digits.isdecimal() and len(digits) <= 18 else str(number)  # noqa: PLR2004 - fits 64 bits
+    if not WHOLE.fullmatch(number) or not INT64_MIN <= int(number) <= INT64_MAX:
+        return str(number)
+    return int(number)

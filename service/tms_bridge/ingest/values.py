@@ -14,7 +14,9 @@ Reader: TypeAlias = Callable[[Value], Reading]
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
 
-_WHOLE = re.compile(r"-?[0-9]{1,19}")
+WHOLE = re.compile(r"-?[0-9]{1,19}")
+"""A whole number that may fit 64 bits."""
+
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -31,7 +33,7 @@ def read_int(value: Value) -> Reading:
     text = value.strip()
     if not text:
         return None, "empty"
-    if not _WHOLE.fullmatch(text) or not INT64_MIN <= int(text) <= INT64_MAX:
+    if not WHOLE.fullmatch(text) or not INT64_MIN <= int(text) <= INT64_MAX:
         raise Unreadable("is no whole number of at most 64 bits")
     return int(text), "number" if isinstance(value, Number) else "number in a string"
 
@@ -54,16 +56,7 @@ def read_text(value: Value) -> Reading:
         return None, "null"
     if isinstance(value, bool | list | Members):
         raise Unreadable("is no text")
-    check_text(value)
     return str(value), "number taken as text" if isinstance(value, Number) else "text"
-
-
-def check_text(text: str) -> None:
-    """Raise Unreadable for half a surrogate pair, which no UTF-8 can carry on."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Unreadable("has half a surrogate pair, which is no character") from None
 
 
 def read_flag(value: Value) -> Reading:

@@ -1,0 +1,82 @@
+from tms_bridge.ingest import Explanation, Find, explain
+from tms_events import Trigger
+
+from .sources import ASSIGNMENT, CLASS, NOON, rules
+
+
+def find(explanation: Explanation, field: str) -> list[Find]:
+    return [found for found in explanation.fields if found.field == field]
+
+
+def test_each_field_shows_where_it_was_found_and_how_it_was_read() -> None:
+    body = b'{"Status":0,"Results":[{"Class":{"ClassId":"7","ConfirmationStatusId":1,"Start":"2026-03-01"}}]}'
+    explanation = explain(body, CLASS, NOON)
+    assert find(explanation, "id") == [
+        Find("id", "/Results/0/Class/ClassId", '"7"', "7", "number in a string")
+    ]
+    assert find(explanation, "status") == [
+        Find(
+            "status",
+            "/Results/0/Class/ConfirmationStatusId",
+            "1",
+            "guaranteed_to_run",
+            "ConfirmationStatusId",
+        )
+    ]
+    assert find(explanation, "start") == [
+        Find(
+            "start",
+            "/Results/0/Class/Start",
+            '"2026-03-01"',
+            "2026-03-01 00:00:00+00:00",
+            "date alone: midnight UTC",
+        )
+    ]
+    assert find(explanation, "name") == [Find("name", None, None, None, "not there")]
+
+
+def test_an_event_shows_its_status_and_routing_key() -> None:
+    explanation = explain(b'{"Id":7,"Status":"Denied"}', CLASS, NOON)
+    assert (explanation.source, explanation.trigger, explanation.understood) == ("contoso", "class", True)
+    assert (explanation.entity, explanation.status, explanation.raw_status) == ("7", "denied", "Denied")
+    assert (explanation.status_from, explanation.routing_key) == ("payload", "tms.class.denied")
+    assert (explanation.reason, explanation.derived_status) == (None, None)
+
+
+def test_what_a_derivation_would_give_shows_also_where_it_is_off() -> None:
+    explanation = explain(b'{"Id":7,"Complete":1}', ASSIGNMENT, NOON)
+    assert (explanation.status, explanation.derived_status) == ("unknown", "completed")
+    assert explanation.routing_key == "tms.course_assignment.unknown"
+
+
+def test_a_derivation_that_was_chosen_counts() -> None:
+    explanation = explain(
+        b'{"Id":7,"Complete":1}', rules(Trigger.COURSE_ASSIGNMENT, derive_status=True), NOON
+    )
+    assert (explanation.status, explanation.status_from) == ("completed", "derived")
+    assert explanation.routing_key == "tms.course_assignment.completed"
+
+
+def test_quarantine_shows_its_reason_and_what_was_read_until_then() -> None:
+    explanation = explain(b'{"Id":7,"Status":"Denied","Name":{}}', CLASS, NOON)
+    assert not explanation.understood
+    assert explanation.reason == "the name at /Name is an object, which is no text"
+    assert [found.field for found in explanation.fields] == ["id", "status", "external_id"]
+    assert (explanation.entity, explanation.status, explanation.routing_key) == (None, None, None)
+
+
+def test_a_body_that_is_not_json_is_explained_too() -> None:
+    assert (
+        explain(b"\xff", CLASS, NOON).reason == "the body is not UTF-8: byte 0 is wrong (invalid start byte)"
+    )
+
+
+def test_a_status_tells_in_which_manner_it_was_read() -> None:
+    told = {
+        b'{"Id":7,"Status":"Denied"}': "word",
+        b'{"Id":7,"Status":"6"}': "ConfirmationStatusId",
+        b'{"Id":7,"Status":"Later"}': "a status that nobody knows yet",
+        b'{"Id":7,"Status":null}': "tells none",
+        b'{"Id":7}': "not there",
+    }
+    assert {body: find(explain(body, CLASS, NOON), "status")[0].how for body in told} == told
