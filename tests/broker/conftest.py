@@ -14,12 +14,18 @@ from yarl import URL
 from rabbitmq import Node
 from tms_bridge.broker import topology
 from tms_bridge.broker.confirming import ConfirmingPublisher
+from tms_bridge.broker.pipelined import PipelinedPublisher
+from tms_bridge.broker.plain import PlainPublisher
 from tms_bridge.broker.session import Session, open_session
-from tms_bridge.broker.supervisor import open_publisher
 from tms_bridge.message import Kind, Message, Outcome
 from tms_bridge.settings.model import Amqp
 
 EXCHANGE = "tms.events"
+
+KINDS: dict[str, type[PlainPublisher | PipelinedPublisher]] = {
+    "plain": PlainPublisher,
+    "pipelined": PipelinedPublisher,
+}
 
 EVENT = Message(
     id="",
@@ -134,7 +140,12 @@ class Bench:
         session = await self.session(url=url, heartbeat_s=heartbeat_s)
         if declare:
             await topology.apply(session, topology.configured(amqp))
-        publisher = await open_publisher(session, amqp)
+        publisher = KINDS[self.kind](
+            session,
+            await session.confirm_channel(),
+            max_outstanding=amqp.max_outstanding,
+            confirm_timeout_s=amqp.confirm_timeout_s,
+        )
         self._stack.push_async_callback(publisher.close)
         return publisher
 
@@ -167,7 +178,7 @@ class Bench:
         await self._stack.aclose()
 
 
-@pytest.fixture(params=["plain"])
+@pytest.fixture(params=["plain", "pipelined"])
 async def bench(vhost: str, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     bench = Bench(vhost, request.param)
     yield bench

@@ -1,5 +1,6 @@
 """What each message carries on the wire beside its body: one mapping for every publisher."""
 
+import functools
 from datetime import UTC, datetime
 
 from aiormq import spec
@@ -18,16 +19,20 @@ _REASON_BYTES = 1024
 
 def properties_of(message: Message) -> spec.Basic.Properties:
     """Return the AMQP properties and headers of a message, as section 5 of the design has them."""
-    is_event = message.kind is Kind.EVENT
     return spec.Basic.Properties(
-        content_type=EVENT_CONTENT_TYPE if is_event else QUARANTINE_CONTENT_TYPE,
-        headers=fixed_headers(message) | varying_headers(message),
+        content_type=content_type_of(message),
+        headers={**fixed_headers(message), **varying_headers(message)},
         delivery_mode=PERSISTENT,
         message_id=message.id,
         timestamp=datetime.fromtimestamp(message.received_at_us // 1_000_000, UTC),
         message_type=type_of(message),
         app_id=APP_ID,
     )
+
+
+def content_type_of(message: Message) -> str:
+    """Return what the body is: our JSON, or bytes of which nobody knows."""
+    return EVENT_CONTENT_TYPE if message.kind is Kind.EVENT else QUARANTINE_CONTENT_TYPE
 
 
 def type_of(message: Message) -> str:
@@ -50,7 +55,7 @@ def fixed_headers(message: Message) -> FieldTable:
     }
 
 
-def varying_headers(message: Message) -> FieldTable:
+def varying_headers(message: Message) -> dict[str, str]:
     """Return the headers that are each message's own; every value is a string."""
     if message.kind is Kind.QUARANTINE:
         return {
@@ -75,7 +80,12 @@ def data_schema(trigger: str) -> str:
 def rfc3339(unix_us: int) -> str:
     """Return the instant in UTC, to the microsecond."""
     seconds, microseconds = divmod(unix_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{microseconds:06d}Z"
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@functools.lru_cache(maxsize=128)
+def _second(unix_s: int) -> str:
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def short_reason(reason: str) -> str:

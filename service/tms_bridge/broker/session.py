@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import aiormq
+from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelInvalidStateError, ProbableAuthenticationError
 from pamqp.exceptions import PAMQPException
 from yarl import URL
@@ -16,6 +17,9 @@ from tms_bridge.errors import BrokerError, PublisherClosed
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a polite close may take."""
+
+CHANNEL_TIMEOUT_S: Final = 10.0
+"""How long the broker may take to open a channel."""
 
 _ABORT_LEAD_S: Final = 0.1
 
@@ -42,6 +46,16 @@ class Session:
     def frame_max(self) -> int:
         """The largest frame that the broker takes, in bytes."""
         return self.connection.connection_tune.frame_max or 131_072
+
+    async def confirm_channel(self) -> AbstractChannel:
+        """Open a channel on which the broker confirms each publish.
+
+        Raises:
+            BrokerError: the connection was lost, or it took too long.
+        """
+        with translated("open a confirm channel"):
+            async with asyncio.timeout(CHANNEL_TIMEOUT_S):
+                return await self.connection.channel(publisher_confirms=True)
 
     async def close(self) -> None:
         """Say goodbye, or hang up if that takes too long."""

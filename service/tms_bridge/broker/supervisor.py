@@ -15,8 +15,9 @@ from tms_bridge.broker import topology
 from tms_bridge.broker.backoff import Backoff
 from tms_bridge.broker.confirming import ConfirmingPublisher
 from tms_bridge.broker.observer import Observer
+from tms_bridge.broker.pipelined import PipelinedPublisher, unfit
 from tms_bridge.broker.plain import PlainPublisher
-from tms_bridge.broker.session import Session, open_session, place_of, translated
+from tms_bridge.broker.session import Session, open_session, place_of
 from tms_bridge.errors import BrokerError
 from tms_bridge.log import Logger
 from tms_bridge.settings.model import Amqp
@@ -80,7 +81,7 @@ class Supervisor:
         )
         try:
             await self._see_to_topology(session)
-            publisher = await open_publisher(session, self._settings)
+            publisher = await self._open_publisher(session)
         except BaseException:
             await session.abort()
             raise
@@ -102,18 +103,19 @@ class Supervisor:
         for error in self.topology_errors:
             self._log.error("topology is not as configured", problem=error)
 
-
-async def open_publisher(session: Session, settings: Amqp) -> ConfirmingPublisher:
-    """Open a confirm channel on a connection."""
-    with translated("open a confirm channel"):
-        async with asyncio.timeout(PATIENT_CONNECT_S):
-            channel = await session.connection.channel(publisher_confirms=True)
-    return PlainPublisher(
-        session,
-        channel,
-        max_outstanding=settings.max_outstanding,
-        confirm_timeout_s=settings.confirm_timeout_s,
-    )
+    async def _open_publisher(self, session: Session) -> ConfirmingPublisher:
+        channel = await session.confirm_channel()
+        problem = unfit(session, channel)
+        if problem is not None:
+            self._observer.fell_back()
+            self._log.error("publishing one by one, which costs several times the CPU", reason=problem)
+        kind = PipelinedPublisher if problem is None else PlainPublisher
+        return kind(
+            session,
+            channel,
+            max_outstanding=self._settings.max_outstanding,
+            confirm_timeout_s=self._settings.confirm_timeout_s,
+        )
 
 
 def amqp_url(text: str) -> URL:
