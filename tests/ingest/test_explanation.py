@@ -80,3 +80,8 @@ def test_a_status_tells_in_which_manner_it_was_read() -> None:
         b'{"Id":7}': "not there",
     }
     assert {body: find(explain(body, CLASS, NOON), "status")[0].how for body in told} == told
+
+
+def test_long_values_are_shown_in_short() -> None:
+    found = find(explain(b'{"Id":7,"Name":"' + b"x" * 1000 + b'"}', CLASS, NOON), "name")
+    assert found == [Find("name", "/Name", '"' + "x" * 56 + "…", "x" * 57 + "…", "text")]

@@ -185,6 +185,13 @@ def test_what_no_field_needs_passes_untouched(body: bytes) -> None:
     assert message.body.endswith(b'"payload":' + body + b"}")
 
 
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_string_without_end_takes_no_longer_than_any_other_body(end: bytes) -> None:
+    # A quadratic search would take minutes here.
+    body = b"[" * 61 + b'"' + b'\\"' * 120_000 + end
+    assert reason(body) == "objects or arrays are nested more than 60 deep"
+
+
 def test_a_quarantined_body_is_kept_as_it_came() -> None:
     body = b"\xef\xbb\xbf{\xff"
     assert quarantined(body, CLASS, ARRIVAL, Undecodable("no JSON")) == Message(

@@ -35,6 +35,7 @@ _decoder = json.JSONDecoder(
     object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=_refuse
 )
 
+_SHORT = 60
 _checker = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -90,4 +91,9 @@ def spelling(value: Value) -> str:
         text = kind(value)
     else:
         text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - about one line of a terminal
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """Return a text cut to about half a line of a terminal."""
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}…"

@@ -5,7 +5,7 @@ import msgspec
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest.decoded import Decoded
 from tms_bridge.ingest.fields import FIELDS, ID, STATUS_ALIASES, Field
-from tms_bridge.ingest.members import Members, Value, parse, spelling
+from tms_bridge.ingest.members import Members, Value, parse, shortened, spelling
 from tms_bridge.ingest.model import Found, Model, find_model
 from tms_bridge.ingest.pointer import resolve, write_pointer
 from tms_bridge.ingest.rules import Rules
@@ -70,7 +70,7 @@ class _Document:
         pointer, sent = (
             (None, None) if found is None else (write_pointer(found.pointer), spelling(found.value))
         )
-        self.finds.append(Find(field, pointer, sent, None if read is None else str(read), how))
+        self.finds.append(Find(field, pointer, sent, None if read is None else shortened(str(read)), how))
 
 
 def decode_tolerantly(value: bytes, rules: Rules, finds: list[Find] | None = None) -> Decoded:
