@@ -144,7 +144,7 @@ class Records:
             after = 0
             while rows := await self.kept(state, after):
                 for row in rows:
-                    yield msgspec.json.encode(_exported(row)) + b"\n"
+                    yield msgspec.json.encode(exported(row)) + b"\n"
                 after = rows[-1].seq
 
     async def import_lines(self, lines: Iterable[bytes]) -> tuple[int, int]:
@@ -191,7 +191,8 @@ def _nothing(_seq: int) -> bool:
     return False
 
 
-def _exported(row: Kept) -> Exported:
+def exported(row: Kept) -> Exported:
+    """Return a row as a line of an export, and the admin API, shows it."""
     named = {name: getattr(row.message, name) for name in _MESSAGE_FIELDS}
     return Exported(state=row.state, seq=row.seq, why=row.reason, seen=row.seen, **named)
 
