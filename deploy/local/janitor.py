@@ -4,7 +4,11 @@ A small shell waits at the other end of a pipe. It ends with the pipe, so no sig
 luck is needed: whatever happens to the starter, the kernel closes the pipe.
 """
 
+import signal
 import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -32,10 +36,23 @@ class Janitor:
             start_new_session=True,  # Ctrl-C in the terminal must not end it before its work
         )
 
-    def watch(self, process: subprocess.Popen[bytes]) -> None:
-        """Add a process that leads its own group (started with `start_new_session=True`)."""
-        self._groups.add(process.pid)
-        self._tell()
+    def spawn(
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, output: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a program that leads its own process group, so that Ctrl-C is ours to handle."""
+        with (output or Path("/dev/null")).open("ab") as sink, _interrupts_later():
+            process = subprocess.Popen(
+                command,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._groups.add(process.pid)
+            self._tell()
+        return process
 
     def forget(self, process: subprocess.Popen[bytes]) -> None:
         """Take out a process that has been waited for: its id may soon be somebody else's."""
@@ -58,3 +75,23 @@ class Janitor:
 
     def __exit__(self, *_: object) -> None:
         self.clean()
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold interrupts back while a program has started and the janitor does not know it yet."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda which, _frame: came.append(which))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for interrupt in came:
+        signal.raise_signal(interrupt)

@@ -109,17 +109,11 @@ class Node:
         if self._needs_mapper:
             self._start_mapper()
         environment = self._environment()
-        with (self._directory / "console.log").open("ab") as console:
-            self._process = subprocess.Popen(
-                self._installation.server(environment, self._directory, self.port),
-                env=environment,
-                cwd=self._directory,  # where Mnesia leaves its dump when a node fails to start
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._janitor.watch(self._process)
+        command = self._installation.server(environment, self._directory, self.port)
+        # Mnesia leaves its dump in the working directory when a node fails to start.
+        self._process = self._janitor.spawn(
+            command, env=environment, cwd=self._directory, output=self._directory / "console.log"
+        )
         self.wait_ready(timeout_s=timeout_s)
 
     def wait_ready(self, *, timeout_s: float = 60.0) -> None:
@@ -287,14 +281,7 @@ class Node:
         self._needs_mapper = False
         if command is None:
             return
-        self._mapper = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._janitor.watch(self._mapper)
+        self._mapper = self._janitor.spawn(command, env=os.environ, cwd=self._directory)
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -1,0 +1,125 @@
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tms_events import topics
+
+DEMO = Path(__file__).resolve().parents[2] / "deploy" / "local" / "demo.py"
+ROUTING_KEYS = {
+    topics.topic(trigger, status)
+    for trigger, statuses in topics.STATUSES.items()
+    for status in statuses
+    if status != "unknown"
+}
+
+
+def _environment(amqp_url: str | None = None) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key != "AMQP_URL"}
+    return kept | ({"AMQP_URL": amqp_url} if amqp_url else {})
+
+
+@contextmanager
+def _started(*arguments: str, amqp_url: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, DEMO, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=_environment(amqp_url),
+    ) as demo:
+        yield demo
+
+
+def _read_until(demo: subprocess.Popen[str], sign: str) -> str:
+    assert demo.stdout is not None
+    read = ""
+    for line in demo.stdout:
+        read += line
+        if sign in line:
+            return read
+    raise AssertionError(read)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _processes_of(pid: int) -> list[int]:
+    """Open everything that a process has started, for a look at whether it has ended."""
+    return [os.pidfd_open(child) for child in _children(pid)]
+
+
+def _assert_gone(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        ended, _, _ = select.select([descriptor], [], [], 10.0)
+        os.close(descriptor)
+        assert ended == [descriptor]
+
+
+def test_the_demo_shows_twelve_events_on_twelve_routing_keys() -> None:
+    done = subprocess.run(
+        [sys.executable, DEMO],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=_environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(re.findall(r"tms\.\w+\.\w+", done.stdout)) == ROUTING_KEYS
+    assert len(re.findall(r"\b202\b.* ms$", done.stdout, re.MULTILINE)) == 12
+
+
+def test_the_demo_takes_the_broker_that_it_is_given(vhost: str) -> None:
+    with _started(amqp_url=vhost) as demo:
+        output = demo.communicate(timeout=60)[0]
+    assert "AMQP_URL" in output
+    assert "12 events arrived on 12 routing keys" in output
+    assert demo.returncode == 0
+
+
+def test_a_broker_that_does_not_answer_is_named_without_a_traceback() -> None:
+    with _started(amqp_url="amqp://127.0.0.1:1/") as demo:
+        output = demo.communicate()[0]
+    assert demo.returncode == 1
+    assert "demo failed" in output
+    assert "127.0.0.1" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_everything_that_stays_up_goes_with_the_program(number: signal.Signals, code: int) -> None:
+    with _started("--stay") as demo:
+        text = _read_until(demo, "Ctrl-C")
+        started = _processes_of(demo.pid)
+        demo.send_signal(number)
+        rest = demo.communicate(timeout=30)[0]
+    assert "Authorization=Basic" in text
+    assert "Traceback" not in rest
+    assert demo.returncode == code
+    assert len(started) == 5  # RabbitMQ, its port mapper, the bridge, and a janitor for each directory
+    _assert_gone(started)
+
+
+def test_an_interrupt_while_the_broker_starts_leaves_nothing() -> None:
+    with _started() as demo:
+        while len(_children(demo.pid)) < 3:
+            assert demo.poll() is None
+        started = _processes_of(demo.pid)
+        demo.send_signal(signal.SIGINT)
+        output = demo.communicate(timeout=30)[0]
+    assert "Traceback" not in output
+    assert demo.returncode == 130
+    _assert_gone(started)
