@@ -20,7 +20,7 @@ BREAKAGES = [
     ),
     (SYNC, "uv sync --no-dev", "dependencies come from uv.lock alone, without those of development"),
     (SYNC, "uv sync --locked", "dependencies come from uv.lock alone, without those of development"),
-    ("ARG UV_VERSION=", "ARG UV_VERSION=0.1", "the uv that installs is the uv of uv.lock"),
+    ("--require-hashes", "", "what pip installs is checked by hash"),
     ("UV_NO_CACHE=1", "UV_OFFLINE=0", "no download cache is left"),
     ("USER 10001:10001", "USER root", "it runs as a numeric user other than root"),
     ("USER 10001:10001", "USER 0", "it runs as a numeric user other than root"),
