@@ -4,6 +4,8 @@ import pytest
 
 from tms_bridge.errors import SettingsError, Undecodable
 from tms_bridge.ingest import decode, rules_of
+from tms_bridge.ingest.fields import names_of
+from tms_bridge.settings.checks.sources import _FIELDS
 from tms_bridge.settings.model import Source
 from tms_events import Trigger
 
@@ -98,3 +100,8 @@ def test_a_status_that_is_not_where_the_settings_say_is_untold() -> None:
 def test_a_member_on_the_way_of_a_pointer_may_not_occur_twice() -> None:
     with pytest.raises(Undecodable, match="/A occurs 2 times"):
         decode(b'{"A":{"Key":1},"A":{"Key":1}}', rules(Trigger.CLASS, {"id": "/A/Key"}), NOON)
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_the_settings_check_knows_the_fields_that_ingest_knows(trigger: Trigger) -> None:
+    assert sorted(_FIELDS[trigger]) == sorted(names_of(trigger))

@@ -13,12 +13,13 @@ from tms_events.course_assignment import CourseAssignment
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CREDENTIAL_NAME_LENGTH: Final = 64
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
-_POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
+_POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_TOPIC: Final = len(".course_assignment.completed")
 _FIELDS: Final = {
-    "class": ("status", *Class.__struct_fields__),
+    # The number of a class's status is read from wherever `status` points to.
+    "class": ("status", *(name for name in Class.__struct_fields__ if name != "confirmation_status_id")),
     "course_assignment": ("status", *CourseAssignment.__struct_fields__),
 }
 
