@@ -163,7 +163,7 @@ def test_a_bad_pointer_says_what_is_wrong(fields: str, expected: str, complaints
 
 
 def test_pointers_to_known_fields_are_taken(read_text: Read, minimal: str) -> None:
-    fields = 'fields.class = { status = "/a~1b/0/c~0d", id = "/Id" }\nfields.course_assignment = { id = "/X" }'
+    fields = 'fields.class = { status = "/a~1b/0/c~0d", id = "/Id" }\nfields.course_assignment = { id = "/X"}'
     settings = read_text(minimal, (SOURCE, f"{SOURCE}\n{fields}")).settings
     assert settings.sources["contoso"].fields == {
         "class": {"status": "/a~1b/0/c~0d", "id": "/Id"},
