@@ -1,0 +1,106 @@
+"""Relay, supervisor and a real broker under a connection that is cut again and again."""
+
+import asyncio
+import contextlib
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from tms_bridge.broker import Supervisor
+from tms_bridge.message import Message
+from tms_bridge.outbox.interface import Entry
+from tms_bridge.relay import Relay, Silent
+from tms_bridge.settings.model import Amqp, Queue
+
+EVENTS = 3000
+ENTITIES = 300
+MAX_OUTSTANDING = 64
+
+
+class Watcher(Silent):
+    """Stands for both observers."""
+
+    reconnects = 0
+
+    def reconnected(self) -> None:
+        self.reconnects += 1
+
+    def fell_back(self) -> None:
+        raise AssertionError
+
+
+class Shelf:
+    """An outbox in memory that is full from the start."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.rows = dict(zip(itertools.count(1), messages, strict=False))
+        self.refused: list[str] = []
+        self.empty = asyncio.Event()
+
+    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+        found = itertools.islice((seq for seq in self.rows if seq > after), limit)
+        if page := [Entry(seq, self.rows[seq]) for seq in found]:
+            return page
+        await asyncio.get_running_loop().create_future()
+        return []
+
+    def settle(self, seq: int) -> None:
+        del self.rows[seq]
+        if not self.rows:
+            self.empty.set()
+
+    def refuse(self, _seq: int, reason: str) -> None:
+        self.refused.append(reason)
+
+
+async def test_resets_lose_nothing_overtake_nothing_and_copy_only_what_was_in_flight(
+    plain_bench: Any, proxy: Any, event: Callable[..., Message]
+) -> None:
+    shelf = Shelf([event(entity=str(number % ENTITIES)) for number in range(EVENTS)])
+    sent = list(shelf.rows.values())
+    watcher = Watcher()
+    settings = Amqp(
+        urls=(str(plain_bench.url.with_port(proxy.port)),),
+        max_outstanding=MAX_OUTSTANDING,
+        queues=(Queue(name="crm", bindings=("#",)),),
+    )
+    log = structlog.get_logger()
+    relay = Relay(shelf, Supervisor(settings, watcher, log), watcher, log, settings)
+    running = asyncio.create_task(relay.run())
+    async with asyncio.timeout(60):
+        for pause in (0.3, 0.1, 0.2, 0.15, 0.25):
+            await asyncio.sleep(pause)
+            proxy.reset()
+        await shelf.empty.wait()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+    arrived = await drain(plain_bench, "crm")
+    assert set(arrived) == {message.id for message in sent}
+    assert shelf.refused == []
+    assert first_deliveries(arrived, sent) == in_order(sent)
+    assert len(arrived) - EVENTS <= MAX_OUTSTANDING * watcher.reconnects
+    assert watcher.reconnects > 0
+
+
+async def drain(bench: Any, queue: str) -> list[str]:
+    """Take every message id out of a queue."""
+    channel = await bench.channel()
+    depth = await bench.depth(queue)
+    return [(await channel.basic_get(queue, no_ack=True)).header.properties.message_id for _ in range(depth)]
+
+
+def in_order(messages: Sequence[Message]) -> dict[str, list[str]]:
+    order: dict[str, list[str]] = defaultdict(list)
+    for message in messages:
+        order[message.entity].append(message.id)
+    return order
+
+
+def first_deliveries(arrived: Sequence[str], sent: Sequence[Message]) -> dict[str, list[str]]:
+    by_id = {message.id: message for message in sent}
+    return in_order([by_id[name] for name in dict.fromkeys(arrived)])
