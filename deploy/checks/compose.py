@@ -186,6 +186,15 @@ def _grace(subject: _Subject) -> Iterator[str]:
         yield from too_short(float(seconds[1]), subject.settings)
 
 
+def _explained(subject: _Subject) -> Iterator[str]:
+    text = (subject.directory / "compose.yaml").read_text()
+    asked = {match[1] for match in _VARIABLE.finditer(text)}
+    asked |= {secret.environment for secret in subject.compose.secrets.values() if secret.environment}
+    example = (subject.directory / ".env.example").read_text()
+    named = {line.partition("=")[0] for line in example.splitlines() if "=" in line}
+    yield from (f"{name} is not in .env.example" for name in sorted(asked - named))
+
+
 def _secret_values(subject: _Subject) -> Iterator[str]:
     yield from spelled_out(subject.loaded)
     for name, service in subject.both.items():
@@ -199,6 +208,7 @@ _CHECKS: Final[tuple[Check[_Subject], ...]] = (
     ("the broker is RabbitMQ 4", _rabbitmq_4),
     ("the Dockerfile that it builds is there", _built),
     ("what the services use is declared", _declared),
+    ("every variable that it asks for is in .env.example", _explained),
     ("no secret value is committed", _secret_values),
     ("the services run with few rights", _restricted),
     ("both have a healthcheck, and the bridge's does not depend on the broker", _health),

@@ -33,6 +33,8 @@ BREAKAGES = [
         "RABBITMQ_DEFAULT_PASS: x",
         SECRETS,
     ),
+    (".env.example", "ADMIN_TOKEN=", "", "every variable that it asks for is in .env.example"),
+    (".env.example", "TMS_BRIDGE_PORT=", "", "every variable that it asks for is in .env.example"),
     (TOML, "${file:/run/secrets/tms-password}", "secret", SECRETS),
     (COMPOSE, "read_only: true", "read_only: false", RIGHTS),
     (COMPOSE, "cap_drop: [ALL]", "cap_drop: [NET_RAW]", RIGHTS),
