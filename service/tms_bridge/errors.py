@@ -5,6 +5,8 @@ BridgeError
 ├── SenderError              the sender's: answered with the status it carries
 │   ├── MalformedRequest     400  the bytes are no HTTP request
 │   ├── Unauthorized         401  credentials missing or wrong
+│   ├── InvalidQuery         400  a parameter or a line of the body cannot be used
+│   ├── Forbidden            403  the admin API is not for this caller
 │   ├── AddressRefused       403  the client address is not on the allowlist
 │   ├── UnknownPath          404  no such path, or no such source
 │   ├── MethodNotAllowed     405  the path takes another method
@@ -55,6 +57,18 @@ class Unauthorized(SenderError):  # noqa: N818 - named as the HTTP status is
     def __init__(self, reason: str, *, challenge: str = 'Basic realm="tms-bridge", charset="UTF-8"') -> None:
         super().__init__(reason)
         self.challenge = challenge
+
+
+class InvalidQuery(SenderError):  # noqa: N818 - states the fact
+    """A parameter of the query, or a line of the body, cannot be used."""
+
+    status = 400
+
+
+class Forbidden(SenderError):  # noqa: N818 - named as the HTTP status is
+    """The admin API is not for this caller."""
+
+    status = 403
 
 
 class AddressRefused(SenderError):  # noqa: N818 - reads better than AddressRefusedError where it is raised

@@ -1,6 +1,7 @@
 """The admin listener: probes, metrics, API."""
 
 from tms_bridge.admin.app import build
+from tms_bridge.admin.context import BrokerState, BrokerStatus, Context
 from tms_bridge.admin.server import start
 
-__all__ = ["build", "start"]
+__all__ = ["BrokerState", "BrokerStatus", "Context", "build", "start"]

@@ -3,30 +3,36 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
+from tms_bridge.admin.context import CONTEXT, Context
+from tms_bridge.admin.guard import Guard
+from tms_bridge.admin.openapi import PREFIX, describe
+from tms_bridge.admin.operations import OPERATIONS
+from tms_bridge.admin.operations import Handler as Answering
 from tms_bridge.errors import BridgeError, MethodNotAllowed, UnknownPath
 from tms_bridge.listener.answer import Answer, answer_problem
-from tms_bridge.listener.health import PROBES, Health
+from tms_bridge.listener.health import PROBES
 from tms_bridge.listener.marks import mark
-from tms_bridge.log import Logger
-from tms_bridge.metrics import Metrics
+from tms_bridge.settings.model import Admin
 
-HEALTH: Final = web.AppKey("health", Health)
-METRICS: Final = web.AppKey("metrics", Metrics)
-LOGGER: Final = web.AppKey("logger", Logger)
+GUARD: Final = web.AppKey("guard", Guard)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build(health: Health, metrics: Metrics, logger: Logger) -> web.Application:
+def build(context: Context, admin: Admin) -> web.Application:
     """Return the application of the admin listener."""
-    app = web.Application(middlewares=[problems])
-    app[HEALTH], app[METRICS], app[LOGGER] = health, metrics, logger
+    app = web.Application(middlewares=[problems, guard])
+    app[CONTEXT], app[GUARD] = context, Guard(admin)
     for path in PROBES:
         app.router.add_get(path, probe)
     app.router.add_get("/metrics", scrape)
+    app.router.add_get(f"{PREFIX}/openapi.json", show_description)
+    for operation in OPERATIONS:
+        app.router.add_route(operation.method, PREFIX + operation.path, _as_response(operation.handler))
     return app
 
 
@@ -39,23 +45,48 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except (BridgeError, web.HTTPException) as error:
         response = _response(answer_problem(_named(error), request_id))
     except Exception as error:  # noqa: BLE001 - a defect must not cost the caller an answer; logged
-        request.app[LOGGER].error("defect", request_id=request_id, path=request.path, exc_info=error)
+        request.app[CONTEXT].logger.error("defect", request_id=request_id, path=request.path, exc_info=error)
         response = _response(answer_problem(error, request_id))
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
     return response
 
 
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let only those use the API who may; probes and metrics are for everyone who reaches the listener."""
+    if request.path.startswith(PREFIX):
+        request.app[GUARD].check(request)
+    return await handler(request)
+
+
 async def probe(request: web.Request) -> web.StreamResponse:
     """Answer a probe."""
-    return _response(request.app[HEALTH].probe(request.path))
+    return _response(request.app[CONTEXT].health.probe(request.path))
 
 
 async def scrape(request: web.Request) -> web.StreamResponse:
     """Answer Prometheus."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    body = encode(request.app[METRICS].registry)
+    body = encode(request.app[CONTEXT].metrics.registry)
     return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def show_description(request: web.Request) -> web.StreamResponse:
+    """Show the OpenAPI document."""
+    return _response(Answer(200, describe(request.app[CONTEXT].version)))
+
+
+def _as_response(handler: Answering) -> Handler:
+    """Make a handler that answers with a struct one that answers with JSON."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        found = await handler(request)
+        if isinstance(found, web.StreamResponse):
+            return found
+        return _response(Answer(200, msgspec.json.encode(found), headers={"Cache-Control": "no-store"}))
+
+    return answer
 
 
 def _named(error: BridgeError | web.HTTPException) -> BridgeError | web.HTTPException:
@@ -64,7 +95,7 @@ def _named(error: BridgeError | web.HTTPException) -> BridgeError | web.HTTPExce
         allow = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowed(f"This path takes {allow}.", allow=allow)
     if isinstance(error, web.HTTPNotFound):
-        return UnknownPath("There is no such path here; /api/v1/openapi.json describes what there is.")
+        return UnknownPath(f"There is no such path here; {PREFIX}/openapi.json describes what there is.")
     return error
 
 

@@ -1,5 +1,6 @@
 """What relay and broker tell, counted."""
 
+from tms_bridge.listener.rate import Rate
 from tms_bridge.metrics import PublishMetrics
 
 
@@ -8,10 +9,12 @@ class CountingObserver:
 
     def __init__(self, metrics: PublishMetrics) -> None:
         self._metrics = metrics
+        self.delivered = Rate()
 
     def confirmed(self, seconds: float) -> None:
         """A publish was confirmed."""
         self._metrics.confirm_duration.observe(seconds)
+        self.delivered.note()
 
     def returned(self, routing_key: str) -> None:
         """No queue wanted an event."""

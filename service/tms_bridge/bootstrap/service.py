@@ -122,7 +122,7 @@ class Bridge:
     ) -> AsyncIterator[web.ServerRunner]:
         """Listen on both listeners; ready from here on."""
         async with AsyncExitStack() as closing:
-            app = admin.build(self._health, self._metrics, self._logger)
+            app = admin.build(self._context(), self._settings.admin)
             admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S)
             closing.push_async_callback(admin_runner.cleanup)
             server = build_server(self._webhooks.handle, self._settings.http)
@@ -136,6 +136,28 @@ class Bridge:
                 yield runner
             finally:
                 self._health.stopping = True
+
+    def _context(self) -> admin.Context:
+        return admin.Context(
+            health=self._health,
+            metrics=self._metrics,
+            logger=self._logger,
+            feed=self._feed,
+            durable=self._stock.outbox.durable,
+            records=self._stock.records,
+            stats=self._stock.stats,
+            broker=self._broker_status,
+            delivered_per_s=self._observer.delivered.per_second,
+            reread=self._webhooks.reread,
+            version=VERSION,
+        )
+
+    def _broker_status(self) -> admin.BrokerStatus:
+        supervisor = self._supervisor
+        state: admin.BrokerState = "down"
+        if supervisor.connected:
+            state = "blocked" if supervisor.blocked else "up"
+        return admin.BrokerStatus(state, self._relay.outstanding, list(supervisor.topology_errors))
 
     async def _wind_down(self, runner: web.ServerRunner) -> None:
         """Stop taking in, then carry away what is there (invariant 7)."""

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from tms_bridge.errors import Unavailable
+from tms_bridge.listener.rate import Rate
 
 RECENT: Final = 1000
 """How many events are remembered."""
@@ -38,11 +39,13 @@ class Feed:
 
     def __init__(self) -> None:
         self._recent: deque[Seen] = deque(maxlen=RECENT)
+        self.rate = Rate()
         self._watchers: set[asyncio.Queue[Seen]] = set()
 
     def add(self, seen: Seen) -> None:
         """Remember an event and show it to those who watch; one that is too slow misses it."""
         self._recent.append(seen)
+        self.rate.note()
         for watcher in self._watchers:
             if not watcher.full():
                 watcher.put_nowait(seen)

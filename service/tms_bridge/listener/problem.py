@@ -39,6 +39,8 @@ INTERNAL: Final = Kind("internal_error", "Internal error", 500)
 KINDS: Final[Mapping[type[errors.BridgeError], Kind]] = {
     errors.MalformedRequest: Kind("malformed_request", "Malformed request", 400),
     errors.Unauthorized: Kind("unauthorized", "Credentials missing or wrong", 401),
+    errors.InvalidQuery: Kind("invalid_query", "Parameter or line not usable", 400),
+    errors.Forbidden: Kind("forbidden", "Not for this caller", 403),
     errors.AddressRefused: Kind("unlisted_address", "Client address not allowed", 403),
     errors.UnknownPath: Kind("unknown_path", "No such path", 404),
     errors.MethodNotAllowed: Kind("method_not_allowed", "Method not allowed", 405),

@@ -16,6 +16,7 @@ from tms_bridge.listener.health import PROBES, Health
 from tms_bridge.listener.marks import mark
 from tms_bridge.listener.problem import kind_of
 from tms_bridge.listener.server import let_read
+from tms_bridge.message import Message
 from tms_bridge.settings.model import Http
 from tms_bridge.web.body import check_framing, let_continue, read_body
 from tms_bridge.web.reception import Reception
@@ -73,6 +74,10 @@ class Webhooks:
         if not request.content.is_eof():
             await let_read(request)
         return _CLOSE
+
+    def reread(self, message: Message) -> Message:
+        """Return the event that a quarantined body is by the rules of now; raises Undecodable."""
+        return self.routes.reread(message)
 
     async def finish(self) -> None:
         """Wait until every webhook that has begun is answered."""

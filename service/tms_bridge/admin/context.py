@@ -1,0 +1,55 @@
+"""What the admin listener looks at, handed over by the composition root."""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from tms_bridge.listener.feed import Feed
+from tms_bridge.listener.health import Health
+from tms_bridge.log import Logger
+from tms_bridge.message import Message
+from tms_bridge.metrics import Metrics
+from tms_bridge.outbox.interface import Durable
+from tms_bridge.outbox.journal import Stats
+from tms_bridge.outbox.records import Records
+
+BrokerState = Literal["up", "blocked", "down"]
+
+
+class BrokerStatus(msgspec.Struct, frozen=True):
+    """The broker as the bridge sees it; `topology_errors` says what is not as configured there."""
+
+    state: BrokerState
+    outstanding: int
+    topology_errors: list[str]
+
+
+class Context(msgspec.Struct, frozen=True):
+    """The running bridge.
+
+    Attributes:
+        durable: what stands behind a 2xx.
+        records: the rows; None where nothing is kept.
+        stats: the outbox in numbers.
+        broker: how the broker is.
+        delivered_per_s: what the broker confirmed in the last minute.
+        reread: understands a quarantined body once more, by the settings of now; raises Undecodable.
+        version: of the service.
+    """
+
+    health: Health
+    metrics: Metrics
+    logger: Logger
+    feed: Feed
+    durable: Durable
+    records: Records | None
+    stats: Callable[[], Stats]
+    broker: Callable[[], BrokerStatus]
+    delivered_per_s: Callable[[], float]
+    reread: Callable[[Message], Message]
+    version: str
+
+
+CONTEXT: Final = web.AppKey("context", Context)

@@ -1,0 +1,49 @@
+"""The events that were taken in lately, and those that come in now."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from tms_bridge.admin.context import CONTEXT
+from tms_bridge.admin.rows import number
+from tms_bridge.listener.feed import RECENT, Feed, Seen
+
+_DEFAULT: Final = 50
+_QUIET_S: Final = 15.0
+"""A stream that is silent for longer looks dead to proxies."""
+
+
+class Events(msgspec.Struct, frozen=True):
+    """Recent events of this replica, the newest first; no payloads."""
+
+    events: list[Seen]
+
+
+async def list_events(request: web.Request) -> Events:
+    """List the events taken in lately, the newest first."""
+    limit = number(request, "limit", _DEFAULT, most=RECENT)
+    return Events(request.app[CONTEXT].feed.recent(limit))
+
+
+async def stream_events(request: web.Request) -> web.StreamResponse:
+    """Stream events as they come in, as server-sent events."""
+    feed: Feed = request.app[CONTEXT].feed
+    with feed.watch() as queue:
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await response.write(b": connected\n\n")
+        while not request.app[CONTEXT].health.stopping:
+            await response.write(await _next(queue))
+    return response
+
+
+async def _next(queue: asyncio.Queue[Seen]) -> bytes:
+    try:
+        async with asyncio.timeout(_QUIET_S):
+            seen = await queue.get()
+    except TimeoutError:
+        return b": quiet\n\n"
+    return b"id: %s\nevent: webhook\ndata: %s\n\n" % (seen.id.encode(), msgspec.json.encode(seen))

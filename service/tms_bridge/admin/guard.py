@@ -1,0 +1,49 @@
+"""Who may use the API: whoever has the token; without one, programs of this machine, and no web page."""
+
+import hmac
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from tms_bridge.errors import Forbidden, Unauthorized
+from tms_bridge.settings.model import Admin
+from tms_bridge.settings.network import is_loopback, parse_listens
+
+_CHALLENGE: Final = 'Bearer realm="tms-bridge admin"'
+
+
+class Guard:
+    """Judges one request by its headers."""
+
+    def __init__(self, admin: Admin) -> None:
+        self._token = admin.token.encode() if admin.token else None
+        self._local = all(listen.is_loopback for listen in parse_listens(admin.listen))
+
+    def check(self, request: web.Request) -> None:
+        """Let a request pass.
+
+        Raises:
+            Unauthorized: the token is missing or wrong.
+            Forbidden: there is no token, and the caller may be far away, or a web page.
+        """
+        if self._token is not None:
+            self._check_token(request, self._token)
+        elif not self._local:
+            raise Forbidden("The API is off: it listens beyond loopback without a token; set admin.token.")
+        elif not _is_of_this_machine(request):
+            raise Forbidden("Without admin.token the API is for programs of this machine, not for web pages.")
+
+    def _check_token(self, request: web.Request, token: bytes) -> None:
+        lines = request.headers.getall("Authorization", [])
+        scheme, _, shown = (lines[0] if len(lines) == 1 else "").partition(" ")
+        right = hmac.compare_digest(shown.strip().encode(errors="surrogateescape"), token)
+        if not (right and scheme.lower() == "bearer"):
+            raise Unauthorized("Send `Authorization: Bearer` with admin.token.", challenge=_CHALLENGE)
+
+
+def _is_of_this_machine(request: web.Request) -> bool:
+    """A page that a browser shows can reach loopback too, by a name it chose or across origins."""
+    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    origin = request.headers.get("Origin")
+    return is_loopback(host) and (origin is None or urlsplit(origin).netloc == request.headers.get("Host"))

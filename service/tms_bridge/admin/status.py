@@ -1,0 +1,42 @@
+"""How this replica is."""
+
+import msgspec
+from aiohttp import web
+
+from tms_bridge.admin.context import CONTEXT, BrokerStatus
+from tms_bridge.outbox.interface import Durable
+from tms_bridge.outbox.journal import Stats
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Means of the last minute, a second."""
+
+    taken_per_s: float
+    delivered_per_s: float
+
+
+class Status(msgspec.Struct, frozen=True):
+    """This replica at a glance; `not_ready` says why no webhook should be sent here."""
+
+    version: str
+    ready: bool
+    not_ready: list[str]
+    durable: Durable
+    broker: BrokerStatus
+    outbox: Stats
+    rates: Rates
+
+
+async def show_status(request: web.Request) -> Status:
+    """Show the state of broker and outbox, rates and versions."""
+    context = request.app[CONTEXT]
+    reasons = context.health.reasons()
+    return Status(
+        version=context.version,
+        ready=not reasons,
+        not_ready=reasons,
+        durable=context.durable,
+        broker=context.broker(),
+        outbox=context.stats(),
+        rates=Rates(context.feed.rate.per_second(), context.delivered_per_s()),
+    )

@@ -1,0 +1,101 @@
+"""An admin listener over a real journal."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
+
+from tms_bridge import admin
+from tms_bridge.listener.feed import Feed
+from tms_bridge.listener.health import Health
+from tms_bridge.log import Log
+from tms_bridge.message import Kind, Message
+from tms_bridge.metrics import Metrics
+from tms_bridge.outbox.journal import Journal
+from tms_bridge.settings.model import Admin, Basic, Credential, Http, Source
+from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.web import Routes
+
+SOURCE = Source(
+    allow_from=("any",), credentials=(Credential(name="a", basic=Basic(username="u", password="p")),)
+)
+
+Client = TestClient[web.Request, web.Application]
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.raw = b""
+
+    def write(self, line: bytes) -> int:
+        self.raw += line
+        return len(line)
+
+    def of(self, event: str) -> list[dict[str, object]]:
+        return [line for line in map(json.loads, self.raw.splitlines()) if line["event"] == event]
+
+
+class Desk:
+    """What an operator sits at."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.lines = Lines()
+        self.health = Health([])
+        self.health.started = True
+        self.feed = Feed()
+        self.metrics = Metrics(CollectorRegistry())
+        self.routes = Routes(Http(), {"contoso": SOURCE})
+        self.with_records = True
+        self.broken_stats = False
+
+    @asynccontextmanager
+    async def client(self, settings: Admin | None = None) -> AsyncIterator[Client]:
+        context = admin.Context(
+            health=self.health,
+            metrics=self.metrics,
+            logger=Log(LogSettings(), self.lines).logger,
+            feed=self.feed,
+            durable="outbox",
+            records=self.journal.records if self.with_records else None,
+            stats=self.journal.stats,
+            broker=lambda: admin.BrokerStatus("down", 0, []),
+            delivered_per_s=lambda: 0.0,
+            reread=self.routes.reread,
+            version="0.1.0",
+        )
+        app = admin.build(context, settings or Admin())
+        async with TestClient(TestServer(app)) as client:
+            yield client
+
+
+def event(entity: int) -> Message:
+    return Message(
+        id=f"01a20ff3-57dc-74c9-acd2-{entity:012d}",
+        kind=Kind.EVENT,
+        source="contoso",
+        trigger="class",
+        status="completed",
+        routing_key="tms.class.completed",
+        entity=str(entity),
+        received_at_us=1_700_000_000_000_000 + entity,
+        digest=f"{entity:064x}",
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        body=b"{}",
+    )
+
+
+def body(number: int, raw: bytes) -> Message:
+    changes = {"status": "", "routing_key": "", "entity": "", "body": raw, "reason": "odd"}
+    return msgspec.structs.replace(event(number), kind=Kind.QUARANTINE, **changes)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the outbox sets no event for it
+            await asyncio.sleep(0.01)

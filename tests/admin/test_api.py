@@ -1,0 +1,208 @@
+import asyncio
+import json
+
+import pytest
+from tests.admin.running import Client, Desk, body, event, until
+
+from tms_bridge.listener.feed import MAX_WATCHERS, Seen
+
+SEEN = Seen("id-1", "contoso", "class", "completed", "tms.class.completed", "accepted", 1.7e9, 2.5)
+
+
+async def ids(client: Client, path: str) -> list[str]:
+    async with client.get(path) as answer:
+        return [row["id"] for row in (await answer.json())["rows"]]
+
+
+async def ask(
+    client: Client, method: str, path: str, data: bytes | None = None
+) -> tuple[int, dict[str, object]]:
+    async with client.request(method, path, data=data) as answer:
+        return answer.status, json.loads(await answer.text())
+
+
+async def test_the_status_shows_broker_outbox_rates_and_version(desk: Desk, client: Client) -> None:
+    await desk.journal.accept(event(1))
+    _, status = await ask(client, "GET", "/api/v1/status")
+
+    assert status["broker"] == {"state": "down", "outstanding": 0, "topology_errors": []}
+    assert (status["version"], status["ready"], status["durable"]) == ("0.1.0", True, "outbox")
+    assert isinstance(status["outbox"], dict)
+    assert (status["outbox"]["events"], status["outbox"]["unavailable"]) == (1, "")
+    assert status["rates"] == {"taken_per_s": 0.0, "delivered_per_s": 0.0}
+
+
+async def test_recent_events_are_listed_newest_first(desk: Desk, client: Client) -> None:
+    for at in range(5):
+        desk.feed.add(
+            Seen(f"id-{at}", "contoso", "class", "completed", "tms.class.completed", "accepted", 1.0, 2.0)
+        )
+    _, found = await ask(client, "GET", "/api/v1/events?limit=2")
+
+    assert isinstance(found["events"], list)
+    assert [seen["id"] for seen in found["events"]] == ["id-4", "id-3"]
+
+
+async def test_events_are_streamed_as_they_come(desk: Desk, client: Client) -> None:
+    async with client.get("/api/v1/events/stream") as stream, asyncio.timeout(5):
+        await stream.content.readuntil(b"\n\n")
+        desk.feed.add(SEEN)
+        text = (await stream.content.readuntil(b"\n\n")).decode().splitlines()
+
+    assert stream.headers["Content-Type"] == "text/event-stream"
+    assert text[:2] == ["id: id-1", "event: webhook"]
+    assert json.loads(text[2].removeprefix("data: "))["routing_key"] == "tms.class.completed"
+
+
+async def test_only_so_many_may_watch(client: Client) -> None:
+    streams = [await client.get("/api/v1/events/stream") for _ in range(MAX_WATCHERS)]
+    status, _ = await ask(client, "GET", "/api/v1/events/stream")
+    for stream in streams:
+        stream.close()
+
+    assert status == 503
+
+
+async def test_waiting_events_are_paged(desk: Desk, client: Client) -> None:
+    known = [(await desk.journal.accept(event(entity))).id for entity in range(3)]
+
+    assert await ids(client, "/api/v1/outbox?limit=2") == known[:2]
+    assert await ids(client, "/api/v1/outbox?limit=2&after=2&state=pending") == known[2:]
+
+
+async def test_an_event_is_shown_with_its_body(desk: Desk, client: Client) -> None:
+    receipt = await desk.journal.accept(event(7))
+    status, row = await ask(client, "GET", f"/api/v1/outbox/{receipt.id}")
+
+    assert (status, row["state"], row["entity"], row["body"]) == (200, "pending", "7", "e30=")
+
+
+async def test_a_pending_event_is_not_retried_but_a_refused_one_is(desk: Desk, client: Client) -> None:
+    receipt = await desk.journal.accept(event(7))
+    pending, _ = await ask(client, "POST", f"/api/v1/outbox/{receipt.id}/retry")
+    desk.journal.refuse(receipt.seq, "odd")
+    await until(lambda: desk.journal.stats().refused == 1)
+    refused_now = await ids(client, "/api/v1/outbox?state=refused")
+    retried, done = await ask(client, "POST", f"/api/v1/outbox/{receipt.id}/retry")
+
+    assert (pending, refused_now, retried) == (409, [receipt.id], 200)
+    assert done == {"id": receipt.id, "done": "retried"}
+
+
+async def test_a_drop_is_final_and_logged(desk: Desk, client: Client) -> None:
+    receipt = await desk.journal.accept(event(7))
+    status, _ = await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}")
+    (line,) = desk.lines.of("operator")
+
+    assert (status, await ids(client, "/api/v1/outbox")) == (200, [])
+    assert (line["deed"], line["id"]) == ("dropped", receipt.id)
+
+
+async def test_an_event_in_flight_is_not_dropped(desk: Desk, client: Client) -> None:
+    receipt = await desk.journal.accept(event(7))
+    desk.journal.records.in_flight = lambda seq: seq == receipt.seq
+
+    assert (await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}"))[0] == 409
+
+
+async def test_a_body_that_can_be_read_now_is_replayed(desk: Desk, client: Client) -> None:
+    kept = await desk.journal.quarantine(body(7, b'{"Id": 7, "ConfirmationStatusId": 7}'))
+    status, _ = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay")
+    async with client.get("/api/v1/outbox") as answer:
+        *copy, row = (await answer.json())["rows"]
+
+    assert [one["kind"] for one in copy] == ["quarantine"]
+    assert (status, await ids(client, "/api/v1/quarantine")) == (200, [])
+    assert (row["routing_key"], row["replayed"]) == ("tms.class.completed", True)
+
+
+async def test_a_body_that_is_still_undecodable_stays(desk: Desk, client: Client) -> None:
+    kept = await desk.journal.quarantine(body(7, b"nonsense"))
+    status, _ = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay")
+
+    assert (status, await ids(client, "/api/v1/quarantine")) == (422, [kept.id])
+
+
+async def test_a_held_event_is_released(desk: Desk, client: Client) -> None:
+    receipt = await desk.journal.hold(event(7))
+    held = await ids(client, "/api/v1/quarantine?state=held")
+    status, _ = await ask(client, "POST", f"/api/v1/quarantine/{receipt.id}/release")
+
+    assert (held, status) == ([receipt.id], 200)
+    assert await ids(client, "/api/v1/outbox") == [receipt.id]
+
+
+async def test_a_quarantined_body_is_shown_and_dropped(desk: Desk, client: Client) -> None:
+    kept = await desk.journal.quarantine(body(7, b"nonsense"))
+    _, row = await ask(client, "GET", f"/api/v1/quarantine/{kept.id}")
+    status, _ = await ask(client, "DELETE", f"/api/v1/quarantine/{kept.id}")
+
+    assert (row["body"], row["why"], status) == ("bm9uc2Vuc2U=", "odd", 200)
+    assert await ids(client, "/api/v1/quarantine") == []
+
+
+async def test_an_export_can_be_imported(desk: Desk, client: Client) -> None:
+    await desk.journal.accept(event(1))
+    async with client.get("/api/v1/outbox") as answer:
+        rows = (await answer.json())["rows"]
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    _, again = await ask(client, "POST", "/api/v1/outbox", lines)
+    await ask(client, "DELETE", f"/api/v1/outbox/{rows[0]['id']}")
+    _, anew = await ask(client, "POST", "/api/v1/outbox", lines.rstrip())
+
+    assert again == {"imported": 0, "already_here": 1}
+    assert anew == {"imported": 1, "already_here": 0}
+
+
+async def test_a_line_of_no_export_is_said(client: Client) -> None:
+    status, problem = await ask(client, "POST", "/api/v1/outbox", b"nonsense\n")
+
+    assert (status, problem["type"]) == (400, "urn:tms-bridge:problem:invalid-query")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/outbox/none", 404),
+        ("DELETE", "/api/v1/outbox/none", 404),
+        ("POST", "/api/v1/outbox/none/retry", 404),
+        ("GET", "/api/v1/quarantine/none", 404),
+        ("DELETE", "/api/v1/quarantine/none", 404),
+        ("POST", "/api/v1/quarantine/none/replay", 404),
+        ("POST", "/api/v1/quarantine/none/release", 404),
+        ("GET", "/api/v1/outbox?state=held", 400),
+        ("GET", "/api/v1/outbox?limit=1001", 400),
+        ("GET", "/api/v1/outbox?after=-1", 400),
+        ("GET", "/api/v1/events?limit=x", 400),
+        ("GET", "/api/v1/nothing", 404),
+        ("PUT", "/api/v1/status", 405),
+        ("GET", "/", 404),
+    ],
+)
+async def test_what_cannot_be_is_a_problem(client: Client, method: str, path: str, status: int) -> None:
+    async with client.request(method, path) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+
+    assert (answer.status, problem["status"]) == (status, status)
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def test_without_a_disk_there_are_no_rows_and_it_says_so(desk: Desk) -> None:
+    desk.with_records = False
+    async with desk.client() as client:
+        status, problem = await ask(client, "GET", "/api/v1/outbox")
+
+    assert (status, "without an outbox on disk" in str(problem["detail"])) == (404, True)
+
+
+async def test_a_defect_is_500_and_logged(
+    desk: Desk, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(desk.feed, "recent", fail)
+    status, problem = await ask(client, "GET", "/api/v1/events")
+
+    assert (status, "hunter2" in json.dumps(problem)) == (500, False)
+    assert len(desk.lines.of("defect")) == 1
