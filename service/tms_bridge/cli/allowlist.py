@@ -60,7 +60,7 @@ def allowlist() -> None:
 )
 @click.pass_context
 def check(ctx: click.Context, *, config: Path, out: Output, page: str) -> int:
-    r"""Compare the shipped and the configured addresses with the vendor's page.
+    """Compare the shipped and the configured addresses with the vendor's page.
 
     An address counts where it has a line, a list item or a table cell of the page to itself. Exits 1 if an
     address came or went, or if a source would refuse one that is on the page.
@@ -69,7 +69,7 @@ def check(ctx: click.Context, *, config: Path, out: Output, page: str) -> int:
     Examples:
       tms-bridge allowlist check --page page.md
       tms-bridge allowlist check --page https://docs.skillable.com/configuring-skillable-tms-webhooks.md
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     on_page = addresses(_read(page))
     if not on_page:
         raise click.BadParameter("no address stands on this page; is it the right one?", param_hint="--page")

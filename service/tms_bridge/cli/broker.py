@@ -1,6 +1,7 @@
 """How a command reaches the broker: on a connection of its own, by the configured URLs."""
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from yarl import URL
@@ -36,6 +37,8 @@ async def open_broker(amqp: Amqp) -> AsyncIterator[Session]:
     Raises:
         BrokerError: none answers; the text says why for each.
     """
+    # What the AMQP client logs comes as an error too; its tracebacks are not for whoever types a command.
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())
     failures = []
     for url in map(amqp_url, amqp.urls):
         try:

@@ -31,7 +31,7 @@ from tms_events import Trigger
 def explain_body(  # noqa: PLR0913 - one argument for each option
     *, config: Path, out: Output, name: str, trigger: str, received_at: str | None, body: BinaryIO
 ) -> int:
-    r"""Show how a captured body is understood.
+    """Show how a captured body is understood.
 
     Says where each field was found and how it was read, what a status derived from the dates would be, and
     the routing key; or why the body would be quarantined, which is exit code 1.
@@ -40,7 +40,7 @@ def explain_body(  # noqa: PLR0913 - one argument for each option
     Examples:
       tms-bridge explain --source contoso --trigger class body.json
       tms-bridge quarantine show ID --body | tms-bridge explain --source contoso --trigger class -
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     rules = rules_of(name, source_of(load(config), name))[Trigger(trigger)]
     explanation = explain(body.read(), rules, _moment(received_at))
     if out.as_json:

@@ -16,7 +16,7 @@ OWNER_ONLY = 0o600
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def init(*, config: Path, out: Output, file: Path | None, force: bool) -> None:
-    r"""Write a commented configuration that starts.
+    """Write a commented configuration that starts.
 
     It has one source, `contoso`, with a password drawn at random; only its owner may read it. FILE is what
     --config names, unless given.
@@ -24,7 +24,7 @@ def init(*, config: Path, out: Output, file: Path | None, force: bool) -> None:
     \b
     Example:
       tms-bridge init && tms-bridge serve
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     path = file or config
     _write(path, template(), force=force)
     named = "" if path == Path("tms-bridge.toml") else f" --config {path}"

@@ -26,9 +26,11 @@ class Entry(NamedTuple):
 COMMANDS = {
     "serve": Entry("serve", "serve", "Run the bridge."),
     "init": Entry("init", "init", "Write a commented configuration that starts."),
+    "check": Entry("check", "check", "Check the configuration, and with --online the broker."),
     "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
     "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
+    "tail": Entry("tail", "tail", "Show events as they arrive on the bus."),
     "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
     "outbox": Entry("outbox", "outbox", "Look at the events that wait, or were refused."),
     "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),

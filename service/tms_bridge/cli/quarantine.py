@@ -64,12 +64,12 @@ class Shown(msgspec.Struct, frozen=True):
 @click.option("--body", "only_body", is_flag=True, help="Write the body alone, byte for byte.")
 @click.argument("row_id", metavar="ID")
 def show(*, config: Path, out: Output, row_id: str, only_body: bool) -> None:
-    r"""Show one body, and why it is in quarantine.
+    """Show one body, and why it is in quarantine.
 
     \b
     Example:
       tms-bridge quarantine show ID --body | tms-bridge explain --source contoso --trigger class -
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     row = with_rows(config, lambda rows: rows.shown(row_id, QUARANTINE))
     if only_body:
         sys.stdout.buffer.write(row.body)

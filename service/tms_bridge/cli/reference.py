@@ -17,7 +17,9 @@ WIDTH = 100
 
 def markdown() -> str:
     """Return the help text of every command, in the order of `tms-bridge --help`."""
-    context = click.Context(program, info_name="tms-bridge", terminal_width=WIDTH)
+    context = click.Context(
+        program, info_name="tms-bridge", terminal_width=WIDTH, help_option_names=["-h", "--help"]
+    )
     return "\n".join([HEAD, *_sections(program, context)])
 
 

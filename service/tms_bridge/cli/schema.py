@@ -19,12 +19,12 @@ def schema() -> None:
 @common_options
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 def export(*, config: Path, out: Output, directory: Path) -> None:
-    r"""Write the JSON Schemas of both messages, and the AsyncAPI document, into DIR.
+    """Write the JSON Schemas of both messages, and the AsyncAPI document, into DIR.
 
     \b
     Example:
       tms-bridge schema export docs/schemas
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     del config  # the message contract is the same in every configuration
     directory.mkdir(parents=True, exist_ok=True)
     written = []

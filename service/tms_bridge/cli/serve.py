@@ -14,7 +14,7 @@ from tms_bridge.settings.load import Loaded, read
 @click.command()
 @common_options
 def serve(*, config: Path, out: Output) -> int:
-    r"""Run the bridge.
+    """Run the bridge.
 
     It takes the webhooks of TMS, keeps each on disk before it answers 202, and publishes it to RabbitMQ,
     until SIGTERM or Ctrl-C ends it in good order. The log goes to standard output; --json makes it JSON,
@@ -23,7 +23,7 @@ def serve(*, config: Path, out: Output) -> int:
     \b
     Example:
       tms-bridge serve --config /etc/tms-bridge/tms-bridge.toml
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     return bootstrap.serve(lambda: _read(config, as_json=out.as_json))
 
 

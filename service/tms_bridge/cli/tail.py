@@ -1,18 +1,19 @@
 """The command `tail`."""
 
-from collections.abc import Iterator
-from itertools import count
+import contextlib
 from pathlib import Path
 
 import click
 import msgspec
 
-from tms_bridge.broker.listening import Delivery, Listener
+from tms_bridge.broker.listen import Delivery, listen
 from tms_bridge.cli.broker import open_broker
 from tms_bridge.cli.configuration import load
 from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options, note, visible
 from tms_bridge.settings.model import Amqp
+
+PROPERTIES = ("message_id", "type", "content_type", "timestamp", "delivery_mode", "app_id")
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -59,29 +60,36 @@ def tail(
 
 
 async def _tail(amqp: Amqp, exchange: str, bindings: tuple[str, ...], limit: int | None, out: Output) -> None:
-    async with open_broker(amqp) as session:
-        listener = await Listener.open(session, exchange, bindings)
+    def announce() -> None:
         note(f"listening to {exchange} for {', '.join(bindings)}; Ctrl-C ends it")
-        for _ in _numbers(limit):
-            delivery = await listener.next()
-            if out.as_json:
-                out.line(_shown(delivery))
-            else:
-                out.text(_line(delivery))
+
+    async with (
+        open_broker(amqp) as session,
+        contextlib.aclosing(listen(session, exchange, bindings, announce)) as deliveries,
+    ):
+        number = 0
+        async for delivery in deliveries:
+            _show(out, delivery)
+            number += 1
+            if number == limit:
+                return
 
 
-def _numbers(limit: int | None) -> Iterator[int]:
-    return iter(range(limit)) if limit else count()
-
-
-def _shown(delivery: Delivery) -> Shown:
-    return Shown(
-        delivery.routing_key,
-        delivery.exchange,
-        delivery.redelivered,
-        delivery.properties,
-        delivery.headers,
-        _body(delivery.body),
+def _show(out: Output, delivery: Delivery) -> None:
+    if not out.as_json:
+        out.text(_line(delivery))
+        return
+    fields = msgspec.structs.asdict(delivery)
+    properties = {name: fields[name] for name in PROPERTIES if fields[name] not in (None, "")}
+    out.line(
+        Shown(
+            delivery.routing_key,
+            delivery.exchange,
+            delivery.redelivered,
+            properties,
+            delivery.headers,
+            _body(delivery.body),
+        )
     )
 
 
@@ -96,11 +104,11 @@ def _body(body: bytes) -> msgspec.Raw | bytes:
 
 def _line(delivery: Delivery) -> str:
     parts = (
-        delivery.headers.get("cloudEvents_time") or delivery.properties.get("timestamp"),
+        delivery.headers.get("cloudEvents_time") or delivery.timestamp,
         delivery.routing_key,
         delivery.headers.get("cloudEvents_subject"),
         delivery.headers.get("cloudEvents_source"),
-        delivery.properties.get("message_id"),
+        delivery.message_id,
         "replayed" if delivery.headers.get("tms-replayed") else None,
     )
     return visible("  ".join(str(part) for part in parts if part))

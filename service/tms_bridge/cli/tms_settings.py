@@ -76,7 +76,7 @@ class Answer(msgspec.Struct, frozen=True):
 def tms_settings(  # noqa: PLR0913 - one argument for each option
     *, config: Path, out: Output, name: str, url: str, credential: str | None, reveal: bool
 ) -> None:
-    r"""Say what to put into the TMS webhook form.
+    """Say what to put into the TMS webhook form.
 
     There are two webhooks to add, one for each trigger event. In TMS: Site Administration, My Organizations,
     the organization, Edit, tab Webhooks, Add.
@@ -85,7 +85,7 @@ def tms_settings(  # noqa: PLR0913 - one argument for each option
     Examples:
       tms-bridge tms-settings --source contoso --url https://hooks.example.com
       tms-bridge tms-settings --source contoso --url https://hooks.example.com --reveal
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     settings = load(config)
     source = source_of(settings, name)
     chosen = _credential(source, credential)

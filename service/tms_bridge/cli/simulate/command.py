@@ -93,7 +93,7 @@ def simulate(
     record: BinaryIO | None,
     **kwargs: object,
 ) -> int:
-    r"""Play TMS against a bridge.
+    """Play TMS against a bridge.
 
     Sends both trigger events, as the lives of many course assignments and classes: the next event of one of
     them goes out only when the last was answered. An answer other than 2xx, or none in time, is retried as
@@ -101,11 +101,11 @@ def simulate(
 
     \b
     Examples:
-      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso \
+      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso \\
           --header 'Authorization=Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk'
-      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso --header X-Api-Key=secret \
+      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso --header X-Api-Key=secret \\
           --duration 60 --rate 500 --concurrency 64 --entities 1000 --record answers.jsonl
-    """
+    """  # noqa: D301 - \b is how click is told to keep line breaks
     del config  # the headers are given, so that it also runs where the bridge's secrets are not
     plan = _plan(dict(map(_header, headers)), kwargs)
     places = every_pair(plan) if every_status else None

@@ -1,0 +1,114 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rabbitmq import Node
+
+from .conftest import Invoke, Run
+
+
+def findings(output: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for finding in json.loads(output)["checks"]:
+        found.setdefault(finding["check"], set()).add(finding["result"])
+    return found
+
+
+def test_a_configuration_that_can_be_used_is_exit_code_0_even_with_warnings(
+    invoke: Invoke, config: Path
+) -> None:
+    result = invoke("check", "--config", config, "--json")
+    assert 0 == result.exit_code
+    assert True is json.loads(result.stdout)["ok"]
+    assert {"ok"} == findings(result.stdout)["configuration"]
+
+
+def test_traps_are_warned_of(invoke: Invoke, config: Path) -> None:
+    config.write_text(config.read_text() + '\n[http]\nclient_address = "x-forwarded-for"\ndeadline_s = 9.5\n')
+    result = invoke("check", "--config", config)
+    assert 0 == result.exit_code
+    assert "http.trusted_proxies: is empty" in result.stdout
+    assert "sources.contoso.timeout_s: leaves less than 1 s" in result.stdout
+    assert "warn" in result.stdout
+
+
+def test_an_outbox_that_cannot_be_written_fails(invoke: Invoke, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "outbox").write_text("a file")
+    result = invoke("check", "--config", config, "--json")
+    assert 1 == result.exit_code
+    assert {"fail"} == findings(result.stdout)["outbox"]
+
+
+def test_a_disk_under_its_floor_fails(invoke: Invoke, config: Path) -> None:
+    config.write_text(config.read_text().replace("[outbox]", "[outbox]\nmin_free_bytes = 1000000000000000"))
+    result = invoke("check", "--config", config)
+    assert 1 == result.exit_code
+    assert "under outbox.min_free_bytes" in result.stdout
+
+
+def test_a_secret_file_that_others_may_read_is_warned_of(
+    invoke: Invoke, config: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n")
+    config.write_text(config.read_text().replace("${TMS_PASSWORD:-webhookpassword}", "${file:password}"))
+    for mode, result in ((0o644, "warn"), (0o600, "ok")):
+        secret.chmod(mode)
+        rows = json.loads(invoke("check", "--config", config, "--json").stdout)["checks"]
+        assert [result] == [row["result"] for row in rows if str(secret) in row["text"]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("${TMS_PASSWORD:-webhookpassword}", "${NOT_SET_ANYWHERE}", "NOT_SET_ANYWHERE is not set"),
+        ("${TMS_PASSWORD:-webhookpassword}", "${file:/not/there}", "cannot read the file /not/there"),
+        ("[outbox]", "[outbox]\nsize = 3", "outbox.size: unknown key"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_exit_code_2_and_says_how_to_mend_it(
+    run: Run, config: Path, old: str, new: str, says: str
+) -> None:
+    config.write_text(config.read_text().replace(old, new))
+    done = run("check", "--config", config, "--json")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert says in done.stderr
+
+
+def test_no_secret_is_shown(run: Run, config: Path) -> None:
+    done = run("check", "--config", config, TMS_PASSWORD="hunter2-hunter2")
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_online_a_broker_that_is_not_there_fails_and_shows_no_password(run: Run, config: Path) -> None:
+    config.write_text(config.read_text().replace("guest:guest@", "bridge:${SECRET:-hunter2}@"))
+    done = run("check", "--online", "--config", config, "--json")
+    assert (1, {"fail"}) == (done.returncode, findings(done.stdout)["broker"])
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_online_a_topology_that_is_yet_to_be_made_is_a_warning(invoke: Invoke, with_broker: Path) -> None:
+    result = invoke("check", "--online", "--config", with_broker, "--json")
+    found = findings(result.stdout)
+    assert (0, {"ok"}, {"warn"}) == (result.exit_code, found["broker"], found["topology"])
+    with_broker.write_text(with_broker.read_text().replace("[amqp]", "[amqp]\ndeclare = false"))
+    result = invoke("check", "--online", "--config", with_broker, "--json")
+    assert (1, {"fail"}) == (result.exit_code, findings(result.stdout)["topology"])
+
+
+def test_online_a_broker_that_takes_the_test_publish_is_right(invoke: Invoke, with_broker: Path) -> None:
+    invoke("topology", "apply", "--config", with_broker)
+    result = invoke("check", "--online", "--config", with_broker, "--json")
+    found = findings(result.stdout)
+    assert (0, {"ok"}, {"ok"}) == (result.exit_code, found["topology"], found["publish"])
+
+
+def test_online_a_user_who_may_not_write_fails(
+    invoke: Invoke, with_broker: Path, vhost: str, rabbitmq: Node
+) -> None:
+    invoke("topology", "apply", "--config", with_broker)
+    name, user = vhost.rpartition("/")[2], vhost.split("//")[1].partition(":")[0]
+    rabbitmq.ctl("set_permissions", "--vhost", name, user, ".*", "^$", ".*")
+    result = invoke("check", "--online", "--config", with_broker, "--json")
+    assert (1, {"fail"}) == (result.exit_code, findings(result.stdout)["publish"])
