@@ -13,7 +13,7 @@ from tms_bridge.listener.sockets import open_sockets
 from tms_bridge.log import Log
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
-from tms_bridge.outbox.interface import Durable, Quarantined, Receipt
+from tms_bridge.outbox.interface import Durable, Intake, Quarantined, Receipt
 from tms_bridge.settings.model import Basic, Credential, Http, Source
 from tms_bridge.settings.model import Log as LogSettings
 from tms_bridge.web import EventIds, Reception, Record, Routes, Webhooks
@@ -161,12 +161,14 @@ def request(
 
 
 @asynccontextmanager
-async def serve(http: Http, sources: dict[str, Source]) -> AsyncIterator[Bridge]:
+async def serve(
+    http: Http, sources: dict[str, Source], outbox: Intake | None = None
+) -> AsyncIterator[Bridge]:
     """Run a listener for as long as the context lasts."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
     record = Record(metrics.intake, Log(LogSettings(), lines).logger, Feed())
-    webhooks = Webhooks(http, Routes(http, sources), Reception(shelf, EventIds()), health, record)
+    webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
     runner = await start(Server(webhooks.handle), sockets, finish_s=2)
     bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks)
