@@ -4,7 +4,7 @@
 PYTHON := .venv/bin/python
 RUFF := .venv/bin/ruff
 COVERAGE := $(PYTHON) -m coverage
-SOURCES := service schemas deploy tests examples benchmarks
+SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -52,7 +52,6 @@ fmt-check: setup ## check the format of the code
 	$(RUFF) format --check
 
 types: setup ## check the types, strictly
-	.venv/bin/mypy
 	.venv/bin/mypy $(SOURCES)
 
 imports: setup ## check that imports run in one direction
