@@ -42,6 +42,30 @@ def test_a_line_is_one_json_object_with_time_and_level_first(lines: Lines) -> No
     assert str(line["timestamp"]).endswith("Z")
 
 
+@pytest.mark.parametrize("level", ["info", "warning"])
+def test_the_short_way_writes_the_same_line(lines: Lines, level: str) -> None:
+    log = Log(LogSettings(), lines)
+    log.line(level, "webhook", {"source": "contoso", "path": "/\udcff"})
+    log.logger.log(getattr(logging, level.upper()), "webhook", source="contoso", path="/\udcff")
+    short, long = lines.json()
+
+    assert list(short) == list(long)
+    assert len(str(short.pop("timestamp"))) == len(str(long.pop("timestamp")))
+    assert short == long
+
+
+def test_the_short_way_heeds_the_level(lines: Lines) -> None:
+    Log(LogSettings(level="warning"), lines).line("info", "webhook", {})
+
+    assert lines.raw == b""
+
+
+def test_the_short_way_writes_console_lines_too(lines: Lines) -> None:
+    Log(LogSettings(format="console"), lines).line("info", "webhook", {"source": "contoso"})
+
+    assert b"contoso" in lines.raw
+
+
 def test_lines_below_the_level_are_dropped_until_the_level_changes(lines: Lines) -> None:
     log = Log(LogSettings(level="warning"), lines)
     log.logger.info("quiet")

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
@@ -40,7 +41,8 @@ class Log:
 
     def __init__(self, settings: LogSettings, stream: Stream | None = None) -> None:
         self._threshold = _LEVELS[settings.level]
-        sink = _Sink(stream or _standard_output())
+        self._is_json = settings.format == "json"
+        self._sink = sink = _Sink(stream or _standard_output())
         render = _render_json if settings.format == "json" else _console_renderer()
         self.logger: Logger = structlog.wrap_logger(
             structlog.BytesLogger(sink),  # type: ignore[arg-type]  # it uses write and flush alone
@@ -48,6 +50,19 @@ class Log:
             wrapper_class=structlog.make_filtering_bound_logger(0),
             cache_logger_on_first_use=True,
         ).bind()
+
+    def line(self, level: str, event: str, fields: dict[str, object]) -> None:
+        """Write one line by the short way, for what is said at every webhook; `level` is info or warning.
+
+        The result is that of `logger`; the way through its processors would cost three times as much.
+        """
+        if not self._is_json:
+            self.logger.log(_LEVELS[level], event, **fields)
+        elif _LEVELS[level] >= self._threshold:
+            self._sink.write(
+                _render_json(None, "", {"timestamp": _now(), "level": level, **fields, "event": event})
+                + b"\n"
+            )
 
     def set_level(self, settings: LogSettings) -> None:
         """Write from now on what this level and those above it say."""
@@ -128,6 +143,10 @@ def _format_traceback(logger: WrappedLogger, method: str, event: EventDict) -> E
     event = structlog.processors.format_exc_info(logger, method, event)
     event["exception"] = without_passwords(event["exception"])
     return event
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)

@@ -167,7 +167,7 @@ async def serve(
     """Run a listener for as long as the context lasts."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
-    record = Record(metrics.intake, Log(LogSettings(), lines).logger, Feed())
+    record = Record(metrics.intake, Log(LogSettings(), lines), Feed())
     webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
     runner = await start(Server(webhooks.handle), sockets, finish_s=2)

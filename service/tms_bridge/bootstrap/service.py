@@ -110,7 +110,7 @@ class Bridge:
             Routes(settings.http, settings.sources),
             Reception(self._stock.outbox, EventIds()),
             self._health,
-            Record(metrics.intake, self._logger, self._feed),
+            Record(metrics.intake, self._log, self._feed),
         )
         bind_outbox(metrics.outbox, self._stock.stats)
         bind_publishing(metrics.publish, self._supervisor, self._relay)

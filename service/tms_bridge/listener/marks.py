@@ -5,17 +5,19 @@ to the line in the log. An X-Request-Id from outside is not taken over: the call
 is read.
 """
 
-import os
 import re
 from typing import Final
 
 import msgspec
+
+from tms_bridge.listener.noise import Noise
 
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-"
     r"(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
 _SAMPLED: Final = "01"
+_noise: Final = Noise()
 
 
 class Marks(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +29,7 @@ class Marks(msgspec.Struct, frozen=True, gc=False):
 
 def mark(incoming: str | None) -> Marks:
     """Mint a request id and continue the caller's trace; begin one where its header is missing or wrong."""
-    fresh = os.urandom(24).hex()
+    fresh = _noise.take(24).hex()
     request_id = fresh[:16]
     trace, flags = _read(incoming) if incoming else (fresh[16:], _SAMPLED)
     return Marks(request_id, f"00-{trace or fresh[16:]}-{request_id}-{flags}")

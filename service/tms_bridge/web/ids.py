@@ -1,9 +1,10 @@
 """UUIDv7 (RFC 9562) for events: rising within the process, also when the clock steps back."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import Final
+
+from tms_bridge.listener.noise import Noise
 
 _RANDOM_BITS: Final = 74
 _TOP_BIT: Final = 1 << (_RANDOM_BITS - 1)
@@ -18,10 +19,10 @@ class EventIds:
     def __init__(
         self,
         clock_ns: Callable[[], int] = time.time_ns,
-        randomness: Callable[[int], bytes] = os.urandom,
+        randomness: Callable[[int], bytes] | None = None,
     ) -> None:
         self._clock_ns = clock_ns
-        self._randomness = randomness
+        self._randomness = randomness or Noise().take
         self._last_ms = -1
         self._last_random = 0
 

@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 
 from tms_bridge.listener.feed import Feed, Seen
-from tms_bridge.log import Logger
+from tms_bridge.log import Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.visit import UNLISTED_VALID, Visit
 
@@ -20,10 +20,10 @@ _Set = Callable[[float], None]
 class Record:
     """Writes down how requests were answered."""
 
-    def __init__(self, metrics: IntakeMetrics, logger: Logger, feed: Feed) -> None:
+    def __init__(self, metrics: IntakeMetrics, log: Log, feed: Feed) -> None:
         self._metrics = metrics
         self._feed = feed
-        self._logger = logger
+        self._log = log
         self._requests = _Counts(metrics.requests)
         self._events = _Counts(metrics.events)
         self._credentials = _Counts(metrics.credential_used)
@@ -40,12 +40,12 @@ class Record:
             self._note_event(visit, seconds)
         if visit.unlisted and visit.credential:
             self._vendor_moved(visit)
-        write = self._logger.warning if visit.detail else self._logger.info
-        write("webhook", **_fields(visit, http_status, seconds))
+        level = "warning" if visit.detail else "info"
+        self._log.line(level, "webhook", _fields(visit, http_status, seconds))
 
     def defect(self, visit: Visit, error: Exception) -> None:
         """Log the traceback of an error that nobody foresaw."""
-        self._logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)
+        self._log.logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)
 
     def _note_event(self, visit: Visit, seconds: float) -> None:
         now = time.time()
@@ -70,7 +70,7 @@ class Record:
         """Valid credentials from an address on no list: the vendor may have moved, or a secret leaked."""
         if visit.outcome != UNLISTED_VALID:
             self._requests.inc(visit.source, visit.trigger, UNLISTED_VALID)
-        self._logger.warning(
+        self._log.logger.warning(
             UNLISTED_VALID,
             source=visit.source,
             credential=visit.credential,
