@@ -47,6 +47,8 @@ class Shelf:
         await asyncio.get_running_loop().create_future()
         return []
 
+    leaving = 0
+
     def settle(self, seq: int) -> None:
         del self.rows[seq]
         if not self.rows:

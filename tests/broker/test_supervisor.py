@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiormq
@@ -11,7 +11,9 @@ import structlog
 from structlog.testing import capture_logs
 
 from rabbitmq import Node, free_port
-from tms_bridge.broker import Silent, Supervisor
+from tms_bridge.broker import Silent, Supervisor, topology
+from tms_bridge.broker.session import Session
+from tms_bridge.broker.topology import Finding, Part
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import Message, Outcome
 from tms_bridge.settings.model import Amqp, Queue
@@ -88,6 +90,22 @@ async def test_without_declare_a_missing_exchange_is_told_and_not_made(vhost: st
     assert len(watcher.topology_errors) == 5
     with pytest.raises(aiormq.exceptions.ChannelNotFoundEntity):
         await (await bench.channel()).exchange_declare("tms.events", passive=True)
+    await publisher.close()
+
+
+async def test_a_connection_that_declaring_costs_is_made_anew_without(
+    vhost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare = topology.apply
+
+    async def cut(session: Session, parts: Sequence[Part]) -> list[Finding]:
+        session.link.abort()
+        return await declare(session, parts)
+
+    monkeypatch.setattr(topology, "apply", cut)
+    watcher = supervisor(vhost)
+    publisher = await watcher.connect()
+    assert len(watcher.topology_errors) == 1
     await publisher.close()
 
 

@@ -73,6 +73,13 @@ async def test_what_differs_is_found_and_the_rest_is_still_made(
     assert states(await topology.show(session, parts))["exchange tms.events"] is State.DIFFERENT
 
 
+async def test_a_name_that_amqp_cannot_hold_is_a_finding(plain_bench: Any) -> None:
+    queues = (Queue(name="q" * 300, bindings=("k" * 300,)),)
+    parts = topology.configured(Amqp(urls=("amqp://localhost",), queues=queues))
+    applied = await topology.apply(await plain_bench.session(), parts)
+    assert [finding.part.kind for finding in applied if finding.wrong] == ["queue", "binding"]
+
+
 async def test_missing_permissions_are_told_apart_from_missing_parts(
     plain_bench: Any, parts: tuple[Part, ...], rabbitmq: Node
 ) -> None:

@@ -57,6 +57,8 @@ class Shelf:
             raise OutboxBroken("fsync failed")
         return [Entry(seq, row) for seq, row in self.rows.items() if seq > after][:limit]
 
+    leaving = 0
+
     def settle(self, seq: int) -> None:
         del self.rows[seq]
 
@@ -194,6 +196,30 @@ async def test_a_publisher_without_room_gets_nothing_until_it_has_some(
     publisher.make_room(1)
     await shelf.empty()
     assert relay.outstanding == 0
+
+
+async def test_what_the_outbox_has_not_deleted_yet_counts_as_in_flight(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    shelf.leaving = 6
+    broker.answer = lambda _message, _exchange: None
+    await shelf.add(*(message(str(entity)) for entity in range(50)))
+    await asyncio.sleep(0.05)
+    assert relay.outstanding == 2
+    shelf.leaving = 0
+    await asyncio.sleep(0.05)
+    assert relay.outstanding == 8
+
+
+async def test_an_outbox_that_cannot_delete_does_not_stop_what_waits(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tms_bridge.relay.loop._STUCK_AFTER_S", 0.05)
+    await broker.open_publishers(1)
+    shelf.leaving = 8
+    await shelf.add(message("1"))
+    await shelf.empty()
+    assert relay.connected
 
 
 async def test_what_was_in_flight_is_sent_again_on_the_next_connection(

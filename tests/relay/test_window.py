@@ -61,6 +61,8 @@ class Shelf:
     async def page(self, after: int, limit: int) -> list[Entry]:
         return self.after(after, limit)
 
+    leaving = 0
+
     def settle(self, seq: int) -> None:
         del self.rows[seq]
         self.settled.append(seq)

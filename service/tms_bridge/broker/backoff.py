@@ -7,7 +7,7 @@ from typing import Final
 FIRST_S: Final = 0.2
 LONGEST_S: Final = 15.0
 STABLE_AFTER_S: Final = 10.0
-"""A connection that lived this long was a good one: the next loss starts from the shortest wait."""
+"""A connection that lived this long was a good one."""
 
 
 class Backoff:
@@ -29,7 +29,12 @@ class Backoff:
             self._rounds += 1
         return float(self._jitter() * ceiling)
 
-    def lived(self, seconds: float) -> None:
-        """Take in how long a connection was open."""
-        if seconds >= STABLE_AFTER_S:
+    def after_loss(self, seconds: float, *, useful: bool) -> float:
+        """Return the seconds to wait after the loss of a connection that was open for so long.
+
+        One that was open for long was a good one, and the next is tried at once. One that confirmed
+        anything is worth the shortest wait. Any other failed as if it had never opened.
+        """
+        if useful or seconds >= STABLE_AFTER_S:
             self._rounds = 0
+        return 0.0 if seconds >= STABLE_AFTER_S else self.next()

@@ -15,6 +15,9 @@ class ConfirmingPublisher(abc.ABC):
     """One confirm channel's bookkeeping; a subclass sends, and resolves what it sent.
 
     A subclass calls `_resolve` for each outcome and answers `_oldest_sent_at`.
+
+    Attributes:
+        useful: it has had an outcome for anything.
     """
 
     def __init__(self, session: Session, *, max_outstanding: int, confirm_timeout_s: float) -> None:
@@ -24,6 +27,7 @@ class ConfirmingPublisher(abc.ABC):
         self._confirm_timeout_s = confirm_timeout_s
         self._loop = asyncio.get_running_loop()
         self._outstanding = 0
+        self.useful = False
         self._outcomes: list[tuple[int, Outcome]] = []
         self._closed: PublisherClosed | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -86,6 +90,7 @@ class ConfirmingPublisher(abc.ABC):
 
     def _resolve(self, key: int, outcome: Outcome) -> None:
         self._outstanding -= 1
+        self.useful = True
         self._outcomes.append((key, outcome))
         self._wake()
 

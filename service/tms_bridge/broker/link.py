@@ -6,6 +6,7 @@ which aiormq reports; and it can keep the frames of one channel to itself (see `
 """
 
 import asyncio
+import socket
 import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,7 @@ FRAME_HEADER: Final = struct.Struct(">BHI")
 FRAME_OVERHEAD: Final = FRAME_HEADER.size + 1
 HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
+_DISCARD: Final = struct.pack("ii", 1, 0)
 _METHOD: Final = struct.Struct(">HH")
 _CLOSE: Final = struct.Struct(">HB")
 _CONNECTION_CLOSE: Final = (10, 50)
@@ -78,8 +80,13 @@ class Link:
 
     def abort(self) -> None:
         """Close the socket now; what it had not sent is never sent."""
-        if self.transport is not None:
-            self.transport.abort()
+        if self.transport is None or self.transport.is_closing():
+            return
+        wire: socket.socket | None = self.transport.get_extra_info("socket")
+        if wire is not None:
+            # Else the kernel goes on sending what it has taken, after we have given it up.
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+        self.transport.abort()
 
     def note_method(self, channel: int, payload: bytes) -> None:
         """Look at a method that the broker sent."""

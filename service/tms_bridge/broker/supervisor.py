@@ -40,7 +40,7 @@ class Supervisor:
         self._turn = 0
         self._backoff = Backoff()
         self._publisher: ConfirmingPublisher | None = None
-        self._opened_at: float | None = None
+        self._opened_at = 0.0
         self.topology_errors: tuple[str, ...] = ()
 
     @property
@@ -55,7 +55,7 @@ class Supervisor:
 
     async def connect(self) -> ConfirmingPublisher:
         """Try the hosts in turn, with jittered back-off, until a publisher is open."""
-        self._note_loss()
+        await asyncio.sleep(self._wait_after_loss())
         while True:
             for _ in self._urls:
                 url = self._urls[self._turn % len(self._urls)]
@@ -66,21 +66,20 @@ class Supervisor:
                     self._log.warning("broker connection failed", broker=place_of(url), reason=str(failure))
             await asyncio.sleep(self._backoff.next())
 
-    def _note_loss(self) -> None:
-        if self._opened_at is not None:
-            self._backoff.lived(asyncio.get_running_loop().time() - self._opened_at)
-            self._turn += 1
+    def _wait_after_loss(self) -> float:
+        if self._publisher is None:
+            return 0.0
+        self._turn += 1
+        lived_s = asyncio.get_running_loop().time() - self._opened_at
+        return self._backoff.after_loss(lived_s, useful=self._publisher.useful)
 
     async def _open(self, url: URL) -> ConfirmingPublisher:
-        session = await open_session(
-            url,
-            context=await asyncio.to_thread(tls_context, url),
-            heartbeat_s=self._settings.heartbeat_s,
-            name=connection_name(),
-            timeout_s=PATIENT_CONNECT_S if self._backoff.rounds else QUICK_CONNECT_S,
-        )
+        session = await self._connect(url)
         try:
-            await self._see_to_topology(session)
+            if not await self._see_to_topology(session):
+                # What became of the declarations must not keep us from publishing.
+                await session.abort()
+                session = await self._connect(url)
             publisher = await self._open_publisher(session)
         except BaseException:
             await session.abort()
@@ -88,20 +87,37 @@ class Supervisor:
         self._note_open(publisher, url)
         return publisher
 
+    async def _connect(self, url: URL) -> Session:
+        return await open_session(
+            url,
+            context=await asyncio.to_thread(tls_context, url),
+            heartbeat_s=self._settings.heartbeat_s,
+            name=connection_name(),
+            timeout_s=PATIENT_CONNECT_S if self._backoff.rounds else QUICK_CONNECT_S,
+        )
+
     def _note_open(self, publisher: ConfirmingPublisher, url: URL) -> None:
-        self._publisher = publisher
-        if self._opened_at is not None:
+        if self._publisher is not None:
             self._observer.reconnected()
+        self._publisher = publisher
         self._opened_at = asyncio.get_running_loop().time()
         self._log.info("broker connected", broker=place_of(url), publisher=type(publisher).__name__)
 
-    async def _see_to_topology(self, session: Session) -> None:
-        """Tell a wrong topology, but do not stay away for it: the rest can still be published."""
+    async def _see_to_topology(self, session: Session) -> bool:
+        """Tell a wrong topology, but do not stay away for it; false: the connection did not survive."""
         inspect = topology.apply if self._settings.declare else topology.check
-        findings = await inspect(session, topology.configured(self._settings))
-        self.topology_errors = tuple(str(finding) for finding in findings if finding.wrong)
-        for error in self.topology_errors:
-            self._log.error("topology is not as configured", problem=error)
+        try:
+            findings = await inspect(session, topology.configured(self._settings))
+        except BrokerError as failure:
+            self._note_topology([str(failure)])
+            return False
+        self._note_topology([str(finding) for finding in findings if finding.wrong])
+        return True
+
+    def _note_topology(self, problems: list[str]) -> None:
+        self.topology_errors = tuple(problems)
+        for problem in problems:
+            self._log.error("topology is not as configured", problem=problem)
 
     async def _open_publisher(self, session: Session) -> ConfirmingPublisher:
         channel = await session.confirm_channel()

@@ -163,6 +163,8 @@ async def _try(channel: AbstractChannel, part: Part, step: Step) -> Finding:
         return Finding(part, State.FORBIDDEN, str(failure))
     except ChannelClosed as failure:
         return Finding(part, State.DIFFERENT, str(failure))
+    except ValueError as failure:
+        return Finding(part, State.DIFFERENT, f"AMQP cannot name it so: {failure}")
     return Finding(part, State.RIGHT)
 
 

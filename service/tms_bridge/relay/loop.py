@@ -24,6 +24,11 @@ EMPTY_AFTER_S: Final = 0.2
 """While draining, an outbox that has given nothing for this long is empty."""
 
 _FAULT_PAUSE_S: Final = 1.0
+_LOOK_AGAIN_S: Final = 0.002
+"""How soon to look whether the outbox has deleted what left; its commits take about that long."""
+
+_STUCK_AFTER_S: Final = 2.0
+
 _NEVER: Final = float("inf")
 
 
@@ -46,6 +51,7 @@ class Relay:
         self._hungry = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._faulty = False
+        self._held_up_since = _NEVER
         self._draining = False
         self._exhausted = False
         self._drained = asyncio.Event()
@@ -85,7 +91,7 @@ class Relay:
                 await self._drained.wait()
         except TimeoutError:
             return False
-        return self._exhausted and not self._window.active
+        return self._exhausted and self._window.empty
 
     async def _carry(self) -> None:
         while True:
@@ -158,10 +164,26 @@ class Relay:
         now = _now()
         window = self._window
         window.wake(now)
-        room = min(publisher.room, self._max_outstanding - window.outstanding)
+        room = min(publisher.room, self._max_outstanding - window.outstanding - self._count_leaving(now))
         while room > 0 and (parcel := window.take(now)) is not None:
             publisher.publish(parcel.seq, parcel.message, parcel.exchange)
             room -= 1
+        self._note_held_up(now)
+
+    def _count_leaving(self, now: float) -> int:
+        """Count what a SIGKILL would publish again although the broker has it, like what is in flight.
+
+        A disk that is too full to delete anything must not stop the events that wait, so it is not
+        counted for ever.
+        """
+        return self._pending.leaving if now - self._held_up_since < _STUCK_AFTER_S else 0
+
+    def _note_held_up(self, now: float) -> None:
+        leaving = self._pending.leaving
+        if not leaving or leaving + self._window.outstanding < self._max_outstanding:
+            self._held_up_since = _NEVER
+        else:
+            self._held_up_since = min(self._held_up_since, now)
 
     def _after_turn(self) -> None:
         if self._window.appetite:
@@ -172,9 +194,12 @@ class Relay:
 
     def _set_timer(self) -> None:
         self._stop_timer()
-        due = self._window.next_due
+        due = min(self._window.next_due, self._look_again())
         if due < _NEVER and self._publisher is not None:
             self._timer = asyncio.get_running_loop().call_at(due, self._turn, _nothing)
+
+    def _look_again(self) -> float:
+        return _NEVER if self._held_up_since == _NEVER else _now() + _LOOK_AGAIN_S
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -119,6 +119,11 @@ class Window:
         return bool(self._flying or self._ready or self._alone)
 
     @property
+    def empty(self) -> bool:
+        """Whether everything that was looked at is settled or refused."""
+        return not self._parcels and self._lowest_skipped is None
+
+    @property
     def next_due(self) -> float:
         """When the next probe is due; infinity when none is."""
         return min((lane.due for lane in self._blocked.values()), default=float("inf"))
