@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.interface import Entry, Pending
 from tms_bridge.outbox.journal import Journal, Machine
+from tms_bridge.outbox.store import Store
 from tms_bridge.settings import model as settings
 
 ROOM = 1 << 40
@@ -26,6 +28,10 @@ class Clock:
         return self.now_s
 
 
+def digest_of(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+
+
 def event(number: int, body: bytes = b"{}", digest: str | None = None) -> Message:
     """Return the event of this number; equal bodies are told by `digest`."""
     return Message(
@@ -37,20 +43,21 @@ def event(number: int, body: bytes = b"{}", digest: str | None = None) -> Messag
         routing_key="tms.class.scheduled",
         entity=str(number),
         received_at_us=1_700_000_000_000_000 + number,
-        digest=digest or hashlib.blake2b(str(number).encode(), digest_size=32).hexdigest(),
+        digest=digest or digest_of(str(number)),
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         body=body,
     )
 
 
-def undecodable(number: int, body: bytes = b"?", digest: str | None = None) -> Message:
-    """Return a body that is no event."""
+def undecodable(number: int, body: bytes = b"?", digest: str | None = None, received_s: int = 0) -> Message:
+    """Return a body that is no event, received in the far future unless told otherwise."""
     return msgspec.structs.replace(
         event(number, body, digest),
         kind=Kind.QUARANTINE,
         status="",
         routing_key="",
         entity="",
+        received_at_us=(received_s or 4_000_000_000) * 1_000_000,
         reason="not JSON",
     )
 
@@ -59,29 +66,55 @@ async def open_journal(
     directory: Path,
     *,
     max_bytes: int = ROOM,
+    min_free_bytes: int = 0,
     clock: Clock | None = None,
     boot: str = "boot-1",
     quarantine: settings.Quarantine | None = None,
     window_s: float = 120.0,
-    free: Sequence[int] | None = None,
+    free_bytes: Callable[[Path], int] = lambda _: ROOM,
+    on_commit: Callable[[float, int], None] | None = None,
 ) -> Journal:
-    """Open a journal whose clock, boot and free space the test decides; `free` is read at each look."""
+    """Open a journal whose clock, boot and free space the test decides."""
     return await Journal.open(
-        settings.Outbox(dir=str(directory), max_bytes=max_bytes, min_free_bytes=0 if free is None else 1000),
+        settings.Outbox(dir=str(directory), max_bytes=max_bytes, min_free_bytes=min_free_bytes),
         quarantine,
         settings.Dedup(window_s=window_s),
-        machine=Machine(
-            clock=clock or Clock(),
-            free_bytes=lambda _: ROOM if free is None else free[0],
-            boot_id=lambda: boot,
-        ),
+        machine=Machine(clock=clock or Clock(), free_bytes=free_bytes, boot_id=lambda: boot),
+        on_commit=on_commit,
     )
+
+
+async def killed(journal: Journal, directory: Path, copy: Path) -> Path:
+    """Return a copy of the directory as a SIGKILL at this moment would leave it; close the journal."""
+    await quiet(journal)
+    shutil.copytree(directory, copy)
+    await journal.close()
+    return copy
+
+
+async def quiet(journal: Journal) -> None:
+    """Wait until all that was asked for is written."""
+    await journal._group.drain()
+    await journal.status()
 
 
 async def waiting(outbox: Pending, after: int = 0, limit: int = 1000) -> list[Entry]:
     """Return what a relay gets now; nothing if it would wait."""
-    try:
-        async with asyncio.timeout(0.05):
-            return list(await outbox.page(after, limit))
-    except TimeoutError:
-        return []
+    page = asyncio.ensure_future(outbox.page(after, limit))
+    done, _ = await asyncio.wait({page}, timeout=0.1)
+    if not done:
+        page.cancel()
+    return list(page.result()) if done else []
+
+
+async def ids_waiting(outbox: Pending) -> list[str]:
+    return [entry.message.id for entry in await waiting(outbox)]
+
+
+async def on_disk(journal: Journal, statement: str) -> list[tuple[object, ...]]:
+    """Return what a statement of SQL says of the journal's file."""
+
+    def read(store: Store) -> list[tuple[object, ...]]:
+        return store._connection.execute(statement).fetchall()
+
+    return await journal._writer.call(read)

@@ -119,6 +119,11 @@ class Pending(Protocol):
         """
         ...
 
+    @property
+    def leaving(self) -> int:
+        """How many rows were settled or refused and are still on disk: copies, if the process died now."""
+        ...
+
     def settle(self, seq: int) -> None:
         """The broker has it: forget the row with the next batch."""
         ...

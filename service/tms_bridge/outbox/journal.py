@@ -19,7 +19,7 @@ from tms_bridge.outbox.records import Records
 from tms_bridge.outbox.ring import Ring, boot_id
 from tms_bridge.outbox.rows import NewRow, State, Unanswered, pack
 from tms_bridge.outbox.space import FreeBytes, Space, free_bytes
-from tms_bridge.outbox.store import Committed, Snapshot, Store
+from tms_bridge.outbox.store import Ages, Committed, Snapshot, Store
 from tms_bridge.outbox.tail import Tail
 from tms_bridge.outbox.writer import Writer
 from tms_bridge.settings import model as settings
@@ -83,6 +83,7 @@ class Journal:
         self._machine = machine
         self._receipts = Receipts(dedup.window_s, machine.clock)
         self._cases = Window(dedup.window_s, machine.clock)
+        self._closed = False
         self.broken = asyncio.Event()
         self.failure: OutboxBroken | None = None
         self._writer = Writer(self._observe, self._break)
@@ -121,10 +122,19 @@ class Journal:
         return journal
 
     async def _start(self) -> None:
-        """Start the writer, and remember what TMS may still retry."""
+        """Start the writer, then go on from where the last process stopped."""
         space = Space(self._directory.ballast, self._limits.min_free_bytes, self._machine.free_bytes)
         max_age_us = round(self._quarantine_limits.max_age_days * _DAY_US)
-        self._snapshot = await self._writer.start(lambda: Store.open(self._directory, space, max_age_us))
+        ages = Ages(self._window_us, max_age_us, self._machine.clock)
+        self._snapshot = await self._writer.start(lambda: Store.open(self._directory, space, ages))
+        try:
+            await self._recover()
+        except BaseException:
+            await self._writer.stop()
+            raise
+
+    async def _recover(self) -> None:
+        """Remember what TMS may still retry."""
         last_seq = self._snapshot.totals.last_seq
         self._tail = Tail(last_seq)
         self.records = Records(self._writer, self._tail, self._group, self._cases, self._limits.max_bytes)
@@ -150,10 +160,13 @@ class Journal:
 
     async def close(self) -> None:
         """Write what is left, move it into the journal proper, and let the directory go."""
+        self._closed = True
         try:
             await self._group.drain()
             if self.failure is None:
                 await self._writer.stop()
+            else:
+                self._writer.abandon()
         finally:
             self._tail.wake()
             self._ring.close()
@@ -261,6 +274,11 @@ class Journal:
         entries = [entry for entry in page if entry.seq not in self._group.leaving]
         return (page[-1].seq if page else floor), entries
 
+    @property
+    def leaving(self) -> int:
+        """How many rows were settled or refused and are still on disk."""
+        return len(self._group.leaving)
+
     def settle(self, seq: int) -> None:
         """The broker has it: forget the row with the next batch."""
         self._tail.remove(seq)
@@ -295,6 +313,8 @@ class Journal:
         """Say why a row of this size cannot be taken; empty if it can."""
         if self.failure is not None:
             return "the outbox is broken"
+        if self._closed:
+            return "the outbox is closed"
         if self._snapshot.full:
             return self._snapshot.full
         if self._snapshot.totals.event_bytes + self._group.queued_bytes + size > self._limits.max_bytes:

@@ -107,6 +107,11 @@ class MemoryOutbox:
                 return entries
             await self._tail.arrival()
 
+    @property
+    def leaving(self) -> int:
+        """Nothing: what is settled is gone."""
+        return 0
+
     def settle(self, seq: int) -> None:
         """The broker has it: whoever waits may answer."""
         if (waiting := self._leave(seq)) is not None:

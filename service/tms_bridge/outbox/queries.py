@@ -10,6 +10,7 @@ from tms_bridge.message import Message
 from tms_bridge.outbox.interface import Entry
 from tms_bridge.outbox.rows import Case, Owed, State, Unanswered, unpack
 
+PAGE_BYTES = 8 << 20
 _CHUNK = 256
 _PLACES = "(" + ", ".join("?" * _CHUNK) + ")"
 _STORED = (
@@ -44,7 +45,7 @@ class Queries:
     def page(self, after: int, limit: int) -> list[Entry]:
         """Return up to `limit` pending entries after a seq, in order."""
         statement = "SELECT seq, message FROM pending WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [Entry(seq, unpack(blob)) for seq, blob in self._all(statement, after, limit)]
+        return [Entry(seq, unpack(blob)) for seq, blob in self._up_to_page(statement, after, limit)]
 
     def oldest_us(self) -> int | None:
         """Return when the pending event at the head was received."""
@@ -59,7 +60,7 @@ class Queries:
 
     def kept(self, state: State, after: int, limit: int) -> list[Kept]:
         """Return up to `limit` rows of a state after a seq, in order."""
-        return [_kept(state, row) for row in self._all(_listing(state, "seq > ?"), after, limit)]
+        return [_kept(state, row) for row in self._up_to_page(_listing(state, "seq > ?"), after, limit)]
 
     def find(self, row_id: str, states: Iterable[State]) -> Kept | None:
         """Return the row of this id in the first of these states that has one."""
@@ -110,6 +111,18 @@ class Queries:
             if len(recent) < len(rows):
                 break
         return cases[::-1]
+
+    def _up_to_page(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]  # as below
+        """Return rows whose second column is a message, until they are many bytes: bodies differ in size."""
+        rows, size = [], 0
+        cursor = self._connection.execute(statement, values)
+        for row in cursor:
+            rows.append(row)
+            size += len(row[1])
+            if size > PAGE_BYTES:
+                break
+        cursor.close()  # an open one would hold the log back
+        return rows
 
     def _all(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]  # sqlite3's own
         return self._connection.execute(statement, values).fetchall()

@@ -13,6 +13,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from tms_bridge.errors import OutboxBroken
+
 SLOTS = 1 << 18
 """At 10,000 events a second these are 26 s, longer than TMS goes on retrying."""
 
@@ -20,6 +22,7 @@ _MAGIC = b"TMSRING1"
 _HEADER = struct.Struct("<8s64s64sQ")  # magic, boot id, journal id, the last seq before this boot
 _SLOT = struct.Struct("<Q")
 _SLOTS_AT = 4096
+_SIZE = _SLOTS_AT + SLOTS * _SLOT.size
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -41,12 +44,15 @@ class Ring:
     @classmethod
     def open(cls, path: Path, *, journal_id: str, last_seq: int, boot: str) -> "Ring":
         """Open the ring, or start it afresh when it is not of this journal and this boot."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        whole = os.fstat(descriptor).st_size == _SLOTS_AT + SLOTS * _SLOT.size
-        floor = _floor(os.pread(descriptor, _HEADER.size, 0), journal_id, boot) if whole else None
-        if floor is None or floor > last_seq:
-            floor = last_seq
-            _start(descriptor, _HEADER.pack(_MAGIC, boot.encode(), journal_id.encode(), floor))
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            whole = os.fstat(descriptor).st_size == _SIZE
+            floor = _floor(os.pread(descriptor, _HEADER.size, 0), journal_id, boot) if whole else None
+            if floor is None or floor > last_seq:
+                floor = last_seq
+                _start(descriptor, _HEADER.pack(_MAGIC, boot.encode(), journal_id.encode(), floor))
+        except OSError as error:
+            raise OutboxBroken(f"{path} cannot be used: {error.strerror}") from error
         return cls(descriptor, floor)
 
     def mark(self, seq: int) -> None:
@@ -89,8 +95,9 @@ def _floor(header: bytes, journal_id: str, boot: str) -> int | None:
 
 
 def _start(descriptor: int, header: bytes) -> None:
-    """Write an empty ring, its blocks allocated so that no mark can meet a full disk."""
-    os.ftruncate(descriptor, 0)
-    os.posix_fallocate(descriptor, 0, _SLOTS_AT + SLOTS * _SLOT.size)
+    """Write an empty ring, in place if it is there already, so that no mark can meet a full disk."""
+    os.posix_fallocate(descriptor, 0, _SIZE)
+    os.ftruncate(descriptor, _SIZE)
+    os.pwrite(descriptor, bytes(SLOTS * _SLOT.size), _SLOTS_AT)
     os.pwrite(descriptor, header, 0)
     os.fsync(descriptor)

@@ -156,12 +156,14 @@ class States:
                 self._delete_quarantined(seq)
         return len(seqs)
 
-    def forget_receipts(self, before_us: int) -> None:
-        """Sweep the receipts whose window is over."""
-        due = self._execute("SELECT 1 FROM receipts WHERE taken_us < ? LIMIT 1", before_us).fetchone()
-        if due is not None:
+    def forget_receipts(self, since_us: int, now_us: int) -> None:
+        """Sweep the receipts whose window is over, and those of an earlier boot's clock."""
+        due = self._execute(
+            "SELECT 1 FROM receipts WHERE taken_us < ? OR taken_us > ? LIMIT 1", since_us, now_us
+        )
+        if due.fetchall():
             with self._transaction():
-                self._execute("DELETE FROM receipts WHERE taken_us < ?", before_us)
+                self._execute("DELETE FROM receipts WHERE taken_us < ? OR taken_us > ?", since_us, now_us)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -11,11 +11,15 @@ import msgspec
 from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
 from tms_bridge.outbox.directory import Directory
 from tms_bridge.outbox.queries import Queries
+from tms_bridge.outbox.receipts import Clock, microseconds
 from tms_bridge.outbox.rows import Batch, Totals
 from tms_bridge.outbox.space import Space
 from tms_bridge.outbox.states import SCHEMA, States
 
 T = TypeVar("T")
+
+FATAL = (sqlite3.Error, OSError, MemoryError, msgspec.MsgspecError)
+"""Failed writes and syncs, and rows that cannot be read."""
 
 APPLICATION_ID = 0x544D5342
 """Marks the file as ours ("TMSB")."""
@@ -23,6 +27,9 @@ APPLICATION_ID = 0x544D5342
 SCHEMA_VERSION = 1
 CHECKPOINT_BYTES = 4 << 20
 """A checkpoint of this much takes a few milliseconds, and comes after the waiters have been told."""
+
+DURABILITY = (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2))
+"""What is set, and what SQLite must say when it is read back."""
 
 LOG_LIMIT_BYTES = 64 << 20
 _VACUUM_PAGES = 256
@@ -55,19 +62,33 @@ class Committed(msgspec.Struct, frozen=True):
     snapshot: Snapshot
 
 
+class Ages(msgspec.Struct, frozen=True):
+    """How old things may grow.
+
+    Attributes:
+        window_us: how long a receipt is of use, by the monotonic clock.
+        undecodable_us: how long an undecodable body is kept, by the wall clock.
+        clock: the monotonic one.
+    """
+
+    window_us: int
+    undecodable_us: int
+    clock: Clock
+
+
 class Store:
     """One connection to one journal."""
 
-    def __init__(self, connection: sqlite3.Connection, space: Space, max_age_us: int | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, space: Space, ages: Ages) -> None:
         self._connection = connection
         self._space = space
-        self._max_age_us = max_age_us
+        self._ages = ages
         self._oldest_us: int | None = None
         self.states = States(connection)
         self.queries = Queries(connection)
 
     @classmethod
-    def open(cls, directory: Directory, space: Space, max_age_us: int | None = None) -> "Store":
+    def open(cls, directory: Directory, space: Space, ages: Ages) -> "Store":
         """Open the journal of a directory, making it if there is none.
 
         Raises:
@@ -76,10 +97,10 @@ class Store:
         directory.create_journal()
         try:
             connection = _connect(directory)
-            store = cls(connection, space, max_age_us)
+            store = cls(connection, space, ages)
             directory.sync()
             store.look()
-        except (sqlite3.Error, OSError) as error:
+        except FATAL as error:
             raise _unusable(directory, error) from error
         return store
 
@@ -134,8 +155,7 @@ class Store:
         self._space.look(self.queries.reusable_bytes())
         self._oldest_us = self.queries.oldest_us()
         try:
-            if self._max_age_us is not None:
-                self.states.expire(time.time_ns() // 1000 - self._max_age_us, _EXPIRE_ROWS)
+            self._expire()
             self._shrink()
         except sqlite3.OperationalError as error:
             _raise_unless_full(error)
@@ -146,6 +166,7 @@ class Store:
     def close(self) -> None:
         """Move all into the journal proper and close it."""
         self._checkpoint("TRUNCATE")
+        self.states.unsaved_bytes = 0  # nothing is left to do for `rest`, even if the disk was too full
         self._connection.close()
 
     def _depart(self, batch: Batch) -> bool:
@@ -165,12 +186,21 @@ class Store:
             _raise_unless_full(error)
             self._space.run_out()
 
+    def _expire(self) -> None:
+        """Forget what is too old; never a body that may still be counted as seen again."""
+        oldest_us = max(self._ages.undecodable_us, self._ages.window_us)
+        self.states.expire(time.time_ns() // 1000 - oldest_us, _EXPIRE_ROWS)
+        now_us = microseconds(self._ages.clock())
+        self.states.forget_receipts(now_us - self._ages.window_us, now_us)
+
     def _shrink(self) -> None:
         """Give a few free pages back to the file system, if there are many."""
         ((free,),) = self._connection.execute("PRAGMA freelist_count").fetchall()
         if free > _KEEP_FREE_PAGES:
             pages = min(_VACUUM_PAGES, free - _KEEP_FREE_PAGES)
-            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # `execute` would stop after the first page, since this pragma returns rows without columns.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+            self.states.unsaved_bytes += pages  # so that a checkpoint follows, which shortens the file
 
 
 def _connect(directory: Directory) -> sqlite3.Connection:
@@ -190,7 +220,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute(
         "PRAGMA locking_mode = EXCLUSIVE"
     )  # no shared-memory file, which a full disk would break
-    for pragma, value, expected in (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2)):
+    for pragma, value, expected in DURABILITY:
         connection.execute(f"PRAGMA {pragma} = {value}")
         ((actual,),) = connection.execute(f"PRAGMA {pragma}").fetchall()
         if actual != expected:
@@ -226,7 +256,7 @@ def _raise_unless_full(error: sqlite3.OperationalError) -> None:
         raise error
 
 
-def _unusable(directory: Directory, error: sqlite3.Error | OSError) -> OutboxBroken | OutboxLocked:
+def _unusable(directory: Directory, error: Exception) -> OutboxBroken | OutboxLocked:
     if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
         return OutboxLocked(f"another program has {directory.journal} open; close it and start again")
     return OutboxBroken(

@@ -2,23 +2,18 @@
 
 import asyncio
 import contextlib
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TypeVar, cast
 
-import msgspec
-
 from tms_bridge.errors import BridgeError, OutboxBroken
-from tms_bridge.outbox.store import Snapshot, Store
+from tms_bridge.outbox.store import FATAL, Snapshot, Store
 
 T = TypeVar("T")
 
 LOOK_EVERY_S = 1.0
-_FATAL = (sqlite3.Error, OSError, MemoryError, msgspec.MsgspecError)
-"""Failed writes and syncs, and rows that cannot be read; a full disk has been dealt with by then."""
 
 
 class Writer:
@@ -79,9 +74,13 @@ class Writer:
         try:
             await self.call(Store.close)
         finally:
-            self._jobs.put(None)
-            if self._thread is not None:
-                self._thread.join()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End the thread and leave the store as it is."""
+        self._jobs.put(None)
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self, open_store: Callable[[], Store], opened: asyncio.Future[Snapshot]) -> None:
         try:
@@ -120,7 +119,7 @@ class Writer:
                 result = work(store)
         except BridgeError as refusal:
             error = refusal
-        except _FATAL as failure:
+        except FATAL as failure:  # a full disk has been dealt with by now
             error = self._break(failure)
         self._post(done, result, error)
 
@@ -129,7 +128,7 @@ class Writer:
         if self._failure is None:
             try:
                 work()
-            except _FATAL as failure:
+            except FATAL as failure:
                 self._break(failure)
 
     def _break(self, failure: Exception) -> OutboxBroken:

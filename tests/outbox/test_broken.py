@@ -1,0 +1,215 @@
+import asyncio
+import resource
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.outbox.outboxes import event, open_journal, quiet
+
+from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
+from tms_bridge.outbox import store, writer
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Make the kernel refuse, with an error that is not "disk full", writes past this size."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+async def test_a_failed_write_breaks_the_outbox_for_good(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(1))
+    page = asyncio.ensure_future(journal.page(1, 10))
+    with no_file_larger_than(20_000):
+        outcomes = await asyncio.gather(
+            *(journal.accept(event(n, body=bytes(1000))) for n in range(2, 400)), return_exceptions=True
+        )
+    async with asyncio.timeout(5):
+        await journal.broken.wait()
+    with pytest.raises(OutboxBroken, match=r"the outbox broke: disk I/O error"):
+        await page
+    with pytest.raises(Unavailable, match="the outbox is broken"):
+        await journal.accept(event(1000))
+    with pytest.raises(OutboxBroken):
+        await journal.status()
+    journal.settle(1)
+    journal._group._push()
+    await asyncio.sleep(0)
+    await journal.close()
+    assert {Unavailable} == {type(outcome) for outcome in outcomes}
+
+
+async def test_what_was_committed_before_it_broke_is_there_after_a_restart(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path / "a")
+    await journal.accept(event(1))
+    with no_file_larger_than(20_000), pytest.raises(Unavailable):
+        await journal.accept(event(2, body=bytes(100_000)))
+    await journal.close()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")  # this process still has the first one open
+    journal = await open_journal(tmp_path / "b")
+    page = await journal.page(0, 10)
+    await journal.close()
+    assert [event(1).id] == [entry.message.id for entry in page]
+
+
+async def test_an_answer_that_cannot_be_noted_is_not_given(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    receipt = await journal.accept(event(1))
+    with no_file_larger_than(1), pytest.raises(Unavailable, match="the outbox broke"):
+        journal.answering(receipt)
+    broken = journal.broken.is_set()
+    await journal.close()
+    assert (True, 0) == (broken, receipt.answers.standing)
+
+
+async def test_a_failed_checkpoint_breaks_the_outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = await open_journal(tmp_path)
+    for number in range(40):
+        await journal.accept(event(number, body=bytes(4000)))
+    monkeypatch.setattr(store, "CHECKPOINT_BYTES", 1)
+    with no_file_larger_than(1 << 16):
+        await asyncio.gather(journal.status(), return_exceptions=True)
+        async with asyncio.timeout(5):
+            await journal.broken.wait()
+    await journal.close()
+
+
+async def damage(directory: Path, seq: int) -> None:
+    """Leave a journal of three events of which one is no message."""
+    journal = await open_journal(directory)
+    await asyncio.gather(*(journal.accept(event(number)) for number in range(3)))
+    await journal.close()
+    with sqlite3.connect(directory / "outbox.db") as connection:
+        connection.execute("UPDATE pending SET message = x'c1' WHERE seq = ?", (seq,))
+    connection.close()
+
+
+async def test_a_row_that_cannot_be_read_breaks_the_outbox(tmp_path: Path) -> None:
+    await damage(tmp_path, 2)
+    journal = await open_journal(tmp_path, boot="another")
+    with pytest.raises(OutboxBroken, match="the outbox broke"):
+        await journal.page(0, 10)
+    await journal.close()
+
+
+async def test_a_head_that_cannot_be_read_is_refused_at_start(tmp_path: Path) -> None:
+    await damage(tmp_path, 1)
+    with pytest.raises(OutboxBroken, match=r"outbox.db cannot be used"):
+        await open_journal(tmp_path, boot="another")
+
+
+async def test_damage_found_at_run_time_breaks_the_outbox(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await asyncio.gather(*(journal.accept(event(number, body=bytes(3000))) for number in range(50)))
+    await journal.close()
+    path = tmp_path / "outbox.db"
+    content = bytearray(path.read_bytes())
+    content[20 * 4096 :] = b"\xa5" * (len(content) - 20 * 4096)
+    path.write_bytes(content)
+    journal = await open_journal(tmp_path, boot="another")
+    with pytest.raises(OutboxBroken, match="malformed"):
+        await journal.page(0, 50)
+    await journal.close()
+
+
+@pytest.mark.parametrize("content", [b"not SQLite at all", bytes(8192)])
+async def test_a_corrupt_file_is_refused_with_instructions_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "outbox.db").write_bytes(content)
+    with pytest.raises(OutboxBroken, match=rf"move the whole directory {tmp_path} aside.*\.recover"):
+        await open_journal(tmp_path)
+    assert content == (tmp_path / "outbox.db").read_bytes()
+
+
+async def test_an_empty_file_left_by_a_kill_at_first_start_is_new(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db").touch()
+    journal = await open_journal(tmp_path)
+    receipt = await journal.accept(event(1))
+    await journal.close()
+    assert 1 == receipt.seq
+
+
+async def test_a_file_without_tables_left_by_a_kill_at_first_start_is_new(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "outbox.db")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    journal = await open_journal(tmp_path)
+    receipt = await journal.accept(event(1))
+    await journal.close()
+    assert 1 == receipt.seq
+
+
+async def test_a_log_without_its_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db-wal").write_bytes(b"events")
+    with pytest.raises(OutboxBroken, match=r"outbox.db-wal holds events but .*outbox.db is empty or gone"):
+        await open_journal(tmp_path)
+    assert b"events" == (tmp_path / "outbox.db-wal").read_bytes()
+
+
+@pytest.mark.parametrize("pragma", ["application_id = 1", "user_version = 99"])
+async def test_a_journal_of_another_program_or_version_is_refused(tmp_path: Path, pragma: str) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.close()
+    with sqlite3.connect(tmp_path / "outbox.db") as connection:
+        connection.execute(f"PRAGMA {pragma}")
+    connection.close()
+    with pytest.raises(OutboxBroken, match=r"is no journal of this version of tms-bridge"):
+        await open_journal(tmp_path)
+
+
+async def test_a_second_process_is_told_which_directory_is_held(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    with pytest.raises(OutboxLocked, match=f"the outbox directory {tmp_path} is held by another process"):
+        await open_journal(tmp_path)
+    await journal.close()
+    again = await open_journal(tmp_path)
+    await again.close()
+
+
+async def test_a_file_that_another_program_has_open_is_locked(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OutboxLocked, match=r"another program has .*outbox.db open"):
+        await open_journal(tmp_path)
+    other.close()
+
+
+async def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutboxBroken, match=r"cannot be used: Not a directory; it must be a directory"):
+        await open_journal(tmp_path / "file" / "outbox")
+
+
+async def test_a_journal_that_is_a_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db").mkdir()
+    with pytest.raises(OutboxBroken, match="cannot be used: Is a directory"):
+        await open_journal(tmp_path)
+
+
+async def test_settings_that_sqlite_does_not_take_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "DURABILITY", (("journal_mode", "WAL", "delete"),))
+    with pytest.raises(OutboxBroken, match=r"SQLite did not take journal_mode = WAL \(it says wal\)"):
+        await open_journal(tmp_path)
+
+
+async def test_results_for_a_loop_that_is_closed_are_let_go(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await quiet(journal)
+    closed = asyncio.new_event_loop()
+    closed.close()
+    loop, journal._writer._loop = journal._writer._loop, closed
+    journal._writer._post(lambda: None)
+    journal._writer._loop = loop
+    await journal.close()
+    assert writer.LOOK_EVERY_S == 1.0

@@ -1,0 +1,206 @@
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.outbox.outboxes import event, ids_waiting, open_journal, quiet, undecodable, waiting
+
+from tms_bridge.errors import RowBusy, RowMissing, Unavailable
+from tms_bridge.message import Message
+from tms_bridge.outbox.journal import Journal
+from tms_bridge.outbox.records import OUTBOX, QUARANTINE
+from tms_bridge.outbox.rows import State, pack
+
+
+def again(message: Message) -> Message:
+    return msgspec.structs.replace(message, replayed=True)
+
+
+async def exported(journal: Journal, states: tuple[State, ...] = OUTBOX) -> list[bytes]:
+    return [line async for line in journal.records.export(states)]
+
+
+async def test_a_refused_event_is_retried_at_the_tail_under_its_own_id(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    for number in (1, 2):
+        await journal.accept(event(number))
+    journal.refuse(1, "no")
+    await quiet(journal)
+    row = await journal.records.retry(event(1).id)
+    entries = [(entry.seq, entry.message) for entry in await waiting(journal)]
+    with pytest.raises(RowBusy, match="is pending: it is on its way already"):
+        await journal.records.retry(event(1).id)
+    stats = await journal.status()
+    await journal.close()
+    assert (1, "no") == (row.seq, row.reason)
+    assert [(2, event(2)), (3, again(event(1)))] == entries
+    assert (2, 0) == (stats.events, stats.refused)
+
+
+async def test_a_held_event_is_released_at_the_tail(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.hold(event(1))
+    await journal.records.release(event(1).id)
+    entries = [entry.message for entry in await waiting(journal)]
+    with pytest.raises(RowMissing, match="nothing here has the id"):
+        await journal.records.release(event(1).id)
+    stats = await journal.status()
+    await journal.close()
+    assert [again(event(1))] == entries
+    assert 0 == stats.held
+
+
+async def test_a_replayed_body_gives_way_to_its_event_and_is_new_when_it_comes_again(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    body = undecodable(1, digest="d")
+    await journal.quarantine(body)
+    journal.settle(1)
+    understood = msgspec.structs.replace(event(1, digest="d"), id=body.id)
+    await journal.records.replay(body.id, understood)
+    entries = [entry.message for entry in await waiting(journal)]
+    with pytest.raises(RowMissing):
+        await journal.records.replay(body.id, understood)
+    next_time = await journal.quarantine(undecodable(2, digest="d"))
+    await journal.close()
+    assert [again(understood)] == entries
+    assert (undecodable(2).id, 1) == (next_time.id, next_time.seen)
+
+
+async def test_a_pending_event_is_dropped_unless_it_is_in_flight(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    for number in (1, 2, 3):
+        await journal.accept(event(number))
+    journal.records.in_flight = {1}.__contains__
+    with pytest.raises(RowBusy, match="is in flight to the broker"):
+        await journal.records.drop(event(1).id)
+    row = await journal.records.drop(event(2).id)
+    journal.settle(3)
+    with pytest.raises(RowBusy):
+        await journal.records.drop(event(3).id)
+    pending = await ids_waiting(journal)
+    await journal.close()
+    journal = await open_journal(tmp_path)
+    pending_later = await ids_waiting(journal)
+    await journal.close()
+    assert 2 == row.seq
+    assert [event(1).id] == pending == pending_later
+
+
+async def test_a_row_that_leaves_while_it_is_being_dropped_is_missing(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(1))
+    outcomes = await asyncio.gather(
+        journal.records._drop_pending(1), journal.records._drop_pending(2), return_exceptions=True
+    )
+    journal.refuse(1, "too late")
+    await quiet(journal)
+    await journal.close()
+    assert [type(None), RowMissing] == [type(one) for one in outcomes]
+
+
+async def test_refused_and_quarantined_rows_are_dropped(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(1))
+    journal.refuse(1, "no")
+    await journal.hold(event(2))
+    await journal.quarantine(undecodable(3, digest="d"))
+    await quiet(journal)
+    journal.settle(3)
+    await journal.records.drop(event(1).id)
+    await journal.records.drop_quarantined(event(2).id)
+    await journal.records.drop_quarantined(undecodable(3).id)
+    for drop in (journal.records.drop, journal.records.drop_quarantined):
+        with pytest.raises(RowMissing):
+            await drop(event(1).id)
+    came_again = await journal.quarantine(undecodable(4, digest="d"))
+    stats = await journal.status()
+    await journal.close()
+    assert (undecodable(4).id, 1) == (came_again.id, came_again.seen)
+    assert (0, 0, 1) == (stats.refused, stats.held, stats.undecodable)
+
+
+async def test_rows_are_listed_in_pages(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await asyncio.gather(*(journal.accept(event(number)) for number in range(5)))
+    first = await journal.records.kept(State.PENDING, limit=3)
+    rest = await journal.records.kept(State.PENDING, after=first[-1].seq, limit=3)
+    await journal.close()
+    assert [[1, 2, 3], [4, 5]] == [[row.seq for row in page] for page in (first, rest)]
+
+
+async def test_an_export_holds_every_part_of_every_row(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(1, body=b"\x00\xff"))
+    await journal.hold(event(2))
+    await journal.quarantine(undecodable(3))
+    (line,) = [one for one in await exported(journal) if event(1).id.encode() in one]
+    quarantined = [json.loads(one)["state"] for one in await exported(journal, QUARANTINE)]
+    await journal.close()
+    row = json.loads(line)
+    assert ("pending", 1, "AP8=", "", event(1).digest) == (
+        row["state"],
+        row["seq"],
+        row["body"],
+        row["why"],
+        row["digest"],
+    )
+    assert ["undecodable", "held"] == quarantined
+
+
+async def test_an_import_appends_what_is_not_here_and_loses_nothing(tmp_path: Path) -> None:
+    old = await open_journal(tmp_path / "old")
+    await asyncio.gather(*(old.accept(event(number, body=bytes([number % 256]))) for number in range(700)))
+    old.refuse(5, "too long")
+    await quiet(old)
+    lines = await exported(old)
+    await old.close()
+    new = await open_journal(tmp_path / "new")
+    await new.accept(event(3))
+    first = await new.records.import_lines(lines)
+    second = await new.records.import_lines(lines)
+    pending = await new.records.kept(State.PENDING, limit=1000)
+    refused = await new.records.kept(State.REFUSED)
+    in_memory = await waiting(new)
+    await new.close()
+    expected = [again(event(n, body=bytes([n % 256]))) for n in range(700) if n not in {3, 4}]
+    assert ((699, 1), (0, 700)) == (first, second)
+    assert [event(3), *expected] == [row.message for row in pending]
+    assert [(event(4, body=bytes([4])), "too long")] == [(row.message, row.reason) for row in refused]
+    assert [row.seq for row in pending] == [entry.seq for entry in in_memory]
+
+
+async def test_an_import_of_something_else_is_refused(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.hold(event(1))
+    (held,) = await exported(journal, QUARANTINE)
+    for line in (b"{}", b"not JSON", held):
+        with pytest.raises(ValueError, match=r"JSON|missing|belongs to quarantine"):
+            await journal.records.import_lines([line])
+    await journal.close()
+
+
+async def test_an_import_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    old = await open_journal(tmp_path / "old")
+    await asyncio.gather(*(old.accept(event(number)) for number in range(3)))
+    lines = await exported(old)
+    await old.close()
+    new = await open_journal(tmp_path / "new", max_bytes=2 * len(pack(event(1))))
+    with pytest.raises(Unavailable, match=r"raise outbox.max_bytes"):
+        await new.records.import_lines(lines)
+    stats = await new.status()
+    await new.close()
+    assert (0, 0) == (stats.events, stats.last_seq)
+
+
+async def test_a_deed_whose_asker_has_gone_is_still_handed_to_the_relay(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.hold(event(1))
+    release = asyncio.ensure_future(journal.records._append(lambda store: store.states.release(event(1).id)))
+    await asyncio.sleep(0)
+    release.cancel()
+    await asyncio.wait({release})
+    await quiet(journal)
+    pending = await ids_waiting(journal)
+    await journal.close()
+    assert [event(1).id] == pending
