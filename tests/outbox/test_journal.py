@@ -269,6 +269,24 @@ async def test_a_settled_event_that_was_never_answered_is_recognised_after_a_kil
     ]
 
 
+@pytest.mark.parametrize("settled", [False, True])
+async def test_an_answer_that_failed_is_owed_again_even_after_a_kill(
+    tmp_path: Path, *, settled: bool
+) -> None:
+    journal = await open_journal(tmp_path / "a")
+    receipt = await journal.accept(event(1, digest="d"))
+    journal.answering(receipt)
+    if settled:
+        journal.settle(receipt.seq)
+        await quiet(journal)
+    journal.unanswered(receipt)
+    copy = await killed(journal, tmp_path / "a", tmp_path / "b")
+    journal = await open_journal(copy)
+    retry = await journal.accept(event(2, digest="d"))
+    await journal.close()
+    assert (event(1).id, True) == (retry.id, retry.duplicate)
+
+
 async def test_one_failed_answer_takes_nothing_back_while_another_stands(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     first, retry = await asyncio.gather(

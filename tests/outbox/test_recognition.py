@@ -96,6 +96,16 @@ class Recognition(RuleBasedStateMachine):
         self.known[receipt.id].answers += 1
         self.failing.append(receipt)
 
+    @precondition(lambda self: self.requests)
+    @rule()
+    def an_answer_is_cut_off(self) -> None:
+        receipt = self.requests.pop()
+        one = self.known[receipt.id]
+        self.runner.run(self.call(self.journal.answering, receipt))
+        self.runner.run(self.call(self.journal.unanswered, receipt))
+        if not one.answers:
+            one.forgotten = one.forgotten or self.unanswered(one.digest) != [one]
+
     @precondition(lambda self: self.failing)
     @rule()
     def the_failing_answer_fails(self) -> None:
