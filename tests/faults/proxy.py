@@ -1,0 +1,246 @@
+"""A TCP proxy between bridge and broker that can reset, swallow, delay and refuse, and that counts.
+
+It runs in a thread with a loop of its own, so that plain code can use it and no blocking call holds it up.
+It reads AMQP as it goes by: how many publishes had no outcome when a connection ended is what the bridge
+may send again, and nobody but an observer in between can say it.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Final, Self, TypeVar
+
+from tests.faults.records import Disruption
+from tests.faults.tap import Tap
+
+T = TypeVar("T")
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """Listens on a port of 127.0.0.1 and carries to another; use it as a context manager.
+
+    Attributes:
+        port: where the bridge connects.
+        target: the broker's port; may be changed for later connections.
+        disruptions: connections that ended, and nacks, in order.
+    """
+
+    def __init__(self, target: int, on_disruption: Callable[[Disruption], None] | None = None) -> None:
+        self.target = target
+        self.port = 0
+        self.disruptions: list[Disruption] = []
+        self.swallowing = False
+        self.delay_s = 0.0
+        self.accepted = 0
+        self._on_disruption = on_disruption
+        self._pairs: set[_Pair] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._server: asyncio.Server | None = None
+
+    @property
+    def outstanding(self) -> int:
+        """How many publishes that went by have no outcome yet."""
+        return sum(pair.tap.outstanding for pair in list(self._pairs))
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are just now."""
+        return len(self._pairs)
+
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+        self.listen()
+
+    def listen(self) -> None:
+        """Take connections again after `refuse`, on the same port."""
+        self._call(self._listen())
+
+    def refuse(self) -> None:
+        """Listen no more, and reset every connection."""
+        self._call(self._refuse())
+
+    def reset(self) -> None:
+        """Cut every connection with a TCP reset on both sides; new ones are taken."""
+        self._call(self._reset())
+
+    def black_hole(self) -> None:
+        """Swallow everything, in both directions; connections stay open and new ones are taken."""
+        self.swallowing = True
+
+    def delay(self, seconds: float) -> None:
+        """Let everything take this much longer, in each direction; 0: at once again."""
+        self.delay_s = seconds
+
+    def heal(self) -> None:
+        """Pass everything on again, at once, what was swallowed included."""
+        self.swallowing, self.delay_s = False, 0.0
+        self._call(self._heal())
+
+    def close(self) -> None:
+        """End everything."""
+        self._call(self._refuse())
+        self._call(self._cancel_rest())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def note(self, disruption: Disruption) -> None:
+        """Keep a disruption, and tell whoever listens."""
+        self.disruptions.append(disruption)
+        if self._on_disruption is not None:
+            self._on_disruption(disruption)
+
+    def leave(self, pair: "_Pair") -> None:
+        """Forget a connection that has ended."""
+        self._pairs.discard(pair)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, work: Coroutine[object, object, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10.0)
+
+    async def _listen(self) -> None:
+        self._server = await self._loop.create_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def _accept(self) -> "_Side":
+        self.accepted += 1
+        pair = _Pair(self, self._loop)
+        self._pairs.add(pair)
+        return pair.bridge
+
+    async def _refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self._reset()
+
+    async def _reset(self) -> None:
+        for pair in list(self._pairs):
+            pair.end()
+
+    async def _cancel_rest(self) -> None:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    async def _heal(self) -> None:
+        for pair in list(self._pairs):
+            pair.bridge.pump()
+            pair.broker.pump()
+
+
+class _Pair:
+    """One connection of the bridge, and ours to the broker for it."""
+
+    def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
+        self.proxy = proxy
+        self.loop = loop
+        self.tap = Tap(self._nacked)
+        self.bridge = _Side(self, self._connect, self.tap.sent)
+        self.broker = _Side(self, lambda: self.broker.pump(), self.tap.received)
+        self.bridge.other, self.broker.other = self.broker, self.bridge
+        self._connecting: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def end(self, *, reset: bool = True) -> None:
+        """Close both sides, and say what had no outcome."""
+        if self._ended:
+            return
+        self._ended = True
+        if self.tap.outstanding:
+            cause = "close" if self.tap.channel_closed else "loss"
+            self.proxy.note(Disruption(cause=cause, at=time.monotonic(), copies=self.tap.outstanding))
+        self.bridge.close(reset=reset)
+        if self.proxy.swallowing or not reset:
+            # What was on its way is not called back by the end of its sender.
+            self.loop.create_task(self._linger())
+        else:
+            self.broker.close(reset=True)
+            self.proxy.leave(self)
+
+    async def _linger(self) -> None:
+        """Deliver what the bridge had sent before it closed, as a network may, then close."""
+        while self.broker.waiting and not self.broker.closed:
+            await asyncio.sleep(0.05)
+        self.broker.close(reset=False)
+        self.proxy.leave(self)
+
+    def _connect(self) -> None:
+        self._connecting = self.loop.create_task(self._reach_broker())
+
+    async def _reach_broker(self) -> None:
+        try:
+            await self.loop.create_connection(lambda: self.broker, "127.0.0.1", self.proxy.target)
+        except OSError:
+            self.broker.closed = True
+            self.end()
+
+    def _nacked(self) -> None:
+        self.proxy.note(Disruption(cause="nack", at=time.monotonic(), copies=1))
+
+
+class _Side(asyncio.Protocol):
+    """One of the two sockets of a connection, and what waits to be written to it."""
+
+    other: "_Side"
+
+    def __init__(self, pair: _Pair, on_made: Callable[[], None], look: Callable[[bytes], None]) -> None:
+        self.waiting: deque[tuple[float, bytes]] = deque()
+        self.closed = False
+        self._pair = pair
+        self._on_made = on_made
+        self._look = look
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._on_made()
+
+    def data_received(self, data: bytes) -> None:
+        self._look(data)
+        other, pair = self.other, self._pair
+        other.waiting.append((pair.loop.time() + pair.proxy.delay_s, data))
+        other.pump()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.closed = True
+        self._pair.end(reset=self is self._pair.broker)
+
+    def pump(self) -> None:
+        """Write what is due."""
+        transport, proxy = self._transport, self._pair.proxy
+        if transport is None or transport.is_closing() or proxy.swallowing:
+            return
+        now = self._pair.loop.time()
+        while self.waiting and (self.waiting[0][0] <= now or not proxy.delay_s):
+            transport.write(self.waiting.popleft()[1])
+        if self.waiting:
+            self._pair.loop.call_at(self.waiting[0][0], self.pump)
+
+    def close(self, *, reset: bool) -> None:
+        """Close the socket, with a TCP reset or in order."""
+        self.closed = True
+        if self._transport is None:
+            return
+        if reset:
+            raw: socket.socket = self._transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.abort()
+        else:
+            self._transport.close()
