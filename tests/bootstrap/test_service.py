@@ -5,7 +5,7 @@ from pathlib import Path
 
 import aio_pika
 import pytest
-from tests.bootstrap.running import NOWHERE, bridge, configure, start, webhook
+from tests.bootstrap.running import NOWHERE, ask, bridge, configure, start, webhook
 
 import tms_events
 from rabbitmq import Node
@@ -164,6 +164,49 @@ async def test_a_changed_file_is_read_without_a_signal(tmp_path: Path) -> None:
         await process.until("configuration reloaded")
 
         assert (await process.post(7, "fabrikam"))[0] == 202
+
+
+async def test_a_reload_declares_queues_and_says_what_needs_a_restart(tmp_path: Path, vhost: str) -> None:
+    config = configure(tmp_path, vhost)
+    text = config.read_text()
+    async with bridge(config) as process:
+        await process.until("broker connected")
+        config.write_text(
+            text.replace('name = "all"', 'name = "new"').replace("[admin]", "deadline_s = 4.5\n[admin]")
+        )
+        process.send(signal.SIGHUP)
+        line = await process.until("a change that needs a restart was not taken over")
+        connection = await aio_pika.connect(vhost)
+        async with connection:
+            queue = await (await connection.channel()).get_queue("new")
+
+    assert (line["table"], queue.name) == ("http", "new")
+
+
+async def test_what_an_operator_drops_while_the_broker_is_away_is_gone(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path)) as process:
+        _, accepted = await process.post(7)
+        path = f"/api/v1/outbox/{json.loads(accepted)['id']}"
+        head = "Host: localhost\r\nConnection: close\r\n\r\n"
+        dropped, _ = await ask(process.admin, f"DELETE {path} HTTP/1.1\r\n{head}".encode())
+        _, left = await ask(process.admin, f"GET /api/v1/outbox HTTP/1.1\r\n{head}".encode())
+
+    assert (dropped, json.loads(left)) == (200, {"rows": []})
+
+
+async def test_a_corrupt_outbox_stops_the_start_with_instructions(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path)) as process:
+        await process.post(7)
+        process.send(signal.SIGKILL)
+        await process.end()
+    for file in (tmp_path / "outbox").glob("outbox.db*"):
+        file.write_bytes(b"nonsense" * 1000)
+    again = await start(configure(tmp_path))
+    async with asyncio.timeout(20):
+        _, said = await again.communicate()
+
+    assert again.returncode == 1
+    assert "outbox" in said.decode()
 
 
 async def test_nothing_secret_is_logged_over_a_whole_life(tmp_path: Path) -> None:

@@ -111,6 +111,33 @@ def test_messages_of_one_entity_leave_one_after_the_other(bench: Bench) -> None:
     assert bench.shelf.settled == [1]
 
 
+def test_what_an_operator_drops_is_not_published_and_its_entity_goes_on(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("1"), message("1"))
+    assert bench.take() == [1]
+    assert [bench.window.withhold(seq) for seq in (1, 2, 99)] == [False, True, True]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [3]
+    assert bench.shelf.settled == [1]
+
+
+def test_a_probe_that_is_dropped_opens_its_key(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2"))
+    assert bench.take() == [1, 2]
+    bench.note((1, Outcome.NACKED), (2, Outcome.NACKED))
+    assert bench.window.withhold(1)
+    bench.now = 60.0
+    assert bench.take() == []
+    assert bench.take() == [2]
+
+
+def test_a_suspect_that_is_dropped_is_not_tried_again(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2"))
+    assert bench.take() == [1, 2]
+    bench.window.lost(PublisherClosed("closed", by_message=True, code=501), bench.now)
+    assert bench.window.withhold(1)
+    assert bench.take() == [2]
+
+
 def test_a_nack_holds_its_entity_and_its_key_but_nothing_else(bench: Bench) -> None:
     bench.shelf.add(
         message("1"), message("2", "tms.class.denied"), message("1", "tms.class.denied"), message("3")

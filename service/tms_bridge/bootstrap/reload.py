@@ -6,7 +6,7 @@ ConfigMap or Secret by turning a symlink around.
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ class Reloader:
         self,
         loaded: Loaded,
         read: Callable[[], Loaded],
-        apply: Callable[[Settings], None],
+        apply: Callable[[Settings], Awaitable[None]],
         *,
         asked: asyncio.Event,
         success: Gauge,
@@ -63,7 +63,7 @@ class Reloader:
         self._marks = await asyncio.to_thread(_marks, self._files)
         try:
             loaded = await asyncio.to_thread(self._read)
-            self._apply(loaded.settings)
+            await self._apply(loaded.settings)
         except SettingsError as error:
             return self._refuse(error)
         self._files = loaded.files

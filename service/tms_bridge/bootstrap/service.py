@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
+import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -112,6 +113,8 @@ class Bridge:
             self._health,
             Record(metrics.intake, self._log, self._feed),
         )
+        if self._stock.records is not None:
+            self._stock.records.in_flight = lambda seq: not self._relay.withhold(seq)
         bind_outbox(metrics.outbox, self._stock.stats)
         bind_publishing(metrics.publish, self._supervisor, self._relay)
         set_facts(metrics, settings.sources)
@@ -188,11 +191,22 @@ class Bridge:
             logger=self._logger,
         )
 
-    def _apply(self, settings: Settings) -> None:
+    async def _apply(self, settings: Settings) -> None:
         """Take over sources, queues and log level; the rest needs a restart."""
         self._webhooks.routes = Routes(self._settings.http, settings.sources)
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)
-        for table in ("http", "admin", "outbox", "quarantine", "dedup"):
-            if getattr(settings, table) != getattr(self._settings, table):
-                self._logger.warning("a change that needs a restart was not taken over", table=table)
+        await self._supervisor.take_over_queues(settings.amqp.queues)
+        for table in _needs_restart(self._settings, settings):
+            self._logger.warning("a change that needs a restart was not taken over", table=table)
+
+
+def _needs_restart(old: Settings, new: Settings) -> list[str]:
+    """Name the tables that changed beyond what a reload takes over."""
+    new = msgspec.structs.replace(
+        new,
+        sources=old.sources,
+        amqp=msgspec.structs.replace(new.amqp, queues=old.amqp.queues),
+        log=msgspec.structs.replace(new.log, level=old.log.level),
+    )
+    return [table for table in Settings.__struct_fields__ if getattr(new, table) != getattr(old, table)]

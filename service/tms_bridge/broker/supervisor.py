@@ -9,6 +9,7 @@ import socket
 import ssl
 from typing import Final
 
+import msgspec
 from yarl import URL
 
 from tms_bridge.broker import topology
@@ -20,7 +21,7 @@ from tms_bridge.broker.plain import PlainPublisher
 from tms_bridge.broker.session import Session, open_session, place_of
 from tms_bridge.errors import BrokerError
 from tms_bridge.log import Logger
-from tms_bridge.settings.model import Amqp
+from tms_bridge.settings.model import Amqp, Queue
 
 QUICK_CONNECT_S: Final = 4.0
 """How long a host may take in the first round: a dead one must not keep us from the next."""
@@ -40,6 +41,7 @@ class Supervisor:
         self._turn = 0
         self._backoff = Backoff()
         self._publisher: ConfirmingPublisher | None = None
+        self._session: Session | None = None
         self._opened_at = 0.0
         self.topology_errors: tuple[str, ...] = ()
 
@@ -84,8 +86,15 @@ class Supervisor:
         except BaseException:
             await session.abort()
             raise
+        self._session = session
         self._note_open(publisher, url)
         return publisher
+
+    async def take_over_queues(self, queues: tuple[Queue, ...]) -> None:
+        """Keep these queues from now on: declared at once where a connection is open, else with the next."""
+        self._settings = msgspec.structs.replace(self._settings, queues=queues)
+        if self._session is not None and self.connected:
+            await self._see_to_topology(self._session)
 
     async def _connect(self, url: URL) -> Session:
         return await open_session(

@@ -61,6 +61,10 @@ class Relay:
         """How many publishes await their outcome."""
         return self._window.outstanding
 
+    def withhold(self, seq: int) -> bool:
+        """Never publish this message, which an operator drops; false: it is in flight."""
+        return self._window.withhold(seq)
+
     @property
     def connected(self) -> bool:
         """Whether a publisher is open."""

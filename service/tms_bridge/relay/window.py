@@ -98,6 +98,7 @@ class Window:
         self._bytes = 0
         self._frontier = 0
         self._settled_ahead: set[int] = set()
+        self._withheld: set[int] = set()
         self.cursor = 0
         self.rewinds = 0
 
@@ -155,6 +156,12 @@ class Window:
         else:
             tail.follower = parcel
 
+    def withhold(self, seq: int) -> bool:
+        """Never publish this message, which an operator drops; false: it is in flight."""
+        if seq in self._parcels and seq not in self._flying:
+            self._withheld.add(seq)
+        return seq not in self._flying
+
     def take(self, now: float) -> Parcel | None:
         """Return the next parcel to publish, in flight from now on; None: nothing may go."""
         if self._loner is not None:
@@ -163,6 +170,9 @@ class Window:
             return self._take_alone(now)
         while self._ready:
             parcel = self._ready.popleft()
+            if parcel.seq in self._withheld:
+                self._finish(parcel, now)
+                continue
             if not self._blocked or self._may_go(parcel):
                 return self._fly(parcel, now)
             self._skip(parcel)
@@ -171,6 +181,9 @@ class Window:
     def _take_alone(self, now: float) -> Parcel | None:
         while self._alone and not self._flying:
             parcel = self._alone.popleft()
+            if parcel.seq in self._withheld:
+                self._finish(parcel, now)
+                continue
             if self._may_go(parcel):
                 self._loner = parcel
                 return self._fly(parcel, now)
@@ -324,4 +337,5 @@ class Window:
 
     def _forget(self, parcel: Parcel) -> None:
         del self._parcels[parcel.seq]
+        self._withheld.discard(parcel.seq)
         self._bytes -= len(parcel.message.body)
