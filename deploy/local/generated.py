@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tms_bridge.cli import reference as cli
 from tms_bridge.settings import reference
 from tms_events import table
 
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def documents() -> Iterator[tuple[Path, str]]:
     """Yield each document that the code has a part in, with the text that it should have."""
     yield ROOT / "docs" / "topics.md", table.render()
+    yield ROOT / "docs" / "cli.md", cli.markdown()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text()
         if reference.BEGIN in text:

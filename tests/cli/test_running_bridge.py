@@ -1,0 +1,144 @@
+"""The commands against a bridge that runs, in a process of its own, without its broker."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tms_bridge.cli.simulate import Plan
+from tms_bridge.cli.simulate import run as simulate
+from tms_bridge.settings.load import load
+
+from .conftest import Run
+
+CREDENTIALS = {"X-Api-Key": "k3y", "X-Tenant": "contoso"}
+
+
+class Bridge:
+    """A running `tms-bridge serve`."""
+
+    def __init__(self, config: Path, process: asyncio.subprocess.Process, log: "asyncio.Task[bytes]") -> None:
+        self.config = config
+        self._log = log
+        self.process = process
+        self.url = f"http://{load(config, os.environ).http.listen}"
+
+    @classmethod
+    async def start(cls, config: Path) -> "Bridge":
+        command = (sys.executable, "-m", "tms_bridge", "serve", "--config", str(config))
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=None)
+        assert process.stdout is not None
+        while json.loads(await process.stdout.readline())["event"] != "ready":
+            pass
+        # A log that nobody reads would fill its pipe and hold the bridge up.
+        return cls(config, process, asyncio.create_task(process.stdout.read()))
+
+    async def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code, _ = await asyncio.gather(self.process.wait(), self._log)
+        return code
+
+    async def post(self, body: bytes) -> int:
+        url = f"{self.url}/webhooks/contoso/class-changed"
+        async with (
+            aiohttp.ClientSession(headers=CREDENTIALS) as session,
+            session.post(url, data=body) as answer,
+        ):
+            return answer.status
+
+
+@pytest.fixture
+def served(config: Path, unused_tcp_port: int) -> Path:
+    """A configuration that takes webhooks from this machine, and has an admin token."""
+    http = f'\n[http]\nlisten = "127.0.0.1:{unused_tcp_port}"\nshutdown_delay_s = 0\n'
+    text = config.read_text().replace('"skillable-tms", ', '"127.0.0.1", "skillable-tms", ')
+    config.write_text(text.replace("[admin]", '[admin]\ntoken = "${TOKEN:-an-admin-token-of-tests}"') + http)
+    return config
+
+
+@pytest.fixture
+async def bridge(served: Path) -> AsyncIterator[Bridge]:
+    bridge = await Bridge.start(served)
+    yield bridge
+    if bridge.process.returncode is None:
+        await bridge.stop()
+
+
+async def test_what_simulate_sends_is_what_the_outbox_holds(bridge: Bridge, run: Run) -> None:
+    plan = Plan(url=bridge.url, source="contoso", headers=CREDENTIALS, count=50)
+    report = await simulate(plan)
+    assert (50, 50, 0) == (report.sent, report.accepted, report.given_up)
+    done = await asyncio.to_thread(run, "outbox", "status", "--config", bridge.config, "--json")
+    assert (0, 50) == (done.returncode, json.loads(done.stdout)["pending"])
+    assert 0 == await bridge.stop()
+    done = await asyncio.to_thread(run, "outbox", "status", "--config", bridge.config, "--json")
+    assert (0, 50) == (done.returncode, json.loads(done.stdout)["pending"])
+
+
+async def test_bodies_in_quarantine_are_listed_shown_replayed_and_dropped(bridge: Bridge, run: Run) -> None:
+    assert 422 == await bridge.post(b"\xff")
+    args = ("--config", bridge.config, "--json")
+    listed = await asyncio.to_thread(run, "quarantine", "list", *args)
+    row = json.loads(listed.stdout)
+    shown = await asyncio.to_thread(run, "quarantine", "show", row["id"], *args)
+    assert ("/w==", None) == (json.loads(shown.stdout)["body_base64"], json.loads(shown.stdout)["body"])
+    replayed = await asyncio.to_thread(run, "quarantine", "replay", "--all", *args)
+    assert (1, False) == (replayed.returncode, json.loads(replayed.stdout)["done"])
+    released = await asyncio.to_thread(run, "quarantine", "release", row["id"], *args)
+    assert (1, False) == (released.returncode, json.loads(released.stdout)["done"])
+    dropped = await asyncio.to_thread(run, "quarantine", "drop", row["id"], "--yes", *args)
+    assert (0, True) == (dropped.returncode, json.loads(dropped.stdout)["done"])
+    assert f"dropped undecodable {row['id']}" in dropped.stderr
+    assert "" == (await asyncio.to_thread(run, "quarantine", "list", *args)).stdout
+
+
+async def test_events_are_exported_dropped_and_imported_without_a_loss(bridge: Bridge, run: Run) -> None:
+    plan = Plan(url=bridge.url, source="contoso", headers=CREDENTIALS, count=1100, plain=True)
+    await simulate(plan)
+    args = ("--config", bridge.config)
+    before = await asyncio.to_thread(run, "outbox", "export", *args)
+    rows = [json.loads(line) for line in before.stdout.splitlines()]
+    assert (1100, "exported 1100\n") == (len({row["id"] for row in rows}), before.stderr)
+    first = rows[0]["id"]
+    assert 0 == (await asyncio.to_thread(run, "outbox", "drop", first, "--yes", *args)).returncode
+    done = await asyncio.to_thread(run, "outbox", "import", "-", "--json", *args, input=before.stdout)
+    assert {"imported": 1, "already_here": 1099} == json.loads(done.stdout)
+    after = await asyncio.to_thread(run, "outbox", "export", *args)
+    again = {row["id"]: row for row in map(json.loads, after.stdout.splitlines())}
+    changing = {"seq", "replayed"}
+    for row in rows:
+        assert {k: v for k, v in row.items() if k not in changing} == {
+            k: v for k, v in again[row["id"]].items() if k not in changing
+        }
+    assert [first] == [row["id"] for row in again.values() if row["replayed"]]
+
+
+async def test_a_pending_event_cannot_be_retried(bridge: Bridge, run: Run) -> None:
+    assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
+    args = ("--config", bridge.config, "--json")
+    row = json.loads((await asyncio.to_thread(run, "outbox", "list", *args)).stdout)
+    done = await asyncio.to_thread(run, "outbox", "retry", row["id"], *args)
+    assert (1, False) == (done.returncode, json.loads(done.stdout)["done"])
+
+
+async def test_another_token_than_the_bridges_is_exit_code_2(bridge: Bridge, run: Run) -> None:
+    done = await asyncio.to_thread(
+        run, "outbox", "list", "--config", bridge.config, TOKEN="another-token-of-tests"
+    )
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "[admin] token" in done.stderr
+    assert "another-token" not in done.stderr
+
+
+async def test_a_second_bridge_on_the_same_outbox_refuses_to_start(bridge: Bridge, run: Run) -> None:
+    done = await asyncio.to_thread(run, "serve", "--config", bridge.config)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("tms-bridge: ")
