@@ -1,5 +1,6 @@
 import asyncio
 import json
+import resource
 import signal
 from pathlib import Path
 
@@ -218,3 +219,15 @@ async def test_nothing_secret_is_logged_over_a_whole_life(tmp_path: Path) -> Non
 
     said = json.dumps(process.lines)
     assert [secret for secret in ("s3cret", "webhookpassword", "V2ViaG9v") if secret in said] == []
+
+
+async def test_an_outbox_that_breaks_while_it_runs_ends_the_process_with_1(tmp_path: Path) -> None:
+    async with bridge(configure(tmp_path)) as process:
+        # From now on each write to a file fails with EFBIG, as it would on a broken disk.
+        resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (1, 1))
+        status, _ = await process.post(1)
+        code = await process.end()
+
+    events = [line["event"] for line in process.lines]
+    assert (status, code) == (503, 1)
+    assert "the outbox broke; nothing that was answered 2xx is lost" in events
