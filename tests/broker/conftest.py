@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -55,8 +56,9 @@ class FaultProxy:
         self.accepted = 0
         self.port = 0
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        """Listen; with TLS settings, speak TLS to whoever comes, and plainly to the broker."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def reset(self) -> None:
@@ -125,21 +127,27 @@ class Bench:
         self._stack = contextlib.AsyncExitStack()
         self.sessions: list[Session] = []
 
-    async def session(self, *, url: URL | None = None, heartbeat_s: int = 10) -> Session:
+    async def session(
+        self, *, url: URL | None = None, heartbeat_s: int = 10, context: ssl.SSLContext | None = None
+    ) -> Session:
         session = await open_session(
-            url or self.url, context=None, heartbeat_s=heartbeat_s, name="test", timeout_s=5.0
+            url or self.url, context=context, heartbeat_s=heartbeat_s, name="test", timeout_s=5.0
         )
         self.sessions.append(session)
         self._stack.push_async_callback(session.abort)
         return session
 
     async def publisher(
-        self, *, url: URL | None = None, heartbeat_s: int = 10, declare: bool = True, **overrides: Any
+        self,
+        *,
+        url: URL | None = None,
+        heartbeat_s: int = 10,
+        context: ssl.SSLContext | None = None,
+        **overrides: Any,
     ) -> ConfirmingPublisher:
         amqp = Amqp(urls=(str(self.url),), **overrides)
-        session = await self.session(url=url, heartbeat_s=heartbeat_s)
-        if declare:
-            await topology.apply(session, topology.configured(amqp))
+        session = await self.session(url=url, heartbeat_s=heartbeat_s, context=context)
+        await topology.apply(session, topology.configured(amqp))
         publisher = KINDS[self.kind](
             session,
             await session.confirm_channel(),
