@@ -34,6 +34,7 @@ COMMANDS = {
     "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
     "outbox": Entry("outbox", "outbox", "Look at the events that wait, or were refused."),
     "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),
+    "unroutable": Entry("unroutable", "unroutable", "Look at events that no queue wanted."),
     "allowlist": Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
     "schema": Entry("schema", "schema", "Write JSON Schemas and the AsyncAPI document."),
 }
