@@ -32,7 +32,7 @@ EXPECTED = ["13.65.147.174", "13.66.35.217", "172.206.138.0/24", "192.0.2.1", "2
 
 @pytest.mark.parametrize("page", [MARKDOWN, HTML, MARKDOWN.replace("\n", "\r\n")])
 def test_addresses_that_have_a_line_to_themselves_are_read_from_markdown_and_html(page: str) -> None:
-    assert [shown(network) for network in sorted(addresses(page), key=sort_key)] == EXPECTED
+    assert EXPECTED == [shown(network) for network in sorted(addresses(page), key=sort_key)]
 
 
 @pytest.mark.parametrize(

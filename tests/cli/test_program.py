@@ -20,9 +20,9 @@ def test_help_names_every_command_and_imports_none() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert [name for name in COMMANDS if f"\n  {name} " in done.stdout] == list(COMMANDS)
     modules = done.stdout.split()
-    assert [
+    assert [] == [
         heavy for heavy in ("aiohttp", "aio_pika", "msgspec", "rich", "sqlite3") if heavy in modules
-    ] == []
+    ]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -47,7 +47,7 @@ def leaves(command: click.Command) -> list[click.Command]:
 
 
 def test_version_is_the_distributions(invoke: Invoke) -> None:
-    assert invoke("--version").output == f"tms-bridge, version {version('tms-bridge')}\n"
+    assert f"tms-bridge, version {version('tms-bridge')}\n" == invoke("--version").output
 
 
 @pytest.mark.parametrize(
@@ -55,27 +55,27 @@ def test_version_is_the_distributions(invoke: Invoke) -> None:
 )
 def test_a_wrong_call_is_exit_code_2_and_leaves_standard_output_empty(run: Run, args: list[str]) -> None:
     done = run(*args)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (2, "") == (done.returncode, done.stdout)
     assert "Traceback" not in done.stderr
 
 
 def test_a_configuration_that_is_missing_is_exit_code_2_and_says_what_to_do(run: Run) -> None:
     done = run("tms-settings", "--source", "a")
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (2, "") == (done.returncode, done.stdout)
     assert "tms-bridge init tms-bridge.toml" in done.stderr
 
 
 def test_a_configuration_that_is_wrong_is_exit_code_2_and_names_the_key(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tms-bridge.toml").write_text("[amqp]\nurl = 3\n")
     done = run("tms-settings", "--source", "contoso")
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (2, "") == (done.returncode, done.stdout)
     assert "amqp.url: unknown key; did you mean urls?" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_the_configuration_may_be_named_in_the_environment(run: Run, config: Path) -> None:
     done = run("tms-settings", "--source", "contoso", TMS_BRIDGE_CONFIG=str(config))
-    assert done.returncode == 0
+    assert 0 == done.returncode
 
 
 def test_no_escape_sequences_reach_a_pipe(run: Run, config: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_reader_that_goes_away_is_no_error(config: Path) -> None:
     os.close(reader)
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60)
     os.close(writer)
-    assert done.returncode == 141
+    assert 141 == done.returncode
     assert b"Traceback" not in done.stderr
     assert b"Broken" not in done.stderr
 
@@ -103,9 +103,9 @@ def test_ctrl_c_ends_it_cleanly(unused_tcp_port: int) -> None:
     wait_for_handler(process.pid, signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert 130 == process.returncode
     assert b'"unfinished": 1' in stdout
-    assert stderr == b""
+    assert b"" == stderr
 
 
 def wait_for_handler(pid: int, number: signal.Signals) -> None:

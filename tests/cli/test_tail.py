@@ -83,7 +83,7 @@ async def test_a_body_that_is_no_json_is_base64(
 async def test_ctrl_c_ends_it_without_a_traceback(
     with_broker: Path, exchange: aio_pika.abc.AbstractExchange
 ) -> None:
-    assert exchange.name == EXCHANGE
+    assert EXCHANGE == exchange.name
     process = await listening(with_broker)
     process.send_signal(2)
     stdout, stderr = await process.communicate()

@@ -22,11 +22,11 @@ def test_both_triggers_get_a_form_of_every_field(invoke: Invoke, config: Path) -
         "--json",
     )
     answer = json.loads(result.stdout)
-    assert [webhook["trigger_event"] for webhook in answer["webhooks"]] == [
+    assert [
         "Course assignment changed",
         "Class changed",
-    ]
-    assert answer["webhooks"][1] == {
+    ] == [webhook["trigger_event"] for webhook in answer["webhooks"]]
+    assert {
         "name": "TMS Bridge contoso: class changed",
         "trigger_event": "Class changed",
         "url": "https://hooks.example.com/webhooks/contoso/class-changed",
@@ -35,7 +35,7 @@ def test_both_triggers_get_a_form_of_every_field(invoke: Invoke, config: Path) -
         "timeout_seconds": 10.0,
         "max_retries": 5,
         "enabled": True,
-    }
+    } == answer["webhooks"][1]
     assert set(answer["why"]) == set(answer["webhooks"][0])
 
 
@@ -54,7 +54,7 @@ def test_basic_uses_the_url_safe_alphabet_and_utf_8(invoke: Invoke, config: Path
     config.write_text(config.read_text().replace(":-webhookpassword", ":-~~~???é"))
     result = invoke("tms-settings", "--config", config, "--source", "contoso", "--reveal", "--json")
     line = json.loads(result.stdout)["webhooks"][0]["http_headers"][0]
-    assert line == "Authorization=Basic " + base64.urlsafe_b64encode("Webhookuser:~~~???é".encode()).decode()
+    assert "Authorization=Basic " + base64.urlsafe_b64encode("Webhookuser:~~~???é".encode()).decode() == line
     assert "+" not in line
     assert "/" not in line
 
@@ -78,5 +78,5 @@ def test_what_is_not_configured_is_exit_code_2_and_names_what_is(
     invoke: Invoke, config: Path, args: tuple[str, ...]
 ) -> None:
     result = invoke("tms-settings", "--config", config, *args)
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (2, "") == (result.exit_code, result.stdout)
     assert "contoso" in result.stderr or "2026, api-key" in result.stderr

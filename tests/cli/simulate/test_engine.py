@@ -74,39 +74,39 @@ async def simulated(
 
 async def test_every_event_that_is_answered_2xx_is_accepted_at_its_first_call() -> None:
     report, attempts, receiver, waits = await simulated(accepted, count=50)
-    assert (report.sent, report.accepted, report.retried, report.given_up) == (50, 50, 0, 0)
-    assert report.answers == {"202": 50}
+    assert (50, 50, 0, 0) == (report.sent, report.accepted, report.retried, report.given_up)
+    assert {"202": 50} == report.answers
     assert {
         "/webhooks/contoso/class-changed",
         "/webhooks/contoso/course-assignment-changed",
     } == receiver.paths
-    assert waits.seconds == []
+    assert [] == waits.seconds
     assert {"accepted"} == {attempt.outcome for attempt in attempts}
 
 
 async def test_an_error_is_retried_after_one_to_five_seconds_with_the_same_body() -> None:
     report, attempts, receiver, waits = await simulated(failing(5), count=1)
-    assert waits.seconds == [1, 2, 3, 4, 5]
-    assert len(set(receiver.bodies)) == 1
-    assert (report.sent, report.accepted, report.retried, report.given_up, report.calls) == (1, 1, 1, 0, 6)
-    assert [attempt.result for attempt in attempts] == ["retry"] * 5 + ["accepted"]
+    assert [1, 2, 3, 4, 5] == waits.seconds
+    assert 1 == len(set(receiver.bodies))
+    assert (1, 1, 1, 0, 6) == (report.sent, report.accepted, report.retried, report.given_up, report.calls)
+    assert ["retry"] * 5 + ["accepted"] == [attempt.result for attempt in attempts]
 
 
 async def test_an_event_is_given_up_after_the_last_retry() -> None:
     report, attempts, _, waits = await simulated(failing(9), count=1, max_retries=2)
-    assert waits.seconds == [1, 2]
-    assert (report.accepted, report.given_up) == (0, 1)
-    assert [attempt.result for attempt in attempts] == ["retry", "retry", "given_up"]
+    assert [1, 2] == waits.seconds
+    assert (0, 1) == (report.accepted, report.given_up)
+    assert ["retry", "retry", "given_up"] == [attempt.result for attempt in attempts]
 
 
 async def test_no_retries_are_made_where_none_are_wanted() -> None:
     report, *_ = await simulated(failing(1), count=3, max_retries=0)
-    assert (report.calls, report.given_up) == (3, 3)
+    assert (3, 3) == (report.calls, report.given_up)
 
 
 async def test_a_redirect_is_an_error_as_tms_follows_none() -> None:
     report, *_ = await simulated(lambda _: web.Response(status=302, headers={"Location": "/"}), count=1)
-    assert (report.answers, report.given_up) == ({"302": 6}, 1)
+    assert ({"302": 6}, 1) == (report.answers, report.given_up)
 
 
 async def test_a_call_that_takes_too_long_is_an_error() -> None:
@@ -122,15 +122,15 @@ async def test_a_call_that_takes_too_long_is_an_error() -> None:
         plan = Plan(url=str(server.make_url("/")), source="a", count=1, timeout_s=0.05, max_retries=1)
         report = await run(plan, sleep=Waits())
         never.set()
-    assert (report.answers, report.given_up) == ({"TimeoutError": 2}, 1)
-    assert report.latency is None
+    assert ({"TimeoutError": 2}, 1) == (report.answers, report.given_up)
+    assert None is report.latency
 
 
 async def test_a_bridge_that_is_not_there_is_retried_like_any_error(unused_tcp_port: int) -> None:
     plan = Plan(url=f"http://127.0.0.1:{unused_tcp_port}", source="contoso", count=1)
     report = await run(plan, sleep=Waits())
-    assert (report.calls, report.given_up) == (6, 1)
-    assert report.answers == {"ClientConnectorError": 6}
+    assert (6, 1) == (report.calls, report.given_up)
+    assert {"ClientConnectorError": 6} == report.answers
 
 
 async def test_the_next_event_of_an_entity_goes_out_after_the_answer_to_the_last() -> None:
@@ -139,7 +139,7 @@ async def test_the_next_event_of_an_entity_goes_out_after_the_answer_to_the_last
     for attempt in sorted(attempts, key=lambda attempt: attempt.sent_at):
         before = last.get(attempt.entity)
         if before and before.step != attempt.step:
-            assert before.result == "accepted"
+            assert "accepted" == before.result
             assert before.step + 1 == attempt.step
             assert before.answered_at <= attempt.sent_at
         last[attempt.entity] = attempt
@@ -157,12 +157,12 @@ async def test_events_begin_at_the_rate() -> None:
     async with TestServer(app) as server:
         plan = Plan(url=str(server.make_url("/")), source="a", count=20, rate=0.5, entities=40)
         await run(plan, sleep=waits)
-    assert pytest.approx(max(waits.seconds), abs=1) == 38
+    assert 38 == pytest.approx(max(waits.seconds), abs=1)
 
 
 async def test_the_delay_comes_before_the_first_call_of_each_event() -> None:
     _, _, _, waits = await simulated(failing(1), count=1, delay_s=7)
-    assert waits.seconds == [7, 1]
+    assert [7, 1] == waits.seconds
 
 
 async def test_a_duration_ends_the_run() -> None:
@@ -179,13 +179,13 @@ async def test_stopping_reports_what_was_done_and_what_was_under_way() -> None:
         return web.Response(status=500)
 
     report, attempts, *_ = await simulated(stop_at_the_second, stop=stop, count=1)
-    assert (report.sent, report.accepted, report.given_up, report.unfinished) == (1, 0, 0, 1)
+    assert (1, 0, 0, 1) == (report.sent, report.accepted, report.given_up, report.unfinished)
     assert len(attempts) == report.calls
 
 
 async def test_the_headers_are_sent_as_given() -> None:
     _, _, receiver, _ = await simulated(accepted, count=1, headers={"X-Api-Key": "secret"})
-    assert receiver.headers["X-Api-Key"] == "secret"
+    assert "secret" == receiver.headers["X-Api-Key"]
 
 
 async def test_a_record_holds_the_digest_that_the_bridge_gives_the_body() -> None:
@@ -197,4 +197,4 @@ async def test_a_record_holds_the_digest_that_the_bridge_gives_the_body() -> Non
 @pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"\xff", b'{"id": 7}'])
 async def test_a_2xx_of_another_receiver_is_accepted_whatever_it_says(body: bytes) -> None:
     report, attempts, *_ = await simulated(lambda _: web.Response(body=body), count=1)
-    assert (report.accepted, attempts[0].id) == (1, None)
+    assert (1, None) == (report.accepted, attempts[0].id)
