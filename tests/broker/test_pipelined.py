@@ -56,6 +56,17 @@ async def test_a_used_channel_is_unfit(plain_bench: Any, event: Callable[..., Me
     )
 
 
+async def test_a_return_that_matches_nothing_closes_the_connection(
+    vhost: str, event: Callable[..., Message]
+) -> None:
+    publisher = await Supervisor(Amqp(urls=(vhost,)), Silent(), structlog.get_logger()).connect()
+    assert isinstance(publisher, PipelinedPublisher)
+    publisher.publish(1, event(routing_key="nobody.wants.it"), "tms.events")
+    publisher._flights[1] = publisher._flights[1]._replace(message_id="another")
+    with pytest.raises(PublisherClosed, match="is not in flight"):
+        await publisher.outcomes()
+
+
 async def test_a_transport_that_nobody_uses_is_unfit(plain_bench: Any) -> None:
     session = await plain_bench.session()
     channel = await session.confirm_channel()

@@ -210,6 +210,24 @@ async def test_a_confirm_that_never_comes_aborts_the_connection(bench: Any, even
     assert "0.5 s" in str(closed)
 
 
+async def test_a_socket_that_takes_no_more_leaves_no_room_until_it_does(
+    bench: Any, event: Event, proxy: Any, collect: Collect
+) -> None:
+    publisher = await bench.publisher(url=bench.url.with_port(proxy.port), max_outstanding=1000)
+    await bench.queue(KEY)
+    proxy.swallow()
+    count = 0
+    async with asyncio.timeout(20):
+        while publisher.room:
+            publisher.publish(count, event(body=b"x" * 1_000_000), "tms.events")
+            count += 1
+            await asyncio.sleep(0.01)
+    assert count < 100
+    proxy.pass_on()
+    assert await collect(publisher, count) == dict.fromkeys(range(count), Outcome.CONFIRMED)
+    assert publisher.room == 1000
+
+
 async def test_closing_ends_the_publisher_and_its_connection(
     bench: Any, event: Event, collect: Collect
 ) -> None:

@@ -274,6 +274,52 @@ def test_a_missing_permission_parks_nothing(bench: Bench) -> None:
     assert bench.take() == [1]
 
 
+MISSING = PublisherClosed("no exchange", by_message=True, code=404)
+
+
+def test_a_probe_that_meets_a_missing_exchange_asks_for_that_instead(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2", "tms.class.denied"))
+    bench.take(1)
+    bench.note((1, Outcome.NACKED))
+    bench.now = 1
+    bench.window.wake(bench.now)
+    assert bench.take(1) == [1]
+    bench.window.lost(MISSING, bench.now)
+    assert bench.take() == []
+    bench.now = 2
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [2]
+
+
+def test_a_key_is_not_probed_while_its_exchange_is_missing(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2", "tms.class.denied"))
+    assert bench.take() == [1, 2]
+    bench.note((1, Outcome.NACKED))
+    bench.window.lost(MISSING, bench.now)
+    bench.now = 1
+    assert bench.take() == [2]
+    bench.note((2, Outcome.CONFIRMED))
+    bench.now = 3
+    assert bench.take() == [1]
+
+
+def test_a_probe_of_a_key_that_is_late_for_a_missing_exchange_is_read_again(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2", "tms.class.denied"))
+    assert bench.take() == [1, 2]
+    bench.note((1, Outcome.NACKED))
+    bench.now = 1
+    bench.window.wake(bench.now)
+    bench.window.lost(MISSING, bench.now)
+    assert bench.take() == [1]
+    bench.window.lost(MISSING, bench.now)
+    assert bench.take() == []
+    bench.now = 3
+    assert bench.take() == [2]
+    bench.note((2, Outcome.CONFIRMED))
+    assert bench.take() == [1]
+
+
 def test_the_window_is_bounded_in_messages(bench: Bench) -> None:
     bench.shelf.add(*(message("same") for _ in range(2000)))
     assert bench.take() == [1]
@@ -429,4 +475,4 @@ class Adversary(RuleBasedStateMachine):
 
 
 TestAdversary = Adversary.TestCase
-TestAdversary.settings = settings(max_examples=150, stateful_step_count=50)
+TestAdversary.settings = settings(max_examples=300, stateful_step_count=50)

@@ -89,6 +89,8 @@ class ConfirmingPublisher(abc.ABC):
         """Return when the oldest publish without an outcome was sent; None: there is none."""
 
     def _resolve(self, key: int, outcome: Outcome) -> None:
+        if self._closed is not None:  # whatever closed it, what comes after proves nothing
+            return
         self._outstanding -= 1
         self.useful = True
         self._outcomes.append((key, outcome))

@@ -56,8 +56,7 @@ class PlainPublisher(ConfirmingPublisher):
             self._end(str(failure))
             return
         del self._sent_at[key]
-        if self._closed is None:
-            self._resolve(key, outcome)
+        self._resolve(key, outcome)
 
     async def _send(self, message: Message, exchange: str) -> Outcome:
         try:
