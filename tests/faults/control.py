@@ -74,8 +74,8 @@ class Control:
 
     def set_disk_alarm(self, *, on: bool) -> None:
         """Turn the alarm of the free disk space on or off."""
-        limit = "900TB" if on else "50MB"
-        self._erlang(f'rabbit_disk_monitor:set_disk_free_limit("{limit}")')
+        limit = 10**15 if on else 50_000_000
+        self._erlang(f"rabbit_disk_monitor:set_disk_free_limit({limit})")
 
     def set_max_message_size(self, size: int) -> None:
         """Answer 406 to larger messages, on channels that are opened from now on."""
@@ -100,10 +100,13 @@ class Control:
         """Put the bindings back."""
         self._amqp(lambda channel: _each(channel.queue_bind, bindings))
 
-    def depths(self) -> dict[str, int]:
-        """Return how many messages each queue holds, those included that a consumer has not acked."""
-        lines = self.node.ctl("list_queues", "name", "messages", "--no-table-headers").splitlines()
-        return {name: int(count) for name, _, count in (line.partition("\t") for line in lines) if count}
+    def declare_fanout(self, name: str) -> None:
+        """Declare a fanout exchange with the quorum queue of its name, as the bridge does."""
+        self._amqp(lambda channel: _declare_fanout(channel, name))
+
+    def ready(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return how many messages of each queue wait for a consumer, as of now."""
+        return self._amqp(lambda channel: _ready(channel, queues))
 
     def _set_password(self, password: str) -> None:
         self._erlang(
@@ -137,6 +140,16 @@ async def _declare(
     for name in dict.fromkeys(binding.queue for binding in bindings):
         await channel.queue_declare(name, durable=True, arguments={**_QUORUM, **arguments})
     await _each(channel.queue_bind, bindings)
+
+
+async def _declare_fanout(channel: AbstractChannel, name: str) -> None:
+    await channel.exchange_declare(name, exchange_type="fanout", durable=True)
+    await channel.queue_declare(name, durable=True, arguments=dict(_QUORUM))
+    await channel.queue_bind(name, name)
+
+
+async def _ready(channel: AbstractChannel, queues: Sequence[str]) -> dict[str, int]:
+    return {name: (await channel.queue_declare(name, passive=True)).message_count or 0 for name in queues}
 
 
 async def _each(step: Callable[[str, str, str], Awaitable[object]], bindings: Sequence[Binding]) -> None:

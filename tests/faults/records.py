@@ -191,11 +191,15 @@ class Log:
         """Append a record."""
         self._file.write(msgspec.json.encode(record) + b"\n")
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
 
 def read(path: Path, kind: type[Record]) -> list[Record]:

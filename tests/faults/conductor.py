@@ -1,0 +1,214 @@
+"""Runs one seeded run: senders under load, faults one after another, then the drain, then the records."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from rabbitmq import Node
+from tests.faults.faults import BY_NAME, FAULTS, Fault
+from tests.faults.records import FaultBand, History, Sample
+from tests.faults.rig import NotReachedError, Rig
+from tests.faults.subject import SubjectFailedError
+
+LEAST_UP_S: Final = 10.0
+"""How long the bridge stays up between two faults that take it: it is down at most 10 s in any 15."""
+
+MOST_DOWN_S: Final = 5.0
+"""How long one of them may hold it down."""
+
+_SAMPLE_EVERY_S: Final = 0.5
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One run.
+
+    Attributes:
+        kinds: names of faults; empty: all that fit.
+        duration_s: how long new faults begin; the senders stop with the last of them.
+        rate: events a second, all senders together.
+    """
+
+    seed: int = 1
+    duration_s: float = 600.0
+    senders: int = 64
+    rate: float = 200.0
+    kinds: tuple[str, ...] = ()
+    disk: bool = True
+
+    def faults(self) -> list[Fault]:
+        """Return the faults of this run."""
+        chosen = [BY_NAME[name] for name in self.kinds] if self.kinds else list(FAULTS)
+        return [fault for fault in chosen if self.disk or not fault.needs_disk]
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it.
+
+    Attributes:
+        observations: what was seen besides the records and must not be.
+        began: when the senders began, by the monotonic clock; `ended` when all was drained.
+    """
+
+    plan: Plan
+    broker: str
+    history: History
+    observations: list[str]
+    began: float
+    ended: float
+    log: str
+
+
+def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None] = print) -> Run:
+    """Run the plan against a broker that is running.
+
+    Raises:
+        NotReachedError: the system did not come to rest; its state is in the text.
+    """
+    with Rig(directory, node, disk=plan.disk) as rig:
+        began = time.monotonic()
+        sampler = Sampler(rig)
+        try:
+            rig.send(rig.orders(seed=plan.seed, senders=plan.senders, rate=plan.rate))
+            Conductor(plan, rig, say).run()
+            say("sending what has begun to its end")
+            rig.finish_sending()
+            say("draining")
+            drain(rig)
+            cases = rig.cases()
+        finally:
+            sampler.stop()
+        ended = time.monotonic()
+        rig.stop()
+        history = rig.history(cases, sampler.samples)
+        broker = node.evaluate("rabbit_misc:version().").strip('"')
+        return Run(
+            plan=plan,
+            broker=broker,
+            history=history,
+            observations=rig.observations,
+            began=began,
+            ended=ended,
+            log=rig.subject.log,
+        )
+
+
+def drain(rig: Rig) -> None:
+    """Wait until everything is empty; what never will be is a thing to observe, not the end of the run."""
+    try:
+        rig.drain()
+    except NotReachedError as error:
+        rig.observations.append(f"{error}; the end of the bridge's log:\n{rig.subject.tail()}")
+
+
+class Conductor:
+    """Puts one fault after another, in an order that the seed decides."""
+
+    def __init__(self, plan: Plan, rig: Rig, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._rig = rig
+        self._say = say
+        self._rng = random.Random(f"{plan.seed}/faults")
+        self._ends_at = time.monotonic() + plan.duration_s
+        self._bridge_up_since = time.monotonic() - LEAST_UP_S / 2
+
+    def run(self) -> None:
+        """Inject and heal until the time is up; every kind has its turn before one comes again."""
+        for fault in self._order():
+            self._pause(self._rng.uniform(0.3, 1.5))
+            if not self._room_for(fault):
+                return
+            if fault.takes_bridge:
+                self._pause(self._bridge_up_since + LEAST_UP_S - time.monotonic())
+            self._one(fault)
+
+    def _order(self) -> Iterator[Fault]:
+        faults = self._plan.faults()
+        while True:
+            yield from self._rng.sample(faults, len(faults))
+
+    def _room_for(self, fault: Fault) -> bool:
+        return time.monotonic() + fault.hold_s[0] < self._ends_at and self._rig.sending()
+
+    def _one(self, fault: Fault) -> None:
+        rig, rng = self._rig, self._rng
+        hold_s = self._hold(fault)
+        self._say(f"{time.monotonic():.1f} {fault.name} for {hold_s:.1f} s")
+        began = time.monotonic()
+        fault.inject(rig, rng)
+        with_kill = fault.takes_broker and hold_s >= 2 and rng.random() < 0.4
+        if with_kill:
+            self._pause(hold_s / 2)
+            self._kill_within()
+        self._pause(hold_s / (2 if with_kill else 1))
+        fault.heal(rig, rng)
+        if fault.takes_bridge:
+            self._bridge_up_since = time.monotonic()
+        rig.note_band(
+            FaultBand(
+                name=fault.name,
+                began=began,
+                ended=time.monotonic(),
+                detail="with a SIGKILL of the bridge" if with_kill else "",
+                may_give_up=fault.may_give_up or not rig.disk,
+                topology=fault.topology,
+            )
+        )
+
+    def _kill_within(self) -> None:
+        """Let the bridge die while the broker is away as well, if it has been up for long enough."""
+        if time.monotonic() - self._bridge_up_since < LEAST_UP_S:
+            return
+        began = time.monotonic()
+        self._rig.kill_bridge()
+        self._rig.subject.start(wait=self._rig.disk)
+        self._bridge_up_since = time.monotonic()
+        self._rig.note_band(FaultBand(name="bridge-kill", began=began, ended=self._bridge_up_since))
+
+    def _hold(self, fault: Fault) -> float:
+        """Choose how long it lasts: no fault takes more than a quarter of the run."""
+        least, most = fault.hold_s
+        most = min(most, MOST_DOWN_S) if fault.takes_bridge else most
+        return max(least, min(self._rng.uniform(least, most), self._plan.duration_s / 4))
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+
+class Sampler:
+    """Looks at the bridge from outside, twice a second."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.samples: list[Sample] = []
+        self._rig = rig
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_SAMPLE_EVERY_S):
+            self.samples.append(self._look())
+
+    def _look(self) -> Sample:
+        at = time.monotonic()
+        try:
+            metrics = self._rig.subject.metrics()
+            rss_bytes = self._rig.subject.rss_bytes()
+        except (OSError, ValueError, IndexError, SubjectFailedError):
+            return Sample(at=at)
+        depth = metrics.get("tms_bridge_outbox_events", 0)
+        return Sample(
+            at=at,
+            depth=int(depth),
+            outstanding=int(metrics["tms_bridge_publishes_outstanding"]),
+            rss_bytes=rss_bytes,
+        )

@@ -1,0 +1,253 @@
+"""Everything of one run side by side: broker, proxy, bridge, consumers, senders, and where they write."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from janitor import Janitor
+from rabbitmq import Node
+from tests.faults import consumer, sender
+from tests.faults.control import Control
+from tests.faults.proxy import Proxy
+from tests.faults.records import (
+    EVERYTHING,
+    QUARANTINE,
+    UNROUTABLE,
+    Attempt,
+    Binding,
+    Case,
+    Delivery,
+    Disruption,
+    FaultBand,
+    GivenUp,
+    History,
+    Log,
+    Sample,
+    read,
+)
+from tests.faults.subject import AUTHORIZATION, ROOT, SOURCE, Subject
+
+FULL: Final = "limited"
+"""The queue that refuses when it holds LIMIT events and nobody reads it."""
+
+LIMIT: Final = 20
+
+# Whoever binds these in order has no moment in which the witness gets an event and another queue misses it.
+BINDINGS: Final = (
+    Binding("classes", "tms.class.*"),
+    Binding("completed", "tms.*.completed"),
+    Binding(FULL, "tms.class.cancelled"),
+    Binding(EVERYTHING, "tms.#"),
+)
+
+
+class NotReachedError(Exception):
+    """Something did not come about in time; the text says what."""
+
+
+def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 30.0) -> None:
+    """Wait until a condition holds; whatever it raises as OSError means that it does not hold yet."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(OSError):
+            if condition():
+                return
+        if time.monotonic() > deadline:
+            raise NotReachedError(f"waited {timeout_s:g} s for {what}")
+        time.sleep(0.02)
+
+
+class Rig:
+    """One run; use it as a context manager.
+
+    Attributes:
+        observations: what was seen besides the records and must not be, in words.
+    """
+
+    def __init__(self, directory: Path, node: Node, *, disk: bool = True) -> None:
+        self.directory = directory
+        self.node = node
+        self.disk = disk
+        self.control = Control(node)
+        self.observations: list[str] = []
+        self._paused = directory / "paused"
+        self._paused.mkdir()
+        self._disruptions = Log(directory / "disruptions.jsonl")
+        self._bands = Log(directory / "bands.jsonl")
+        self.proxy = Proxy(node.port, self._disruptions.write)
+        self._janitor = Janitor(directory / "processes")
+        self._stack = contextlib.ExitStack()
+        self._consumer: subprocess.Popen[bytes] | None = None
+        self._sender: subprocess.Popen[bytes] | None = None
+        self.subject: Subject
+
+    def start(self) -> None:
+        """Start all but the sender; return when the bridge is connected."""
+        self.control.add_bridge_user()
+        self.declare()
+        self._stack.enter_context(self.proxy)
+        self._start_consumer()
+        self.subject = Subject([self.control.bridge_url(self.proxy.port)], disk=self.disk)
+        self._stack.push(self.subject)
+        self.subject.start()
+        until(lambda: self.subject.metrics()["tms_bridge_broker_connected"] == 1, "a connection to the broker")
+
+    def declare(self) -> None:
+        """Declare and bind the consumers' queues; those that are there stay."""
+        for binding in BINDINGS:
+            arguments = {"x-max-length": LIMIT, "x-overflow": "reject-publish"}
+            self.control.declare([binding], **(arguments if binding.queue == FULL else {}))
+        self.control.declare_fanout(UNROUTABLE)
+        self.control.declare_fanout(QUARANTINE)
+
+    def kill_bridge(self) -> None:
+        """SIGKILL: everything without an outcome may come again."""
+        self.subject.kill()
+        self.note_kill()
+
+    def note_kill(self) -> None:
+        """Note that the bridge has died; what it had in flight, and what it had not deleted yet, may come again."""
+        self.note(Disruption(cause="kill", at=time.monotonic(), copies=self.subject.max_outstanding))
+
+    def note(self, disruption: Disruption) -> None:
+        """Write a disruption down."""
+        self._disruptions.write(disruption)
+
+    def note_band(self, band: FaultBand) -> None:
+        """Write a fault down."""
+        self._bands.write(band)
+
+    def send(self, orders: sender.Orders) -> None:
+        """Start the senders."""
+        plan = self.directory / "sender.json"
+        plan.write_bytes(msgspec.json.encode(orders))
+        self._sender = self._spawn("tests.faults.sender", plan)
+
+    def orders(self, *, seed: int, senders: int, rate: float) -> sender.Orders:
+        """Return orders for the senders that fit this run."""
+        return sender.Orders(
+            url=self.subject.url,
+            source=SOURCE,
+            authorization=AUTHORIZATION,
+            attempts=str(self.directory / "attempts.jsonl"),
+            given_up=str(self.directory / "given_up.jsonl"),
+            seed=seed,
+            senders=senders,
+            rate=rate,
+        )
+
+    def finish_sending(self) -> None:
+        """Let the senders send what they have begun to its end."""
+        if self._sender is not None:
+            self._end(self._sender, timeout_s=60.0)
+
+    def sending(self) -> bool:
+        """Tell whether the senders still run."""
+        return self._sender is not None and self._sender.poll() is None
+
+    def pause(self, queue: str) -> None:
+        """Let nobody read this queue."""
+        (self._paused / queue).touch()
+
+    def resume(self, queue: str) -> None:
+        """Let the queue be read again."""
+        (self._paused / queue).unlink(missing_ok=True)
+
+    def drain(self, *, timeout_s: float = 120.0) -> None:
+        """Wait until the outbox and all queues are empty."""
+        until(self._is_drained, "the outbox and the queues to be empty", timeout_s=timeout_s)
+
+    def _is_drained(self) -> bool:
+        metrics = self.subject.metrics()
+        names = ("tms_bridge_outbox_events", "tms_bridge_publishes_outstanding")
+        return not any(metrics[name] for name in names) and not any(self.control.ready(self.queues).values())
+
+    @property
+    def queues(self) -> list[str]:
+        """Every queue that has a consumer."""
+        return [*(binding.queue for binding in BINDINGS), UNROUTABLE, QUARANTINE]
+
+    def cases(self) -> list[Case]:
+        """Return the rows of the bridge's quarantine."""
+        if not self.disk:
+            return []
+        listed = self.subject.command("quarantine", "export", "-")
+        if listed.returncode:
+            self.observations.append(f"quarantine export failed: {listed.stderr}")
+        return [msgspec.json.decode(line, type=Case) for line in listed.stdout.splitlines()]
+
+    def stop(self) -> None:
+        """Stop consumers and bridge in order."""
+        if (code := self.subject.stop()) != 0:
+            self.observations.append(f"the bridge ended with exit code {code} at the end of the run")
+        if self._consumer is not None:
+            self._end(self._consumer, timeout_s=20.0)
+
+    def history(self, cases: Sequence[Case], samples: Sequence[Sample]) -> History:
+        """Read back all that was written down."""
+        return History(
+            attempts=read(self.directory / "attempts.jsonl", Attempt),
+            given_up=read(self.directory / "given_up.jsonl", GivenUp),
+            deliveries=read(self.directory / "deliveries.jsonl", Delivery),
+            bands=read(self.directory / "bands.jsonl", FaultBand),
+            disruptions=read(self.directory / "disruptions.jsonl", Disruption),
+            samples=list(samples),
+            cases=list(cases),
+            bindings=list(BINDINGS),
+            outbox=self.disk,
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything at once."""
+        self._janitor.clean()
+        for process in (self._sender, self._consumer):
+            if process is not None:
+                process.wait()
+        self._stack.close()
+        self._disruptions.close()
+        self._bands.close()
+
+    def _start_consumer(self) -> None:
+        plan = self.directory / "consumer.json"
+        orders = consumer.Orders(
+            urls=[self.node.url],
+            queues=self.queues,
+            deliveries=str(self.directory / "deliveries.jsonl"),
+            paused=str(self._paused),
+        )
+        plan.write_bytes(msgspec.json.encode(orders))
+        self._consumer = self._spawn("tests.faults.consumer", plan)
+
+    def _spawn(self, module: str, plan: Path) -> subprocess.Popen[bytes]:
+        return self._janitor.spawn(
+            [sys.executable, "-m", module, str(plan)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
+            output=self.directory / f"{module}.log",
+        )
+
+    def _end(self, process: subprocess.Popen[bytes], *, timeout_s: float) -> None:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout_s)
+        self._janitor.forget(process)
+        if code:
+            self.observations.append(f"{process.args!r} ended with exit code {code}")
