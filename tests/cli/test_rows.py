@@ -95,6 +95,17 @@ def test_status_counts_what_waits(invoke: Invoke, filled: Path) -> None:
     assert answer["oldest_at"].startswith("2026-")
 
 
+def test_people_read_status_and_bodies_as_text(invoke: Invoke, filled: Path) -> None:
+    status = invoke("outbox", "status", "--config", filled).stdout
+    assert ["pending", "3"] == status.splitlines()[0].split()
+    shown = invoke("quarantine", "show", "q-1", "--config", filled).stdout
+    assert "the body is not UTF-8 text" in shown
+    assert shown.endswith("\n" + BROKEN.decode(errors="backslashreplace") + "\n")
+    keep(filled, lambda journal: journal.quarantine(undecodable(b"[]")))
+    one = json.loads(invoke("quarantine", "list", "--config", filled, "--json", "--limit", "1").stdout)
+    assert "q-1" == one["id"]
+
+
 def test_lists_show_each_state_without_bodies(invoke: Invoke, filled: Path) -> None:
     assert ["id-1", "id-2", "q-1"] == ids(invoke, filled, "outbox", State.PENDING)
     assert ["id-3"] == ids(invoke, filled, "outbox", State.REFUSED)

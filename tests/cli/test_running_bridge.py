@@ -11,10 +11,15 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from tms_bridge.cli.admin_api import AdminApi, NoBridge
 from tms_bridge.cli.simulate import Plan
 from tms_bridge.cli.simulate import run as simulate
+from tms_bridge.errors import BridgeError
 from tms_bridge.settings.load import load
+from tms_bridge.settings.model import Admin
 
 from .conftest import Run
 
@@ -142,3 +147,27 @@ async def test_a_second_bridge_on_the_same_outbox_refuses_to_start(bridge: Bridg
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("tms-bridge: ")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (200, b"<html>", "does not answer like a bridge"),
+        (500, b"<html>", "Internal Server Error"),
+        (503, b'{"title": "No", "detail": "The outbox is full."}', "The outbox is full."),
+    ],
+)
+async def test_what_is_no_bridge_at_the_admin_address_is_said(
+    unused_tcp_port: int, status: int, body: bytes, says: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app, port=unused_tcp_port):
+        api = AdminApi(Admin(listen=f"0.0.0.0:{unused_tcp_port}"))
+        with pytest.raises(BridgeError, match=says):
+            await asyncio.to_thread(api.ask, "GET", "/api/v1/status", Admin)
+    with pytest.raises(NoBridge, match=r"no bridge answers at http://127\.0\.0\.1"):
+        api.ask("GET", "/api/v1/status", Admin)

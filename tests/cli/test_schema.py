@@ -65,3 +65,8 @@ def references(value: object) -> list[str]:
         own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
         return own + [found for item in value.values() for found in references(item)]
     return [found for item in value for found in references(item)] if isinstance(value, list) else []
+
+
+def test_people_are_told_which_files_were_written(invoke: Invoke, tmp_path: Path) -> None:
+    names = [Path(line).name for line in invoke("schema", "export", tmp_path).stdout.splitlines()]
+    assert ["course_assignment_changed.json", "class_changed.json", "asyncapi.json"] == names

@@ -69,7 +69,12 @@ def test_events_that_a_queue_wants_now_leave_and_the_others_stay(
     status = invoke("unroutable", "status", "--config", with_broker, "--json")
     assert 1 == json.loads(status.stdout)["events"]
     bind(vhost, "#.expired")
-    assert 0 == invoke("unroutable", "replay", "--config", with_broker).exit_code
+    last = invoke("unroutable", "replay", "--config", with_broker)
+    assert (0, "replayed  tms.course_assignment.expired  id-tms.course_assignment.expired\n") == (
+        last.exit_code,
+        last.stdout,
+    )
+    assert "0" == invoke("unroutable", "status", "--config", with_broker).stdout.split()[-1]
     assert [
         (f"id-{key}", "t", 2, {"tms-digest": "d", "tms-replayed": True})
         for key in ("tms.course_assignment.started", "tms.course_assignment.expired")
