@@ -125,7 +125,7 @@ async def test_a_corrupt_file_is_refused_with_instructions_and_left_alone(
     tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "outbox.db").write_bytes(content)
-    with pytest.raises(OutboxBroken, match=rf"move the whole directory {tmp_path} aside.*\.recover"):
+    with pytest.raises(OutboxBroken, match=rf"move the whole directory {tmp_path} aside.*outbox\.salvage"):
         await open_journal(tmp_path)
     assert content == (tmp_path / "outbox.db").read_bytes()
 

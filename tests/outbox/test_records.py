@@ -170,12 +170,32 @@ async def test_an_import_appends_what_is_not_here_and_loses_nothing(tmp_path: Pa
     assert [row.seq for row in pending] == [entry.seq for entry in in_memory]
 
 
+async def test_quarantined_rows_are_imported_into_quarantine(tmp_path: Path) -> None:
+    old = await open_journal(tmp_path / "old")
+    await old.hold(event(1, digest="held"))
+    for _ in range(2):
+        await old.quarantine(undecodable(2))
+    await quiet(old)
+    lines = await exported(old, (*OUTBOX, *QUARANTINE))
+    await old.close()
+    new = await open_journal(tmp_path / "new")
+    first, second = await new.records.import_lines(lines), await new.records.import_lines(lines)
+    rows = [row for state in QUARANTINE for row in await new.records.kept(state)]
+    copies = await waiting(new)
+    await new.close()
+    new = await open_journal(tmp_path / "new")  # what was imported is nobody's retry
+    held_again = await new.hold(event(3, digest="held"))
+    await new.close()
+    assert ((3, 0), (0, 3)) == (first, second)
+    assert [(undecodable(2), 2), (event(1, digest="held"), 1)] == [(row.message, row.seen) for row in rows]
+    assert [again(undecodable(2))] == [entry.message for entry in copies]
+    assert not held_again.duplicate
+
+
 async def test_an_import_of_something_else_is_refused(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.hold(event(1))
-    (held,) = await exported(journal, QUARANTINE)
-    for line in (b"{}", b"not JSON", held):
-        with pytest.raises(ValueError, match=r"JSON|missing|belongs to quarantine"):
+    for line in (b"{}", b"not JSON"):
+        with pytest.raises(ValueError, match=r"JSON|missing"):
             await journal.records.import_lines([line])
     await journal.close()
 

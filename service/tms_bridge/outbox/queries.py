@@ -13,10 +13,13 @@ from tms_bridge.outbox.rows import Case, Owed, State, Unanswered, unpack
 PAGE_BYTES = 8 << 20
 _CHUNK = 256
 _PLACES = "(" + ", ".join("?" * _CHUNK) + ")"
-_STORED = (
-    f"SELECT seq, taken_us, message, 0 FROM pending WHERE taken_us NOT NULL AND seq IN {_PLACES}",  # noqa: S608 - marks
-    f"SELECT seq, taken_us, message, 0 FROM refused WHERE taken_us NOT NULL AND seq IN {_PLACES}",  # noqa: S608 - marks
-    f"SELECT seq, taken_us, message, 1 FROM quarantine WHERE state = 'held' AND seq IN {_PLACES}",  # noqa: S608 - marks
+_STORED = tuple(
+    f"SELECT seq, taken_us, message, {held} FROM {rows} AND taken_us NOT NULL AND seq IN {_PLACES}"  # noqa: S608 - our names
+    for rows, held in (
+        ("pending WHERE true", 0),
+        ("refused WHERE true", 0),
+        ("quarantine WHERE state = 'held'", 1),
+    )
 )
 
 
@@ -34,6 +37,13 @@ class Kept(msgspec.Struct, frozen=True):
     size: int
     reason: str = ""
     seen: int = 1
+
+    @classmethod
+    def of(cls, state: State, row: tuple[int, bytes, str | None, int]) -> "Kept":
+        """Return the row that `listed` selects."""
+        seq, blob, reason, seen = row
+        message = unpack(blob)
+        return cls(seq, state, message, len(blob), message.reason if reason is None else reason, seen)
 
 
 class Queries:
@@ -60,13 +70,13 @@ class Queries:
 
     def kept(self, state: State, after: int, limit: int) -> list[Kept]:
         """Return up to `limit` rows of a state after a seq, in order."""
-        return [_kept(state, row) for row in self._up_to_page(_listing(state, "seq > ?"), after, limit)]
+        return [Kept.of(state, row) for row in self._up_to_page(listed(state), after, limit)]
 
     def find(self, row_id: str, states: Iterable[State]) -> Kept | None:
         """Return the row of this id in the first of these states that has one."""
         for state in states:
-            for row in self._all(_listing(state, "id = ?"), row_id, 1):
-                return _kept(state, row)
+            for row in self._all(listed(state, "id = ?"), row_id, 1):
+                return Kept.of(state, row)
         return None
 
     def unanswered(self, seqs: Iterable[int], floor: int, since_us: int) -> Unanswered:
@@ -100,7 +110,7 @@ class Queries:
     def _cases(self, floor: int, since_us: int) -> list[Case]:
         statement = (
             "SELECT seq, taken_us, message, seen, state FROM quarantine "
-            "WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+            "WHERE taken_us NOT NULL AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
         )
         cases: list[Case] = []
         before = 1 << 62
@@ -128,7 +138,7 @@ class Queries:
         return self._connection.execute(statement, values).fetchall()
 
 
-def _listing(state: State, where: str) -> str:
+def listed(state: State, where: str = "seq > ?", *, newest_first: bool = False) -> str:
     """Return the statement that lists rows of a state."""
     if state is State.PENDING:
         columns = "seq, message, '', 1 FROM pending WHERE"
@@ -136,13 +146,7 @@ def _listing(state: State, where: str) -> str:
         columns = "seq, message, reason, 1 FROM refused WHERE"
     else:
         columns = f"seq, message, NULL, seen FROM quarantine WHERE state = '{state}' AND"
-    return f"SELECT {columns} {where} ORDER BY seq LIMIT ?"
-
-
-def _kept(state: State, row: tuple[int, bytes, str | None, int]) -> Kept:
-    seq, blob, reason, seen = row
-    message = unpack(blob)
-    return Kept(seq, state, message, len(blob), message.reason if reason is None else reason, seen)
+    return f"SELECT {columns} {where} ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
 
 
 def _owed(row: tuple[int, int, bytes, int]) -> Owed:

@@ -150,6 +150,8 @@ class Records:
     async def import_lines(self, lines: Iterable[bytes]) -> tuple[int, int]:
         """Append the rows of an export whose ids are not here; return how many came, and how many were here.
 
+        Each row goes to the state that it was exported from, the pending ones to the tail.
+
         Raises:
             ValueError: a line is none of an export; those of earlier pages are in.
             Unavailable: the outbox is full.
@@ -199,9 +201,5 @@ def exported(row: Kept) -> Exported:
 
 def _imported(line: bytes) -> Imported:
     row = _decoder.decode(line)
-    if row.state not in OUTBOX:
-        raise ValueError(
-            f"line of {row.id}: a {row.state} row belongs to quarantine; replay or release it there"
-        )
     message = Message(**{name: getattr(row, name) for name in _MESSAGE_FIELDS})
-    return Imported(message, row.why if row.state is State.REFUSED else None)
+    return Imported(message, row.state, row.why, row.seen)

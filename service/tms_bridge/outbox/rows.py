@@ -107,8 +107,10 @@ class Imported(msgspec.Struct, frozen=True):
     """One row of an export, to be appended."""
 
     message: Message
-    reason: str | None = None
-    """Why it was refused; None for a pending one."""
+    state: State
+    reason: str
+    """Why it was refused; of no meaning otherwise."""
+    seen: int = 1
 
 
 class Appended(msgspec.Struct, frozen=True):

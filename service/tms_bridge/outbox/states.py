@@ -11,8 +11,8 @@ to the disk. Only the writer thread calls. A failure leaves rows and totals as t
 | pending | pending | a new event, or the bus copy of an undecodable body | gone, by a broker's ack or drop |
 | | | retry, release, replay, import | refused, when no retry can deliver it |
 | refused | refused | pending, import | pending, by retry; gone, by drop |
-| held | quarantine | a new event from an unlisted address | pending, by release; gone, by drop |
-| undecodable | quarantine | a body that is no event | pending, by replay; gone, by drop or age |
+| held | quarantine | a new event from an unlisted address, import | pending, by release; gone, by drop |
+| undecodable | quarantine | a body that is no event, import | pending, by replay; gone, by drop or age |
 
 What comes back to pending comes to the tail, under a new seq, with its old id and `received_at`. Held and
 refused rows never grow too old, for they were answered 2xx. A row of `receipts` is no state: it remembers an
@@ -28,7 +28,7 @@ from contextlib import contextmanager
 import msgspec
 
 from tms_bridge.errors import RowMissing, Unavailable
-from tms_bridge.message import Message
+from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.interface import Entry
 from tms_bridge.outbox.rows import Appended, Batch, Imported, NewRow, State, Totals, pack, unpack
 
@@ -49,7 +49,7 @@ CREATE TABLE refused (
 );
 CREATE INDEX refused_id ON refused (id);
 CREATE TABLE quarantine (
-    seq INTEGER PRIMARY KEY, taken_us INTEGER NOT NULL, id TEXT NOT NULL, message BLOB NOT NULL,
+    seq INTEGER PRIMARY KEY, taken_us INTEGER, id TEXT NOT NULL, message BLOB NOT NULL,
     state TEXT NOT NULL, seen INTEGER NOT NULL, first_seen_us INTEGER NOT NULL
 );
 CREATE INDEX quarantine_id ON quarantine (id);
@@ -136,7 +136,7 @@ class States:
     def append(self, rows: Sequence[Imported], max_bytes: int) -> Appended:
         """Append the rows of an export whose ids are not here yet."""
         with self._transaction():
-            added = [self._import(row) for row in rows if not self._holds(row.message.id)]
+            added = [self._import(row) for row in rows if not self._holds(row)]
             if self.totals.event_bytes > max_bytes:
                 raise Unavailable(
                     f"the outbox is full: {max_bytes} bytes; raise outbox.max_bytes or drain it"
@@ -198,8 +198,8 @@ class States:
         for start, size in _chunks(len(bus) // 4):
             self.connection.execute(_inserts[size], bus[start * 4 : (start + size) * 4])
 
-    def _quarantine(self, seq: int, row: NewRow) -> None:
-        values = (seq, row.taken_us, row.message.id, row.blob, row.state, 1, row.message.received_at_us)
+    def _quarantine(self, seq: int, row: NewRow, seen: int = 1) -> None:
+        values = (seq, row.taken_us, row.message.id, row.blob, row.state, seen, row.message.received_at_us)
         self._execute("INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
         self._enter(row.state, row.blob)
 
@@ -240,19 +240,26 @@ class States:
         return entry
 
     def _import(self, row: Imported) -> Entry | None:
-        if row.reason is None:
+        if row.state is State.PENDING:
             return self._append(row.message)
-        blob = pack(row.message)
         self.totals.last_seq += 1
-        values = (self.totals.last_seq, None, row.message.id, blob, row.reason, time.time_ns() // 1000)
-        self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
-        self._enter(State.REFUSED, blob)
+        seq, blob = self.totals.last_seq, pack(row.message)
+        if row.state is State.REFUSED:
+            values = (seq, None, row.message.id, blob, row.reason, time.time_ns() // 1000)
+            self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
+            self._enter(State.REFUSED, blob)
+        else:
+            self._quarantine(seq, NewRow(row.message, blob, None, row.state), row.seen)
         return None
 
-    def _holds(self, event_id: str) -> bool:
+    def _holds(self, row: Imported) -> bool:
+        """Say whether a row is here already; an undecodable body and its bus copy share an id."""
+        tables = ["quarantine"] if row.state is State.UNDECODABLE else ["pending", "refused"]
+        if row.message.kind is Kind.EVENT:
+            tables.append("quarantine")
         return any(
-            self._execute(f"SELECT 1 FROM {table} WHERE id = ?", event_id).fetchone()  # noqa: S608 - our names
-            for table in ("pending", "refused", "quarantine")
+            self._execute(f"SELECT 1 FROM {table} WHERE id = ?", row.message.id).fetchone()  # noqa: S608 - our names
+            for table in tables
         )
 
     def _take_refused(self, event_id: str) -> Message:

@@ -261,6 +261,6 @@ def _unusable(directory: Directory, error: Exception) -> OutboxBroken | OutboxLo
         return OutboxLocked(f"another program has {directory.journal} open; close it and start again")
     return OutboxBroken(
         f"{directory.journal} cannot be used: {error}. It is left as it is. If it is corrupt, move the whole "
-        f"directory {directory.path} aside, start with an empty one, and recover the events of the old one "
-        "with `sqlite3 outbox.db .recover`"
+        f"directory {directory.path} aside, start with an empty one, and get what can still be read with "
+        "`python -m tms_bridge.outbox.salvage outbox.db`"
     )

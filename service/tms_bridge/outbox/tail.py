@@ -40,13 +40,6 @@ class Tail:
         if (entry := self._entries.pop(seq, None)) is not None:
             self._bytes -= _size(entry)
 
-    def clear(self, floor: int) -> None:
-        """Forget all; who wants what comes before `floor` must read the disk."""
-        self._entries.clear()
-        self._seqs.clear()
-        self._bytes = 0
-        self.floor = floor
-
     def after(self, seq: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries after `seq`, which must not be below `floor`."""
         found: list[Entry] = []

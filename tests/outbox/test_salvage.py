@@ -1,0 +1,72 @@
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.outbox.outboxes import event, open_journal, quiet, undecodable
+
+from tms_bridge.outbox.records import OUTBOX
+from tms_bridge.outbox.rows import State
+from tms_bridge.outbox.salvage import main
+
+PAGE = 4096
+
+
+async def damaged(directory: Path) -> Path:
+    """Return a journal of 203 rows with two pages of garbage in its middle and one row that is no message."""
+    journal = await open_journal(directory)
+    await asyncio.gather(*(journal.accept(event(number, body=bytes(1500))) for number in range(200)))
+    journal.refuse(1, "too long")
+    await journal.hold(event(300))
+    await quiet(journal)
+    await journal.quarantine(undecodable(301))
+    await journal._writer.call(
+        lambda store: store._connection.execute("UPDATE quarantine SET message = x'c1' WHERE state = 'held'")
+    )
+    await journal.close()
+    content = bytearray((directory / "outbox.db").read_bytes())
+    content[40 * PAGE : 42 * PAGE] = b"\xa5" * (2 * PAGE)
+    (directory / "outbox.db").write_bytes(content)
+    return directory / "outbox.db"
+
+
+async def test_what_can_be_read_of_a_damaged_journal_is_imported_into_a_new_one(tmp_path: Path) -> None:
+    journal_file = await damaged(tmp_path / "old")
+    before = journal_file.read_bytes()
+    salvage = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "tms_bridge.outbox.salvage", str(journal_file)],
+        capture_output=True,
+        check=False,
+    )
+    journal = await open_journal(tmp_path / "new")
+    came, here = await journal.records.import_lines(salvage.stdout.splitlines())
+    refused = [row.message.id for row in await journal.records.kept(State.REFUSED)]
+    undecodables = [row.message.id for row in await journal.records.kept(State.UNDECODABLE)]
+    await journal.close()
+    complaints = salvage.stderr.decode()
+    assert (1, before) == (salvage.returncode, journal_file.read_bytes())
+    assert 190 <= came <= 202
+    assert (0, [event(0).id], [undecodable(301).id]) == (here, refused, undecodables)
+    assert "pending: database disk image is malformed" in complaints
+    assert "held, seq 201: " in complaints
+    assert f"{came} rows read" in complaints
+
+
+async def test_a_sound_journal_is_read_whole(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    journal = await open_journal(tmp_path)
+    await asyncio.gather(*(journal.accept(event(number)) for number in range(3)))
+    lines = [line async for line in journal.records.export(OUTBOX)]
+    await journal.close()
+    status = main([str(tmp_path / "outbox.db")])
+    written = capfdbinary.readouterr()
+    assert (0, b"".join(lines), b"3 rows read\n") == (status, written.out, written.err)
+
+
+@pytest.mark.parametrize("arguments", [[], ["no such file"]])
+def test_a_wrong_call_says_how_it_is_used(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert 2 == main(arguments)
+    assert capsys.readouterr().err.startswith("usage: python -m tms_bridge.outbox.salvage FILE")
