@@ -32,9 +32,14 @@ async def test_a_killed_node_comes_back_on_its_port_with_its_data(private_rabbit
     url = private_rabbitmq.add_vhost("mine")
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        queue = await channel.declare_queue("kept", durable=True)
+        await channel.declare_queue("kept", durable=True)
+    # Mnesia writes definitions out within seconds, not before it answers: only an orderly stop is sure to.
+    private_rabbitmq.stop()
+    private_rabbitmq.restart()
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
         message = aio_pika.Message(b"kept", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-        await channel.default_exchange.publish(message, routing_key=queue.name)
+        await channel.default_exchange.publish(message, routing_key="kept")
     private_rabbitmq.kill()
     private_rabbitmq.restart()
     async with await aio_pika.connect(url) as connection:
