@@ -9,7 +9,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test integration cov check lock lint fmt fmt-check types imports style docs \
-	docs-check changelog-check deploy-check pip-check build clean
+	docs-check changelog-check deploy-check pip-check build clean bench bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,15 @@ pip-check: setup ## check that plain pip installs both packages
 
 build: setup ## build wheels and source archives of both packages into dist/
 	.venv/bin/uv build --all-packages
+
+bench: setup ## measure the bridge against what people would use instead (QUICK=1: three minutes)
+	@benchmarks/setup.sh
+	@PYTHONPATH=deploy/local $(PYTHON) benchmarks/run.py $(if $(QUICK),--quick) $(if $(SOAK_S),--soak-s $(SOAK_S))
+
+bench-check: setup ## say what became slower between two commits: BASE=main~1 HEAD=HEAD
+	@benchmarks/setup.sh
+	@PYTHONPATH=deploy/local $(PYTHON) benchmarks/check.py $(or $(BASE),HEAD~1) $(or $(HEAD),HEAD) \
+		--rounds $(or $(ROUNDS),8)
 
 clean: ## remove what the targets above have made
 	rm -rf .venv dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
