@@ -1,4 +1,4 @@
-"""Judges what was written down of a run, in the manner of Jepsen: pure, and knows nothing of the bridge's code.
+"""Judges the records of a run, in the manner of Jepsen: pure, and knows nothing of the bridge's code.
 
 What it asks, by the words of the design:
 
@@ -21,7 +21,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
-
 from tests.faults.records import QUARANTINE, UNROUTABLE, Attempt, Case, Delivery, FaultBand, GivenUp, History
 
 QUESTIONS: Final = (
@@ -91,9 +90,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def check(history: History) -> Verdict:
     """Answer every question."""
     judge = _Judge(history)
-    violations = [
-        Violation(question, detail) for question in QUESTIONS for detail in judge.answer(question)
-    ]
+    violations = [Violation(question, detail) for question in QUESTIONS for detail in judge.answer(question)]
     return Verdict(violations, judge.counts())
 
 
@@ -320,4 +317,6 @@ def _within(bands: Iterable[FaultBand], at: float, slack_s: float) -> bool:
 
 
 def _overlaps(bands: Iterable[FaultBand], given_up: GivenUp) -> bool:
-    return any(band.began <= given_up.at and given_up.first_sent_at <= band.ended + PATIENCE_S for band in bands)
+    return any(
+        band.began <= given_up.at and given_up.first_sent_at <= band.ended + PATIENCE_S for band in bands
+    )

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-
-from rabbitmq import Node
+from tests.faults.brokers import version_of
 from tests.faults.faults import BY_NAME, FAULTS, Fault
 from tests.faults.records import FaultBand, History, Sample
 from tests.faults.rig import NotReachedError, Rig
 from tests.faults.subject import SubjectFailedError
+
+from rabbitmq import Node
 
 LEAST_UP_S: Final = 10.0
 """How long the bridge stays up between two faults that take it: it is down at most 10 s in any 15."""
@@ -63,7 +64,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     log: str
 
 
-def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None] = print) -> Run:
+def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None]) -> Run:
     """Run the plan against a broker that is running.
 
     Raises:
@@ -85,10 +86,9 @@ def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None] 
         ended = time.monotonic()
         rig.stop()
         history = rig.history(cases, sampler.samples)
-        broker = node.evaluate("rabbit_misc:version().").strip('"')
         return Run(
             plan=plan,
-            broker=broker,
+            broker=version_of(node),
             history=history,
             observations=rig.observations,
             began=began,

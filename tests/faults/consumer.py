@@ -1,4 +1,4 @@
-"""Independent consumers in a process of their own: plain aio-pika on quorum queues, every delivery written down.
+"""Independent consumers in a process of their own: plain aio-pika, every delivery written down.
 
     python -m tests.faults.consumer PLAN.json
 
@@ -19,7 +19,6 @@ import aio_pika
 import aiormq
 import msgspec
 from aio_pika.abc import AbstractIncomingMessage
-
 from tests.faults.records import QUARANTINE, Delivery, Log
 
 PREFETCH = 200
@@ -79,15 +78,15 @@ class Consumer:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=PREFETCH)
             queue = await channel.get_queue(self._queue)
-            gone = asyncio.get_running_loop().create_future()
-            channel.close_callbacks.add(lambda *_: gone.done() or gone.set_result(None))
+            gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            channel.close_callbacks.add(lambda *_: gone.cancel())
             await queue.consume(self._take)
             paused = asyncio.create_task(self._until_paused(paused=True))
             await asyncio.wait((gone, paused), return_when=asyncio.FIRST_COMPLETED)
             paused.cancel()
 
     async def _until_paused(self, *, paused: bool) -> None:
-        while self._paused.exists() is not paused:
+        while self._paused.exists() is not paused:  # noqa: ASYNC110 - a file cannot wake anybody
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _take(self, message: AbstractIncomingMessage) -> None:

@@ -5,14 +5,14 @@ The bridge connects as a user of its own, so that what is taken from it is not t
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import aiormq
 from aiormq.abc import AbstractChannel
+from tests.faults.records import Binding
 
 from rabbitmq import Node
-from tests.faults.records import Binding
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class Control:
         """Delete an exchange with its bindings: the next publish closes the channel with 404."""
         self._amqp(lambda channel: channel.exchange_delete(name))
 
-    def declare(self, bindings: Sequence[Binding], **arguments: str | int) -> None:
+    def declare(self, bindings: Sequence[Binding], arguments: Mapping[str, str | int]) -> None:
         """Declare the exchange and quorum queues, and bind them; what is there already stays."""
         self._amqp(lambda channel: _declare(channel, bindings, arguments))
 
@@ -134,7 +134,7 @@ async def _with_channel(url: str, work: Callable[[AbstractChannel], Awaitable[T]
 
 
 async def _declare(
-    channel: AbstractChannel, bindings: Sequence[Binding], arguments: dict[str, str | int]
+    channel: AbstractChannel, bindings: Sequence[Binding], arguments: Mapping[str, str | int]
 ) -> None:
     await channel.exchange_declare(EXCHANGE, exchange_type="topic", durable=True)
     for name in dict.fromkeys(binding.queue for binding in bindings):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
-
 from tests.faults.rig import BINDINGS, FULL, Rig, until
 
 Step = Callable[[Rig, random.Random], None]
@@ -264,7 +263,9 @@ FAULTS: Final = (
         takes_bridge=True,
         needs_disk=True,
     ),
-    Fault(name="slow-disk", inject=_shake("fsync 0.15"), heal=_shake("fsync ok"), hold_s=(2, 6), needs_disk=True),
+    Fault(
+        name="slow-disk", inject=_shake("fsync 0.15"), heal=_shake("fsync ok"), hold_s=(2, 6), needs_disk=True
+    ),
     Fault(name="clock-jump", inject=_jump, heal=_shake("clock 0"), hold_s=(2, 6)),
     Fault(name="second-bridge", inject=_second_bridge, heal=_nothing, needs_disk=True),
 )

@@ -36,13 +36,13 @@ _LinkMap._fields_ = [
     ("address", ctypes.c_size_t),
     ("name", ctypes.c_char_p),
     ("dynamic", ctypes.c_void_p),
-    ("next", ctypes.POINTER(_LinkMap)),
-    ("previous", ctypes.POINTER(_LinkMap)),
+    ("next", ctypes.c_void_p),
+    ("previous", ctypes.c_void_p),
 ]
 
 
 def interpose(name: str, decide: Decide) -> int:
-    """Ask `decide` before each call of a libc function on a file of the journal; return how many slots changed."""
+    """Ask `decide` before each call of this on a file of the journal; return how many imports changed."""
     original = _Call(ctypes.cast(getattr(_LIBC, name), ctypes.c_void_p).value or 0)
 
     def ours(descriptor: int, first: int, second: int, third: int) -> int:
@@ -73,12 +73,13 @@ def _objects() -> Iterator[_LinkMap]:
     import _sqlite3  # noqa: PLC0415 - loads the library that is to be changed
 
     del _sqlite3
-    link = ctypes.cast(ctypes.c_void_p(_LIBC._handle), ctypes.POINTER(_LinkMap))
-    while link:
+    at = _LIBC._handle
+    while at:
+        link = ctypes.cast(ctypes.c_void_p(at), ctypes.POINTER(_LinkMap))
         name = os.path.basename(link.contents.name or b"")  # noqa: PTH119 - bytes
         if not name or b"sqlite" in name or b"python" in name:
             yield link.contents
-        link = link.contents.next
+        at = link.contents.next
 
 
 def _slots(loaded: _LinkMap, name: bytes) -> Iterator[int]:

@@ -152,7 +152,7 @@ class _Pair:
         self.loop = loop
         self.tap = Tap(self._nacked)
         self.bridge = _Side(self, self._connect, self.tap.sent)
-        self.broker = _Side(self, lambda: self.broker.pump(), self.tap.received)
+        self.broker = _Side(self, self._reached, self.tap.received)
         self.bridge.other, self.broker.other = self.broker, self.bridge
         self._connecting: asyncio.Task[None] | None = None
         self._ended = False
@@ -163,8 +163,13 @@ class _Pair:
             return
         self._ended = True
         if self.tap.outstanding:
-            cause = "close" if self.tap.channel_closed else "loss"
-            self.proxy.note(Disruption(cause=cause, at=time.monotonic(), copies=self.tap.outstanding))
+            self.proxy.note(
+                Disruption(
+                    cause="close" if self.tap.channel_closed else "loss",
+                    at=time.monotonic(),
+                    copies=self.tap.outstanding,
+                )
+            )
         self.bridge.close(reset=reset)
         if self.proxy.swallowing or not reset:
             # What was on its way is not called back by the end of its sender.
@@ -175,10 +180,13 @@ class _Pair:
 
     async def _linger(self) -> None:
         """Deliver what the bridge had sent before it closed, as a network may, then close."""
-        while self.broker.waiting and not self.broker.closed:
+        while self.broker.waiting and not self.broker.closed:  # noqa: ASYNC110 - ends by itself, soon
             await asyncio.sleep(0.05)
         self.broker.close(reset=False)
         self.proxy.leave(self)
+
+    def _reached(self) -> None:
+        self.broker.pump()
 
     def _connect(self) -> None:
         self._connecting = self.loop.create_task(self._reach_broker())

@@ -6,14 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
-
-from janitor import Janitor
-from rabbitmq import Node
 from tests.faults import consumer, sender
 from tests.faults.control import Control
 from tests.faults.proxy import Proxy
@@ -35,10 +32,15 @@ from tests.faults.records import (
 )
 from tests.faults.subject import AUTHORIZATION, ROOT, SOURCE, Subject
 
+from janitor import Janitor
+from rabbitmq import Node
+
 FULL: Final = "limited"
 """The queue that refuses when it holds LIMIT events and nobody reads it."""
 
 LIMIT: Final = 20
+_PLAIN: Final[Mapping[str, str | int]] = {}
+_LIMITED: Final[Mapping[str, str | int]] = {"x-max-length": LIMIT, "x-overflow": "reject-publish"}
 
 # Whoever binds these in order has no moment in which the witness gets an event and another queue misses it.
 BINDINGS: Final = (
@@ -98,13 +100,14 @@ class Rig:
         self.subject = Subject([self.control.bridge_url(self.proxy.port)], disk=self.disk)
         self._stack.push(self.subject)
         self.subject.start()
-        until(lambda: self.subject.metrics()["tms_bridge_broker_connected"] == 1, "a connection to the broker")
+        until(
+            lambda: self.subject.metrics()["tms_bridge_broker_connected"] == 1, "a connection to the broker"
+        )
 
     def declare(self) -> None:
         """Declare and bind the consumers' queues; those that are there stay."""
         for binding in BINDINGS:
-            arguments = {"x-max-length": LIMIT, "x-overflow": "reject-publish"}
-            self.control.declare([binding], **(arguments if binding.queue == FULL else {}))
+            self.control.declare([binding], _LIMITED if binding.queue == FULL else _PLAIN)
         self.control.declare_fanout(UNROUTABLE)
         self.control.declare_fanout(QUARANTINE)
 
@@ -114,7 +117,7 @@ class Rig:
         self.note_kill()
 
     def note_kill(self) -> None:
-        """Note that the bridge has died; what it had in flight, and what it had not deleted yet, may come again."""
+        """Note that the bridge has died: what it had in flight or had not deleted yet may come again."""
         self.note(Disruption(cause="kill", at=time.monotonic(), copies=self.subject.max_outstanding))
 
     def note(self, disruption: Disruption) -> None:

@@ -1,4 +1,4 @@
-"""Plays TMS from a process of its own: many senders, many entities, TMS's retry rule, every answer written down.
+"""Plays TMS from a process of its own: many senders, TMS's retry rule, every answer written down.
 
     python -m tests.faults.sender PLAN.json
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-
 from tests.faults.records import Attempt, EventKind, GivenUp, Log
+
 from tms_bridge.cli.simulate.engine import event_digest
 from tms_bridge.cli.simulate.lifecycle import Event, lives
 

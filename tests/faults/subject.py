@@ -60,7 +60,7 @@ class Subject:
         prefix: words before the command, as `nsenter` wants them.
     """
 
-    def __init__(  # noqa: PLR0913 - every argument but the first has a default
+    def __init__(
         self,
         urls: Sequence[str],
         *,

@@ -1,0 +1,127 @@
+"""Tells of a run in words, as JSON, and as a picture of its course."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+from tests.faults.checker import QUESTIONS, Counts, Verdict, Violation
+from tests.faults.conductor import Plan, Run
+from tests.faults.timeline import draw
+
+MANY = 10
+"""How many violations of one question are told in words."""
+
+MEGABYTE = 1_000_000
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release is judged by.
+
+    Attributes:
+        answers: calls by HTTP status; `none` where no answer came.
+        p99_ms: of the calls that were answered 2xx, from the request to the whole answer.
+        longest_silence_s: the longest time in which the bridge's admin listener did not answer.
+    """
+
+    seconds: float
+    faults: dict[str, int]
+    answers: dict[str, int]
+    p99_ms: float
+    most_waiting: int
+    peak_rss_mb: float
+    longest_silence_s: float
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it."""
+
+    passed: bool
+    broker: str
+    plan: Plan
+    counts: Counts
+    figures: Figures
+    violations: list[Violation]
+    observations: list[str]
+
+
+def make_report(run: Run, verdict: Verdict) -> Report:
+    """Put run and verdict together."""
+    return Report(
+        passed=verdict.passed and not run.observations,
+        broker=run.broker,
+        plan=run.plan,
+        counts=verdict.counts,
+        figures=_figures(run),
+        violations=verdict.violations,
+        observations=run.observations,
+    )
+
+
+def _figures(run: Run) -> Figures:
+    history = run.history
+    answered = sorted(call.answered_at - call.sent_at for call in history.attempts if call.accepted)
+    heard = [sample.at for sample in history.samples if sample.depth is not None]
+    return Figures(
+        seconds=round(run.ended - run.began, 1),
+        faults=_tally(band.name for band in history.bands),
+        answers=_tally(str(call.code or "none") for call in history.attempts),
+        p99_ms=round(1000 * answered[len(answered) * 99 // 100], 1) if answered else 0.0,
+        most_waiting=max((sample.depth or 0 for sample in history.samples), default=0),
+        peak_rss_mb=round(max((each.rss_bytes or 0 for each in history.samples), default=0) / MEGABYTE, 1),
+        longest_silence_s=round(max((later - at for at, later in pairwise(heard)), default=0.0), 1),
+    )
+
+
+def _tally(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def in_words(report: Report) -> str:
+    """Return the report as a person reads it."""
+    plan, counts, figures = report.plan, report.counts, report.figures
+    kept = "on disk" if plan.disk else "no outbox: a 2xx waits for the broker"
+    lines = [
+        f"{'PASSED' if report.passed else 'FAILED'}: seed {plan.seed}, RabbitMQ {report.broker}, {kept}",
+        "",
+        f"{figures.seconds:g} s, {plan.senders} senders; {counts.events} events, {counts.retried} retried",
+        f"{counts.calls} calls; {counts.undecodable} undecodable bodies",
+        f"answers: {_list(figures.answers)}; p99 of a 2xx {figures.p99_ms:g} ms",
+        f"faults: {_list(figures.faults)}",
+        f"accepted {counts.accepted}; deliveries {counts.deliveries}, on {len(counts.copies)} queues",
+        f"most events in the outbox {figures.most_waiting}",
+        f"copies by queue: {_list(counts.copies)}",
+        f"publishes that lost their outcome: {counts.copies_allowed}",
+        f"second ids of one event: {counts.second_ids}; given up by the sender: {counts.given_up}",
+        f"peak RSS {figures.peak_rss_mb:g} MB",
+        "",
+    ]
+    for question in QUESTIONS:
+        wrong = [each.detail for each in report.violations if each.question == question]
+        lines.append(f"{question:16} {len(wrong)}")
+        lines += [f"    {detail}" for detail in wrong[:MANY]]
+    lines += [f"observed: {observation}" for observation in report.observations]
+    return "\n".join(lines)
+
+
+def _list(tally: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in tally.items()) or "none"
+
+
+def write(report: Report, run: Run, directory: Path, name: str) -> Sequence[Path]:
+    """Write NAME.txt, NAME.json and NAME.svg."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {
+        directory / f"{name}.txt": in_words(report).encode() + b"\n",
+        directory / f"{name}.json": msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n",
+        directory / f"{name}.svg": draw(run.history, run.began, run.ended, _title(report)).encode(),
+    }
+    for path, content in files.items():
+        path.write_bytes(content)
+    return list(files)
+
+
+def _title(report: Report) -> str:
+    plan = report.plan
+    return f"RabbitMQ {report.broker}, seed {plan.seed}, {plan.senders} senders"

@@ -1,0 +1,115 @@
+"""Draws the course of a run as SVG: rates and outbox depth over time, faults as bands behind them."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from xml.sax.saxutils import escape
+
+from tests.faults.records import EVERYTHING, FaultBand, History
+
+WIDTH: Final = 1000
+LEFT: Final = 64
+RIGHT: Final = 20
+PANEL: Final = 92
+GAP: Final = 30
+LANE: Final = 15
+TOP: Final = 46
+
+Point = tuple[float, float]
+
+
+class Panel(NamedTuple):
+    """One curve."""
+
+    title: str
+    colour: str
+    points: Sequence[Point]
+
+
+def draw(history: History, began: float, ended: float, title: str) -> str:
+    """Return the picture."""
+    panels = [
+        Panel(
+            "accepted, events/s",
+            "#1a7f37",
+            _rate((a.answered_at for a in history.attempts if a.accepted), began, ended),
+        ),
+        Panel(
+            "waiting in the outbox, events",
+            "#9a6700",
+            [(s.at - began, s.depth) for s in history.samples if s.depth is not None],
+        ),
+        Panel(
+            "delivered, events/s",
+            "#0969da",
+            _rate((d.at for d in history.deliveries if d.queue == EVERYTHING), began, ended),
+        ),
+    ]
+    names = list(dict.fromkeys(band.name for band in sorted(history.bands, key=lambda band: band.began)))
+    scale = (WIDTH - LEFT - RIGHT) / max(1.0, ended - began)
+    lanes_top = TOP + len(panels) * (PANEL + GAP)
+    height = lanes_top + len(names) * LANE + 34
+    parts = [_head(height, title)]
+    parts += _bands(history.bands, names, began, scale, lanes_top)
+    for number, panel in enumerate(panels):
+        parts += _panel(panel, TOP + number * (PANEL + GAP), scale)
+    parts += _axis(ended - began, scale, height - 20)
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def _rate(moments: Iterable[float], began: float, ended: float) -> list[Point]:
+    """Count by second."""
+    seconds = Counter(int(moment - began) for moment in moments)
+    return [(second + 0.5, seconds[second]) for second in range(int(ended - began) + 1)]
+
+
+def _head(height: int, title: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="11">\n'
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n'
+        f'<text x="{LEFT}" y="20" font-size="14" font-weight="bold">{escape(title)}</text>'
+    )
+
+
+def _bands(
+    bands: Sequence[FaultBand], names: Sequence[str], began: float, scale: float, lanes_top: int
+) -> list[str]:
+    """Draw each fault behind the curves, and in the lane of its kind below them."""
+    parts = []
+    for band in bands:
+        x, width = LEFT + (band.began - began) * scale, max(1.5, (band.ended - band.began) * scale)
+        lane = lanes_top + names.index(band.name) * LANE
+        across = f'<rect x="{x:.1f}" width="{width:.1f}" fill="#cf222e"'
+        parts.append(f'{across} y="{TOP}" height="{lanes_top - TOP}" fill-opacity="0.07"/>')
+        parts.append(f'{across} y="{lane}" height="{LANE - 4}" fill-opacity="0.65"/>')
+    for number, name in enumerate(names):
+        y = lanes_top + number * LANE
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y - 2}" y2="{y - 2}" stroke="#eaeef2"/>')
+        parts.append(
+            f'<text x="{WIDTH - RIGHT}" y="{y + 9}" text-anchor="end" fill="#57606a" font-size="10">'
+            f"{escape(name)}</text>"
+        )
+    return parts
+
+
+def _panel(panel: Panel, top: int, scale: float) -> list[str]:
+    most = max((value for _, value in panel.points), default=0.0) or 1.0
+    points = " ".join(
+        f"{LEFT + x * scale:.1f},{top + PANEL - value / most * PANEL:.1f}" for x, value in panel.points
+    )
+    return [
+        f'<text x="{LEFT}" y="{top - 5}" fill="{panel.colour}">{escape(panel.title)}</text>',
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{top + PANEL}" y2="{top + PANEL}" stroke="#8c959f"/>',
+        f'<text x="{LEFT - 6}" y="{top + 9}" text-anchor="end">{most:,.0f}</text>',
+        f'<text x="{LEFT - 6}" y="{top + PANEL}" text-anchor="end">0</text>',
+        f'<polyline points="{points}" fill="none" stroke="{panel.colour}" stroke-width="1.3"/>',
+    ]
+
+
+def _axis(seconds: float, scale: float, y: int) -> list[str]:
+    step = next(step for step in (5, 10, 30, 60, 120, 300) if seconds / step <= 15 or step == 300)
+    return [
+        f'<text x="{LEFT + at * scale:.1f}" y="{y + 12}" text-anchor="middle" fill="#57606a">{at} s</text>'
+        for at in range(0, int(seconds) + 1, step)
+    ]
