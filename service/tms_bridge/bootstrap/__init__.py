@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 
 import uvloop
 
@@ -24,7 +25,7 @@ def serve(read: Callable[[], Loaded]) -> int:
     """
     loaded = read()
     log = Log(loaded.settings.log)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with closing(log), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(loaded, read, log))
 
 

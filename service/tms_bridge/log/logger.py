@@ -18,6 +18,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
+from tms_bridge.log.output import Output
 from tms_bridge.settings.model import Log as LogSettings
 
 Logger = FilteringBoundLogger
@@ -42,7 +43,8 @@ class Log:
     def __init__(self, settings: LogSettings, stream: Stream | None = None) -> None:
         self._threshold = _LEVELS[settings.level]
         self._is_json = settings.format == "json"
-        self._sink = sink = _Sink(stream or _standard_output())
+        self._stream = stream or Output(sys.stdout.fileno())
+        self._sink = sink = _Sink(self._stream)
         render = _render_json if settings.format == "json" else _console_renderer()
         self.logger: Logger = structlog.wrap_logger(
             structlog.BytesLogger(sink),  # type: ignore[arg-type]  # it uses write and flush alone
@@ -67,6 +69,11 @@ class Log:
     def set_level(self, settings: LogSettings) -> None:
         """Write from now on what this level and those above it say."""
         self._threshold = _LEVELS[settings.level]
+
+    def close(self) -> None:
+        """Give lines that wait for a slow reader a moment to go out."""
+        if isinstance(self._stream, Output):
+            self._stream.close()
 
     @contextlib.contextmanager
     def adopt_libraries(self) -> Iterator[None]:
@@ -120,11 +127,6 @@ class _LibraryHandler(logging.Handler):
 def without_passwords(text: str) -> str:
     """Return the text with the user information of every URL in it replaced."""
     return _PASSWORD_IN_URL.sub("***@", text)
-
-
-def _standard_output() -> Stream:
-    """Unbuffered, so that what a killed process said is there, and one line is one write."""
-    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 
 
 def _add_level_and_time(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
