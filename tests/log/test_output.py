@@ -55,11 +55,12 @@ def test_lines_beyond_the_backlog_are_dropped_and_their_number_is_told(pipe: tup
         output.write(b"%06d %s\n" % (number, b"x" * 90))
     data = b""
     dropped = 0
+    told: list[dict[str, object]] = []
     while data.count(b"x\n") + dropped < count:
         data += os.read(pipe[0], 65_536)
         complete = data[: data.rfind(b"\n") + 1].splitlines()
         told = [json.loads(line) for line in complete if line.startswith(b"{")]
-        dropped = sum(line["lines"] for line in told)
+        dropped = sum(int(str(line["lines"])) for line in told)
     output.close()
 
     assert {"log lines dropped"} == {line["event"] for line in told}
