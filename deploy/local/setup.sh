@@ -43,9 +43,10 @@ install_venv_module() {
         read -r answer
         case $answer in [nN]*) fail "then install python3-venv, or uv, yourself and try again" ;; esac
     fi
+    say "installing python3-venv"
     version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     $as_root apt-get update -qq
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "python$version-venv" >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "python$version-venv" >/dev/null
 }
 
 make_venv() {
