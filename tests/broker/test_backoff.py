@@ -3,9 +3,9 @@
 from tms_bridge.broker.backoff import Backoff
 
 
-def test_back_off_doubles_up_to_fifteen_seconds_under_full_jitter() -> None:
+def test_back_off_doubles_up_to_five_seconds_under_full_jitter() -> None:
     backoff = Backoff(jitter=lambda: 1.0)
-    assert [backoff.next() for _ in range(9)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 15.0, 15.0]
+    assert [backoff.next() for _ in range(9)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 5.0]
     assert Backoff(jitter=lambda: 0.0).next() == 0.0
 
 

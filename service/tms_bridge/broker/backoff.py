@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 FIRST_S: Final = 0.2
-LONGEST_S: Final = 15.0
+LONGEST_S: Final = 5.0
 STABLE_AFTER_S: Final = 10.0
 """A connection that lived this long was a good one."""
 
