@@ -19,6 +19,7 @@ from tms_bridge.listener.server import let_read
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Http
 from tms_bridge.web.body import check_framing, let_continue, read_body
+from tms_bridge.web.deadlines import Deadlines
 from tms_bridge.web.reception import Reception
 from tms_bridge.web.record import Record
 from tms_bridge.web.route import Route, Routes
@@ -57,6 +58,7 @@ class Webhooks:
         self._record = record
         self._patience_s = http.deadline_s * (1 - _MARGIN)
         self._loop_time = asyncio.get_running_loop().time
+        self._deadlines = Deadlines()
         self.in_flight = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -140,7 +142,7 @@ class Webhooks:
         try:
             let_continue(request)
             body = await read_body(request.content, self._http.max_body_bytes, until)
-            async with asyncio.timeout_at(until):
+            with self._deadlines.until(until):
                 return Answer(self._http.success_status, await self._reception.take(route, body, visit))
         except TimeoutError:
             raise Unavailable(
