@@ -8,7 +8,7 @@ What it asks, by the words of the design:
 | partly-missing | ... and each queue that wants its key, unless the topology was disturbed then          |
 | order          | per entity and queue, first deliveries come in the order in which the sender was answered |
 | copies         | at every moment, no queue has more copies than publishes have lost their outcome       |
-| second-ids     | no more ids of one body than real events, plus calls that were not answered in full    |
+| second-ids     | no more ids of one body than real events, plus calls that may have been answered       |
 | swallowed      | two events that were both answered have two ids, also where their bodies are equal     |
 | invented       | nothing was delivered that was not sent                                                |
 | changed        | routing key and payload are those of the event that was sent                           |
@@ -218,12 +218,23 @@ class _Judge:
             if excess > unanswered:
                 yield (
                     f"{events[0].describe()}: {len(self._ids_of[digest])} ids for {len(events)} events, and "
-                    f"{unanswered} calls that were not answered in full"
+                    f"{unanswered} calls whose answer may be lost"
                 )
 
     def _may_be_forgotten(self, call: Attempt) -> bool:
-        """Tell whether a retry may get another id: nobody knows of a 2xx, or there is no disk to remember."""
-        return call.code is None or (not self._history.outbox and not call.accepted)
+        """Tell whether a retry may get another id: there may have been a 2xx, or no disk to remember."""
+        if not self._history.outbox:
+            return not call.accepted
+        return call.code is None and not self._cannot_have_been_answered(call)
+
+    def _cannot_have_been_answered(self, call: Attempt) -> bool:
+        """Tell whether the connection was closed well before a 2xx can have been written."""
+        return any(
+            band.began + band.answers_take_s <= call.sent_at < band.ended - band.answers_take_s
+            and call.answered_at - call.sent_at < band.answers_take_s / 2
+            for band in self._history.bands
+            if band.answers_take_s
+        )
 
     def _swallowed(self) -> Iterator[str]:
         for events in self._by_digest.values():

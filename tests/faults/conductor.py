@@ -156,6 +156,7 @@ class Conductor:
                 detail="with a SIGKILL of the bridge" if with_kill else "",
                 may_give_up=fault.may_give_up or not rig.disk,
                 topology=fault.topology,
+                answers_take_s=fault.answers_take_s,
             )
         )
 

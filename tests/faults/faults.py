@@ -17,6 +17,7 @@ from tests.faults.rig import BINDINGS, FULL, Rig, until
 Step = Callable[[Rig, random.Random], None]
 
 _HOUR_S: Final = 3600
+_SLOW_SYNC_S: Final = 0.15
 _SMALL_MESSAGE_BYTES: Final = 4000
 """Lower than the messages of the sender's large bodies, larger than all others."""
 
@@ -31,6 +32,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         may_give_up: the sender may have to give events up: the outbox has no room.
         topology: consumers' queues may miss events that others get.
         needs_disk: it is a fault of the outbox on disk.
+        answers_take_s: no 2xx can come sooner than this after its call.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     may_give_up: bool = False
     topology: bool = False
     needs_disk: bool = False
+    answers_take_s: float = 0.0
 
 
 def _nothing(_rig: Rig, _rng: random.Random) -> None:
@@ -264,7 +267,12 @@ FAULTS: Final = (
         needs_disk=True,
     ),
     Fault(
-        name="slow-disk", inject=_shake("fsync 0.15"), heal=_shake("fsync ok"), hold_s=(2, 6), needs_disk=True
+        name="slow-disk",
+        inject=_shake(f"fsync {_SLOW_SYNC_S}"),
+        heal=_shake("fsync ok"),
+        answers_take_s=_SLOW_SYNC_S,
+        hold_s=(2, 6),
+        needs_disk=True,
     ),
     Fault(name="clock-jump", inject=_jump, heal=_shake("clock 0"), hold_s=(2, 6)),
     Fault(name="second-bridge", inject=_second_bridge, heal=_nothing, needs_disk=True),

@@ -96,6 +96,7 @@ class FaultBand(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         may_give_up: the sender may give events up because of it.
         topology: exchanges, queues or bindings were not as the consumers had made them.
+        answers_take_s: no 2xx can have come sooner than this after its call.
     """
 
     name: str
@@ -104,6 +105,7 @@ class FaultBand(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     may_give_up: bool = False
     topology: bool = False
+    answers_take_s: float = 0.0
 
 
 class Disruption(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,9 @@ from tms_bridge.cli.simulate.lifecycle import Event, lives
 PLACES = 12
 """Entities that one sender looks after side by side."""
 
+MOST_UNDOING_S = 3.0
+"""After how long, at most, an administrator makes the same change once more."""
+
 LARGE_BYTES = 6000
 """How much longer than others a large body is."""
 
@@ -113,6 +116,8 @@ class Company:
             sending = _next(orders, rng, entity, number)
             answered = await self._send(sending, rng)
             if answered and rng.random() < orders.repeats:
+                # At once, or when the bridge may have been killed since: it must remember that it answered.
+                await self._pause(rng.choice((0.0, rng.uniform(0.0, MOST_UNDOING_S))))
                 again = msgspec.structs.replace(sending, kind="repeat", ordinal=entity.skip())
                 await self._send(again, rng)
 

@@ -172,6 +172,17 @@ def test_a_second_id_needs_a_call_that_was_not_answered_in_full() -> None:
     assert wrong(check(history(deliveries=deliveries, attempts=refused))) == {"second-ids": 1}
 
 
+def test_a_call_that_ended_before_any_answer_was_possible_gives_no_second_id() -> None:
+    other = [delivery(1, 3, message_id="x1"), delivery(1, 3, message_id="x1", queue=NARROW)]
+    aborted = call(1, code=None, id=None, error="aborted", answered_at=1.01)
+    whole = history(
+        deliveries=[*history().deliveries, *other],
+        attempts=[aborted, call(1, number=2), *history().attempts[1:]],
+        bands=[FaultBand(name="slow-disk", began=0.2, ended=2.0, answers_take_s=0.15)],
+    )
+    assert wrong(check(whole)) == {"second-ids": 1}
+
+
 def test_without_a_disk_a_refused_call_may_have_been_delivered_too() -> None:
     deliveries = [*history().deliveries, delivery(1, 3, message_id="x1")]
     attempts = [call(1, code=503, id=None), call(1, number=2), *history().attempts[1:]]

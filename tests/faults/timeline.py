@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from tests.faults.records import EVERYTHING, FaultBand, History
 
 WIDTH: Final = 1000
-LEFT: Final = 64
+LEFT: Final = 140
 RIGHT: Final = 20
 PANEL: Final = 92
 GAP: Final = 30
@@ -87,7 +87,7 @@ def _bands(
         y = lanes_top + number * LANE
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y - 2}" y2="{y - 2}" stroke="#eaeef2"/>')
         parts.append(
-            f'<text x="{WIDTH - RIGHT}" y="{y + 9}" text-anchor="end" fill="#57606a" font-size="10">'
+            f'<text x="{LEFT - 6}" y="{y + 9}" text-anchor="end" fill="#57606a" font-size="10">'
             f"{escape(name)}</text>"
         )
     return parts
