@@ -46,6 +46,8 @@ _LIMITED: Final[Mapping[str, str | int]] = {"x-max-length": LIMIT, "x-overflow":
 BINDINGS: Final = (
     Binding("classes", "tms.class.*"),
     Binding("completed", "tms.*.completed"),
+    Binding(FULL, "tms.class.scheduled"),
+    Binding(FULL, "tms.class.guaranteed_to_run"),
     Binding(FULL, "tms.class.cancelled"),
     Binding(EVERYTHING, "tms.#"),
 )
@@ -71,10 +73,13 @@ class Rig:
     """One run; use it as a context manager.
 
     Attributes:
+        proxies: one before each node of the cluster; `proxy` is that before the first.
         observations: what was seen besides the records and must not be, in words.
     """
 
-    def __init__(self, directory: Path, node: Node, *, disk: bool = True) -> None:
+    def __init__(
+        self, directory: Path, node: Node, *, others: Sequence[Node] = (), disk: bool = True
+    ) -> None:
         self.directory = directory
         self.node = node
         self.disk = disk
@@ -84,7 +89,9 @@ class Rig:
         self._paused.mkdir()
         self._disruptions = Log(directory / "disruptions.jsonl")
         self._bands = Log(directory / "bands.jsonl")
-        self.proxy = Proxy(node.port, self._disruptions.write)
+        self.proxies = [Proxy(each.port, self._disruptions.write) for each in (node, *others)]
+        self.proxy = self.proxies[0]
+        self._urls = [each.url for each in (node, *others)]
         self._janitor = Janitor(directory / "processes")
         self._stack = contextlib.ExitStack()
         self._consumer: subprocess.Popen[bytes] | None = None
@@ -95,9 +102,12 @@ class Rig:
         """Start all but the sender; return when the bridge is connected."""
         self.control.add_bridge_user()
         self.declare()
-        self._stack.enter_context(self.proxy)
+        for proxy in self.proxies:
+            self._stack.enter_context(proxy)
         self._start_consumer()
-        self.subject = Subject([self.control.bridge_url(self.proxy.port)], disk=self.disk)
+        self.subject = Subject(
+            [self.control.bridge_url(proxy.port) for proxy in self.proxies], disk=self.disk
+        )
         self._stack.push(self.subject)
         self.subject.start()
         until(
@@ -176,7 +186,7 @@ class Rig:
     @property
     def queues(self) -> list[str]:
         """Every queue that has a consumer."""
-        return [*(binding.queue for binding in BINDINGS), UNROUTABLE, QUARANTINE]
+        return [*dict.fromkeys(binding.queue for binding in BINDINGS), UNROUTABLE, QUARANTINE]
 
     def cases(self) -> list[Case]:
         """Return the rows of the bridge's quarantine."""
@@ -232,7 +242,7 @@ class Rig:
     def _start_consumer(self) -> None:
         plan = self.directory / "consumer.json"
         orders = consumer.Orders(
-            urls=[self.node.url],
+            urls=self._urls,
             queues=self.queues,
             deliveries=str(self.directory / "deliveries.jsonl"),
             paused=str(self._paused),
