@@ -28,6 +28,7 @@ def headers_only(**headers: str) -> bytes:
         ({"Content_Length": BIG}, 413),
         ({"Content_Encoding": "gzip"}, 415),
         ({"Content_Encoding": "identity, br"}, 415),
+        ({"Content_Length": "", "Transfer_Encoding": "gzip, chunked"}, 415),
     ],
 )
 async def test_a_refusal_comes_before_the_body_and_closes(

@@ -34,16 +34,14 @@ class ProxiedConnection(Connection):
     @property
     def peername(self) -> str | tuple[str, int] | None:
         """The client's address, or for an unreadable header why it is unknown."""
-        if self._announced is not None:
-            return self._announced
-        return None if self.transport is None else _peer_of(self.transport)
+        return self._announced or self._peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the header, from a trusted proxy."""
         self._announced = None
-        trusted = isinstance(self._manager, ProxiedServer) and self._manager.trusts(_peer_of(transport))
-        self._start = b"" if trusted else None
         super().connection_made(transport)
+        trusted = isinstance(self._manager, ProxiedServer) and self._manager.trusts(self._peer)
+        self._start = b"" if trusted else None
 
     def data_received(self, data: bytes) -> None:
         """Cut the header off before anything is taken as HTTP."""
@@ -79,11 +77,6 @@ class ProxiedServer(Server):
         """Return whether connections from this address begin with a PROXY protocol header."""
         address = parse_peer(peer)
         return address is not None and address in self._trusted
-
-
-def _peer_of(transport: asyncio.BaseTransport) -> str:
-    name = transport.get_extra_info("peername")
-    return str(name[0]) if name else ""
 
 
 def _client_of(announcement: Announcement) -> tuple[str, int] | None:

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import ClassVar, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
 from tms_bridge.errors import MalformedRequest
 from tms_bridge.listener.answer import Sent, answer_problem, send
@@ -35,7 +37,20 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Connection(web.RequestHandler):
     """One connection; what is no HTTP gets a problem as its answer, and no traceback in the log."""
 
-    __slots__ = ()
+    __slots__ = ("_peer",)
+
+    _peer: str
+
+    @property
+    def peername(self) -> str | tuple[str, int] | None:
+        """The address at the other end, also once it has hung up: its requests are judged all the same."""
+        return (self._peer, 0) if self._peer else None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note who calls while that can be asked."""
+        name = transport.get_extra_info("peername")
+        self._peer = str(name[0]) if name else ""
+        super().connection_made(transport)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Resume only what was paused: aiohttp asks for it at every body, which costs a parser's round."""
@@ -65,6 +80,20 @@ class Server(web.Server):
     def __init__(self, handler: Handler) -> None:
         super().__init__(handler)
         self._loop = asyncio.get_running_loop()
+
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        # aiohttp decodes the host of an absolute target outside of any handler, where an error would cost
+        # the caller its answer; nothing here reads that host.
+        if message.url.absolute:
+            message = message._replace(url=message.url.relative())
+        return super()._make_request(message, payload, protocol, writer, task)
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import StreamReader, web
 
+from tms_bridge.auth.headers import Headers
 from tms_bridge.errors import BodyTimeout, BodyTooLarge, EncodedBody, ExpectationUnknown, MalformedRequest
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -13,10 +14,11 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 def check_framing(request: web.BaseRequest, limit: int) -> None:
     """Refuse by its headers a body that is compressed, too long, or sent under unknown expectations."""
     headers = request.headers
-    encoding = headers.getall("Content-Encoding", ())
     # `identity` is the registered word for no encoding at all.
-    if any(word.strip().lower() not in {"", "identity"} for line in encoding for word in line.split(",")):
+    if _names_other(headers, "Content-Encoding", {"", "identity"}):
         raise EncodedBody("Send the body as it is, without a Content-Encoding.")
+    if _names_other(headers, "Transfer-Encoding", {"", "chunked"}):
+        raise EncodedBody("Send the body as it is or chunked, without another Transfer-Encoding.")
     length = headers.get("Content-Length")
     if length is not None and int(length) > limit:
         raise too_large(limit)
@@ -25,6 +27,12 @@ def check_framing(request: web.BaseRequest, limit: int) -> None:
         raise ExpectationUnknown(
             "The only expectation known here is 100-continue; leave the Expect header out."
         )
+
+
+def _names_other(headers: Headers, name: str, known: set[str]) -> bool:
+    return any(
+        word.strip().lower() not in known for line in headers.getall(name, []) for word in line.split(",")
+    )
 
 
 def let_continue(request: web.BaseRequest) -> None:

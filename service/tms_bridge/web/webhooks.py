@@ -25,7 +25,7 @@ from tms_bridge.web.record import Record
 from tms_bridge.web.route import Route, Routes
 from tms_bridge.web.visit import Visit
 
-_MARGIN: Final = 0.02
+_MARGIN: Final = 0.05
 """Of the deadline: what it takes to say that it has passed."""
 
 _READS: Final = ("GET", "HEAD")
@@ -133,6 +133,10 @@ class Webhooks:
 
     async def _post(self, request: web.BaseRequest, route: Route, visit: Visit) -> Answer:
         until = self._loop_time() + self._patience_s
+        if not visit.peer:
+            # The kernel forgets the address of a caller who hung up before being accepted; that is no
+            # address on no list.
+            raise ConnectionResetError
         route.door.admit(visit, request.headers)
         check_framing(request, self._http.max_body_bytes)
         if self.in_flight >= self._http.max_in_flight:
