@@ -3,7 +3,7 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tms_bridge.metrics import Metrics
+from tms_bridge.metrics import IntakeMetrics, Metrics
 
 EXPECTED = {
     "tms_bridge_webhook_requests_total": ("outcome", "source", "trigger"),
@@ -39,8 +39,8 @@ def metrics() -> Metrics:
 
 
 def touch_all(metrics: Metrics) -> None:
-    metrics.intake.requests.labels("contoso", "class", "accepted").inc()
-    metrics.intake.events.labels("class", "completed").inc()
+    metrics.intake.requests.inc("contoso", "class", "accepted")
+    metrics.intake.events.inc("class", "completed")
     metrics.intake.last_accepted.labels("contoso").set(1)
     metrics.publish.returned.labels("tms.class.unknown").inc()
     metrics.show_credentials([("contoso", "2026")])
@@ -77,3 +77,27 @@ def test_two_registries_do_not_share_anything() -> None:
     first.publish.nacked.inc()
 
     assert second.registry.get_sample_value("tms_bridge_publish_nacked_total") == 0.0
+
+
+def test_a_distribution_counts_each_value_in_every_bucket_that_holds_it(metrics: Metrics) -> None:
+    for seconds in (0.0005, 0.001, 0.002, 99.0):
+        metrics.intake.duration.observe(seconds)
+
+    def sample(suffix: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"tms_bridge_webhook_duration_seconds_{suffix}", labels)
+
+    assert (2, 3, 3, 4) == tuple(sample("bucket", le=bound) for bound in ("0.001", "0.0025", "10.0", "+Inf"))
+    assert (4, 99.0035) == (sample("count"), sample("sum"))
+
+
+def test_a_tally_counts_each_combination_of_labels(metrics: Metrics) -> None:
+    for outcome in ("accepted", "accepted", "held"):
+        metrics.intake.requests.inc("contoso", "class", outcome)
+
+    labels = {"source": "contoso", "trigger": "class", "outcome": "accepted"}
+    assert metrics.registry.get_sample_value("tms_bridge_webhook_requests_total", labels) == 2
+
+
+def test_no_name_can_be_taken_twice(metrics: Metrics) -> None:
+    with pytest.raises(ValueError, match="Duplicated"):
+        IntakeMetrics(metrics.registry)

@@ -158,3 +158,34 @@ async def test_the_log_goes_to_standard_output_unbuffered() -> None:
     )
 
     assert json.loads(done.stdout)["event"] == "last words"
+
+
+class Writes:
+    def __init__(self) -> None:
+        self.events: list[list[str]] = []
+
+    def write(self, lines: bytes) -> int:
+        self.events.append([json.loads(line)["event"] for line in lines.splitlines()])
+        return len(lines)
+
+
+async def test_the_short_lines_of_one_turn_of_the_loop_are_one_write_and_keep_their_place() -> None:
+    writes = Writes()
+    log = Log(LogSettings(), writes)
+    for event in ("one", "two"):
+        log.line("info", event, {})
+    log.logger.info("three")
+    log.line("info", "four", {})
+    await asyncio.sleep(0)
+
+    assert [["one", "two"], ["three"], ["four"]] == writes.events
+
+
+async def test_short_lines_gather_only_up_to_what_a_pipe_takes_at_once() -> None:
+    writes = Writes()
+    log = Log(LogSettings(), writes)
+    for _ in range(3):
+        log.line("info", "long", {"text": "x" * 1500})
+    log.close()
+
+    assert [["long", "long"], ["long"]] == writes.events

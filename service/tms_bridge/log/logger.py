@@ -5,6 +5,7 @@ The level is read at each call, so that a reload can change it. What the librari
 `logging` module ends in the same stream, with passwords in URLs taken out.
 """
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -18,7 +19,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from tms_bridge.log.output import Output
+from tms_bridge.log.output import ATOMIC_BYTES, Output
 from tms_bridge.settings.model import Log as LogSettings
 
 Logger = FilteringBoundLogger
@@ -61,7 +62,7 @@ class Log:
         if not self._is_json:
             self.logger.log(_LEVELS[level], event, **fields)
         elif _LEVELS[level] >= self._threshold:
-            self._sink.write(
+            self._sink.gather(
                 _render_json(None, "", {"timestamp": _now(), "level": level, **fields, "event": event})
                 + b"\n"
             )
@@ -72,6 +73,7 @@ class Log:
 
     def close(self) -> None:
         """Give lines that wait for a slow reader a moment to go out."""
+        self._sink.flush()
         if isinstance(self._stream, Output):
             self._stream.close()
 
@@ -97,13 +99,33 @@ class _Sink:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._gathered: list[bytes] = []
+        self._size = 0
 
     def write(self, line: bytes) -> None:
+        self.flush()  # lines keep their order
         with contextlib.suppress(OSError):
             self._stream.write(line)
 
+    def gather(self, line: bytes) -> None:
+        """Write a line together with the others of this turn of the event loop: one system call for all."""
+        loop = asyncio._get_running_loop()  # noqa: SLF001 - documented, and None instead of an error
+        if loop is None:
+            self.write(line)
+            return
+        if self._size + len(line) > ATOMIC_BYTES:
+            self.flush()
+        if not self._gathered:
+            loop.call_soon(self.flush)
+        self._gathered.append(line)
+        self._size += len(line)
+
     def flush(self) -> None:
-        """Nothing is buffered here."""
+        """Write what has gathered."""
+        if self._gathered:
+            lines, self._gathered, self._size = self._gathered, [], 0
+            with contextlib.suppress(OSError):
+                self._stream.write(b"".join(lines))
 
 
 class _LibraryHandler(logging.Handler):

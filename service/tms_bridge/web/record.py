@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
 from tms_bridge.listener.feed import Feed, Seen
 from tms_bridge.log import Log
@@ -13,7 +13,6 @@ from tms_bridge.web.visit import UNLISTED_VALID, Visit
 
 _MAX_DETAIL: Final = 500
 
-_Inc = Callable[[], None]
 _Set = Callable[[float], None]
 
 
@@ -24,18 +23,17 @@ class Record:
         self._metrics = metrics
         self._feed = feed
         self._log = log
-        self._requests = _Counts(metrics.requests)
-        self._events = _Counts(metrics.events)
-        self._credentials = _Counts(metrics.credential_used)
         self._last_accepted = _Moments(metrics.last_accepted)
 
     def write(self, visit: Visit, http_status: int, now: float) -> None:
         """Count and log one answered request; `now` is on the clock of `visit.started`."""
         seconds = now - visit.started
         self._metrics.duration.observe(seconds)
-        self._requests.inc(visit.source or UNKNOWN_SOURCE, visit.trigger or UNKNOWN_SOURCE, visit.outcome)
+        self._metrics.requests.inc(
+            visit.source or UNKNOWN_SOURCE, visit.trigger or UNKNOWN_SOURCE, visit.outcome
+        )
         if visit.credential:
-            self._credentials.inc(visit.source, visit.credential)
+            self._metrics.credential_used.inc(visit.source, visit.credential)
         if visit.receipt is not None:
             self._note_event(visit, seconds)
         if visit.unlisted and visit.credential:
@@ -52,7 +50,7 @@ class Record:
         if visit.answered:
             self._last_accepted.set(now, visit.source)
         if visit.outcome != "duplicate":
-            self._events.inc(visit.trigger, visit.status)
+            self._metrics.events.inc(visit.trigger, visit.status)
         self._feed.add(
             Seen(
                 visit.id,
@@ -69,7 +67,7 @@ class Record:
     def _vendor_moved(self, visit: Visit) -> None:
         """Valid credentials from an address on no list: the vendor may have moved, or a secret leaked."""
         if visit.outcome != UNLISTED_VALID:
-            self._requests.inc(visit.source, visit.trigger, UNLISTED_VALID)
+            self._metrics.requests.inc(visit.source, visit.trigger, UNLISTED_VALID)
         self._log.logger.warning(
             UNLISTED_VALID,
             source=visit.source,
@@ -80,22 +78,8 @@ class Record:
         )
 
 
-class _Counts:
-    """A counter whose children are looked up once for each combination of labels."""
-
-    def __init__(self, counter: Counter) -> None:
-        self._counter = counter
-        self._children: dict[tuple[str, ...], _Inc] = {}
-
-    def inc(self, *labels: str) -> None:
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._counter.labels(*labels).inc
-        child()
-
-
 class _Moments:
-    """A gauge with one label, likewise."""
+    """A gauge whose children are looked up once for each label."""
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
