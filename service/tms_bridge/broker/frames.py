@@ -61,6 +61,14 @@ class Topic:
         self.after_timestamp = short(type_of(message)) + short(APP_ID)
 
 
+class _Names(dict[str, bytes]):
+    """Names of headers with the mark of a string after them, encoded once each."""
+
+    def __missing__(self, name: str) -> bytes:
+        encoded = self[name] = short(name) + _STRING
+        return encoded
+
+
 class FrameWriter:
     """Turns messages into the bytes of their publishes, for one channel."""
 
@@ -68,7 +76,7 @@ class FrameWriter:
         self._channel = channel
         self._frame_max = frame_max
         self._topics: dict[tuple[object, ...], Topic] = {}
-        self._names: dict[str, bytes] = {}
+        self._names = _Names()
 
     def publish(self, message: Message, exchange: str) -> bytes:
         """Return the frames of one publish.
@@ -121,14 +129,8 @@ class FrameWriter:
         parts: list[bytes] = []
         for name, value in headers.items():
             encoded = value.encode()
-            parts += (self._name(name), _LENGTH.pack(len(encoded)), encoded)
+            parts += (self._names[name], _LENGTH.pack(len(encoded)), encoded)
         return b"".join(parts)
-
-    def _name(self, name: str) -> bytes:
-        encoded = self._names.get(name)
-        if encoded is None:
-            encoded = self._names[name] = short(name) + _STRING
-        return encoded
 
     def _body(self, body: bytes) -> bytes:
         room = self._frame_max - _FRAME_OVERHEAD
