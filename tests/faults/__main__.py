@@ -14,6 +14,7 @@ from tests.faults.brokers import make_node
 from tests.faults.checker import check
 from tests.faults.conductor import Plan, conduct
 from tests.faults.faults import FAULTS
+from tests.faults.index import write_index
 from tests.faults.report import Report, in_words, make_report, write
 from tests.faults.subject import ROOT
 
@@ -63,7 +64,7 @@ def _one(options: argparse.Namespace, seed: int) -> bool:
         (directory / "bridge.log").write_text(run.log)
         report = make_report(run, check(run.history))
         say(in_words(report))
-        for path in write(report, run, options.out, _name(report)):
+        for path in (*write(report, run, options.out, _name(report)), write_index(options.out)):
             say(str(path))
     finally:
         if options.keep:

@@ -10,17 +10,20 @@ from typing import Final
 import msgspec
 from tests.faults.brokers import version_of
 from tests.faults.faults import BY_NAME, FAULTS, Fault
-from tests.faults.records import FaultBand, History, Sample
+from tests.faults.records import Case, FaultBand, History, Sample
 from tests.faults.rig import NotReachedError, Rig
 from tests.faults.subject import SubjectFailedError
 
-from rabbitmq import Node
+from rabbitmq import BrokerFailedError, Node
 
 LEAST_UP_S: Final = 10.0
 """How long the bridge stays up between two faults that take it: it is down at most 10 s in any 15."""
 
 MOST_DOWN_S: Final = 5.0
 """How long one of them may hold it down."""
+
+FAILURES: Final = (OSError, NotReachedError, SubjectFailedError, BrokerFailedError)
+"""What a system that does not do as it must makes of a run: a report that says so."""
 
 _SAMPLE_EVERY_S: Final = 0.5
 
@@ -65,11 +68,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None]) -> Run:
-    """Run the plan against a broker that is running.
-
-    Raises:
-        NotReachedError: the system did not come to rest; its state is in the text.
-    """
+    """Run the plan against a broker that is running."""
     with Rig(directory, node, disk=plan.disk) as rig:
         began = time.monotonic()
         sampler = Sampler(rig)
@@ -79,12 +78,10 @@ def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None])
             say("sending what has begun to its end")
             rig.finish_sending()
             say("draining")
-            drain(rig)
-            cases = rig.cases()
+            cases = bring_to_rest(rig)
         finally:
             sampler.stop()
         ended = time.monotonic()
-        rig.stop()
         history = rig.history(cases, sampler.samples)
         return Run(
             plan=plan,
@@ -97,12 +94,18 @@ def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None])
         )
 
 
-def drain(rig: Rig) -> None:
-    """Wait until everything is empty; what never will be is a thing to observe, not the end of the run."""
+def bring_to_rest(rig: Rig) -> list[Case]:
+    """Wait until everything is empty, then stop; what never is, is observed and judged as it stands."""
+    cases: list[Case] = []
     try:
+        if not rig.subject.running:
+            rig.subject.start(wait=rig.disk)
         rig.drain()
-    except NotReachedError as error:
-        rig.observations.append(f"{error}; the end of the bridge's log:\n{rig.subject.tail()}")
+        cases = rig.cases()
+        rig.stop()
+    except FAILURES as failure:
+        rig.observations.append(f"{failure!r}; the end of the bridge's log:\n{rig.subject.tail()}")
+    return cases
 
 
 class Conductor:
@@ -124,7 +127,12 @@ class Conductor:
                 return
             if fault.takes_bridge:
                 self._pause(self._bridge_up_since + LEAST_UP_S - time.monotonic())
-            self._one(fault)
+            try:
+                self._see_to_bridge()
+                self._one(fault)
+            except FAILURES as failure:
+                self._rig.observations.append(f"{fault.name} could not be carried out: {failure!r}")
+                return
 
     def _order(self) -> Iterator[Fault]:
         faults = self._plan.faults()
@@ -133,6 +141,14 @@ class Conductor:
 
     def _room_for(self, fault: Fault) -> bool:
         return time.monotonic() + fault.hold_s[0] < self._ends_at and self._rig.sending()
+
+    def _see_to_bridge(self) -> None:
+        """A bridge that nobody has ended must be there."""
+        rig = self._rig
+        if not rig.subject.running:
+            tail = rig.subject.tail()
+            rig.observations.append(f"the bridge ended by itself, exit code {rig.subject.wait()}:\n{tail}")
+            rig.subject.start(wait=rig.disk)
 
     def _one(self, fault: Fault) -> None:
         rig, rng = self._rig, self._rng
