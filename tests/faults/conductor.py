@@ -170,7 +170,7 @@ class Conductor:
                 began=began,
                 ended=time.monotonic(),
                 detail="with a SIGKILL of the bridge" if with_kill else "",
-                may_give_up=fault.may_give_up or not rig.disk,
+                may_give_up=fault.may_give_up or (not rig.disk and (fault.takes_broker or fault.takes_some)),
                 topology=fault.topology,
                 answers_take_s=fault.answers_take_s,
             )

@@ -29,6 +29,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         hold_s: how long it lasts, at least and at most, from the end of the injection.
         takes_bridge: the bridge is down for a while.
         takes_broker: the broker cannot be reached or takes nothing; then a bridge may die as well.
+        takes_some: the broker does not confirm some events, so that without an outbox they are given up.
         may_give_up: the sender may have to give events up: the outbox has no room.
         topology: consumers' queues may miss events that others get.
         needs_disk: it is a fault of the outbox on disk.
@@ -41,6 +42,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     hold_s: tuple[float, float] = (0.0, 0.0)
     takes_bridge: bool = False
     takes_broker: bool = False
+    takes_some: bool = False
     may_give_up: bool = False
     topology: bool = False
     needs_disk: bool = False
@@ -232,10 +234,17 @@ FAULTS: Final = (
     Fault(name="broker-stop", inject=_stop_broker, heal=_start_broker, hold_s=(5, 150), takes_broker=True),
     Fault(name="memory-alarm", inject=_memory_alarm, heal=_memory_again, hold_s=(2, 8), takes_broker=True),
     Fault(name="disk-alarm", inject=_disk_alarm, heal=_disk_again, hold_s=(2, 8), takes_broker=True),
-    Fault(name="exchange-deleted", inject=_delete_exchange, heal=_declare, hold_s=(0.5, 3), topology=True),
-    Fault(name="too-large", inject=_limit_size, heal=_lift_size, hold_s=(2, 5)),
-    Fault(name="topic-forbidden", inject=_forbid_topic, heal=_permit, hold_s=(2, 6)),
-    Fault(name="queue-full", inject=_stop_reading, heal=_read_again, hold_s=(4, 10)),
+    Fault(
+        name="exchange-deleted",
+        inject=_delete_exchange,
+        heal=_declare,
+        hold_s=(0.5, 3),
+        takes_some=True,
+        topology=True,
+    ),
+    Fault(name="too-large", inject=_limit_size, heal=_lift_size, hold_s=(2, 5), takes_some=True),
+    Fault(name="topic-forbidden", inject=_forbid_topic, heal=_permit, hold_s=(2, 6), takes_some=True),
+    Fault(name="queue-full", inject=_stop_reading, heal=_read_again, hold_s=(4, 10), takes_some=True),
     Fault(name="no-queue", inject=_unbind, heal=_bind, hold_s=(1, 4), topology=True),
     Fault(name="credentials-revoked", inject=_revoke, heal=_restore, hold_s=(2, 6), takes_broker=True),
     Fault(name="bridge-kill", inject=_kill_bridge, heal=_start_bridge, hold_s=(0, 4), takes_bridge=True),
