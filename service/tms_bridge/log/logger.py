@@ -7,10 +7,12 @@ The level is read at each call, so that a reload can change it. What the librari
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Protocol
@@ -170,7 +172,13 @@ def _format_traceback(logger: WrappedLogger, method: str, event: EventDict) -> E
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)

@@ -205,13 +205,11 @@ class Journal:
 
     async def accept(self, message: Message) -> Receipt:
         """Make an event durable, or join its retry; return when it is synced to the disk."""
-        known = await self.recall(message.digest)
-        return known or await self._take_in(message, State.PENDING, message.routing_key)
+        return await self._take_in(message, State.PENDING, message.routing_key)
 
     async def hold(self, message: Message) -> Receipt:
         """Keep an event in quarantine, unpublished, until an operator releases it."""
-        known = await self.recall(message.digest)
-        return known or await self._take_in(message, State.HELD, "")
+        return await self._take_in(message, State.HELD, "")
 
     async def quarantine(self, message: Message) -> Quarantined:
         """Keep an undecodable body, and send its copy to the bus; a body is one row within its window."""
@@ -219,7 +217,8 @@ class Journal:
         if case is None:
             row = self._row(message, State.UNDECODABLE)
             case = self._cases.take(message.id, "", message.digest)
-            await self._arrive(row, case)
+            self._group.arrive(Arrival(row, case))
+            await case.durable()
             return Quarantined(case.id, 1)
         case.seen += 1
         seen = case.seen
@@ -293,14 +292,15 @@ class Journal:
     # What happens inside
 
     async def _take_in(self, message: Message, state: State, routing_key: str) -> Receipt:
-        row = self._row(message, state)
-        taken = self._receipts.take(message.id, routing_key, message.digest)
-        await self._arrive(row, taken)
-        return taken.receipt(duplicate=False)
-
-    async def _arrive(self, row: NewRow, taken: Taken) -> None:
-        self._group.arrive(Arrival(row, taken))
+        # One coroutine for all of it: this is the path of every event.
+        taken = self._receipts.find(message.digest)
+        duplicate = taken is not None
+        if taken is None:
+            row = self._row(message, state)
+            taken = self._receipts.take(message.id, routing_key, message.digest)
+            self._group.arrive(Arrival(row, taken))
         await taken.durable()
+        return taken.receipt(duplicate=duplicate)
 
     def _row(self, message: Message, state: State) -> NewRow:
         """Return the row of a new message, if there is room for it."""

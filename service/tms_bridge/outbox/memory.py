@@ -70,11 +70,12 @@ class MemoryOutbox:
         Raises:
             Unavailable: too many wait, or no retry can deliver this one.
         """
-        if known := await self.recall(message.digest):
-            return known
-        taken = self._enter(message, self._receipts, message.routing_key)
+        taken = self._receipts.find(message.digest)
+        duplicate = taken is not None
+        if taken is None:
+            taken = self._enter(message, self._receipts, message.routing_key)
         await taken.durable()
-        return taken.receipt(duplicate=False)
+        return taken.receipt(duplicate=duplicate)
 
     async def hold(self, message: Message) -> NoReturn:
         """Refuse: what is held must be kept, and there is no disk."""
