@@ -200,3 +200,18 @@ class Recognition(RuleBasedStateMachine):
 
 TestRecognition = Recognition.TestCase
 TestRecognition.settings = hypothesis_settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+async def test_a_retry_answered_after_a_restart_makes_the_next_equal_body_a_new_event(tmp_path: Path) -> None:
+    clock = Clock()
+    journal = await open_journal(tmp_path / "1", clock=clock)
+    cut_off = await journal.accept(event(1, digest="a"))
+    journal.answering(cut_off)
+    journal.unanswered(cut_off)  # now both its row and a receipt say that an answer is owed
+    journal = await open_journal(await killed(journal, tmp_path / "1", tmp_path / "2"), clock=clock)
+    retry = await journal.accept(event(2, digest="a"))
+    assert (cut_off.id, True) == (retry.id, retry.duplicate)
+    journal.answering(retry)
+    real = await journal.accept(event(3, digest="a"))
+    await journal.close()
+    assert (event(3).id, False) == (real.id, real.duplicate)

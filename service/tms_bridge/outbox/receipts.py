@@ -138,8 +138,11 @@ class Receipts(Window):
 
     def restore(self, taken: Taken) -> Taken:
         """Remember again what is durable."""
-        self._by_seq[taken.seq] = taken
-        return super().restore(taken)
+        super().restore(taken)
+        # Only now: what it takes the place of may have had the same seq.
+        if self._by_digest.get(taken.digest) is taken:
+            self._by_seq[taken.seq] = taken
+        return taken
 
     def answering(self, receipt: Receipt) -> None:
         """A 2xx begins: the next equal body is a new event."""
