@@ -28,6 +28,14 @@ def test_what_was_not_marked_is_unanswered_from_the_newest_back(tmp_path: Path) 
     assert [5, 4, 2] == unanswered(tmp_path / "ring", 5)
 
 
+def test_a_late_answer_leaves_the_slot_to_the_later_event_that_has_it(tmp_path: Path) -> None:
+    answered = opened(tmp_path / "ring", 0)
+    answered.mark(SLOTS + 7)
+    answered.mark(7)
+    answered.close()
+    assert SLOTS + 7 not in unanswered(tmp_path / "ring", SLOTS + 7)
+
+
 def test_a_slot_that_a_later_event_took_counts_as_answered(tmp_path: Path) -> None:
     answered = opened(tmp_path / "ring", 0)
     answered.mark(SLOTS + 7)

@@ -36,8 +36,9 @@ def boot_id() -> str:
 class Ring:
     """The open ring file of one journal."""
 
-    def __init__(self, descriptor: int, floor: int) -> None:
+    def __init__(self, descriptor: int, floor: int, last_seq: int) -> None:
         self._descriptor = descriptor
+        self._newest = last_seq
         self.floor = floor
         """Everything up to this seq counts as answered."""
 
@@ -53,10 +54,13 @@ class Ring:
                 _start(descriptor, _HEADER.pack(_MAGIC, boot.encode(), journal_id.encode(), floor))
         except OSError as error:
             raise OutboxBroken(f"{path} cannot be used: {error.strerror}") from error
-        return cls(descriptor, floor)
+        return cls(descriptor, floor, last_seq)
 
     def mark(self, seq: int) -> None:
         """Note that this event is answered."""
+        if seq <= self._newest - SLOTS:
+            return  # it counts as answered by its age, and the slot may be a later event's
+        self._newest = max(self._newest, seq)
         os.pwrite(self._descriptor, _SLOT.pack(seq), _place(seq))
 
     def clear(self, seq: int) -> None:
