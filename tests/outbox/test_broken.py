@@ -13,6 +13,10 @@ from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
 from tms_bridge.outbox import store, writer
 
 
+def defective(_: store.Store) -> None:
+    raise ValueError("nobody foresaw this")
+
+
 @contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
     """Make the kernel refuse, with an error that is not "disk full", writes past this size."""
@@ -173,6 +177,41 @@ async def test_a_second_process_is_told_which_directory_is_held(tmp_path: Path) 
     await journal.close()
     again = await open_journal(tmp_path)
     await again.close()
+
+
+@pytest.mark.parametrize("table", ["journal", "totals"])
+async def test_a_journal_that_lost_a_row_of_its_own_is_refused_with_instructions(
+    tmp_path: Path, table: str
+) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.close()
+    with sqlite3.connect(tmp_path / "outbox.db") as connection:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of our own
+    connection.close()
+    with pytest.raises(OutboxBroken, match=rf"its table {table} has 0 rows, not one.*outbox\.salvage"):
+        await open_journal(tmp_path)
+
+
+async def test_a_defect_in_the_writer_breaks_the_outbox_instead_of_leaving_its_callers_to_wait(
+    tmp_path: Path,
+) -> None:
+    journal = await open_journal(tmp_path)
+    with pytest.raises(OutboxBroken, match="nobody foresaw this"):
+        await journal._writer.call(defective)
+    with pytest.raises(Unavailable):
+        await journal.accept(event(1))
+    await journal.close()
+
+
+async def test_a_look_that_is_due_while_it_closes_finds_nothing_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LOOK_EVERY_S", 0.0)
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(1))
+    await journal.close()
+    await asyncio.sleep(0)  # what the thread had to say comes with the next turn
+    assert journal.failure is None
 
 
 async def test_a_file_that_another_program_has_open_is_locked(tmp_path: Path) -> None:

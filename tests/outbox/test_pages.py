@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.outbox.outboxes import event, open_journal, quiet
 
+from tms_bridge.errors import OutboxBroken
 from tms_bridge.outbox.interface import Entry
 from tms_bridge.outbox.tail import Tail
 
@@ -55,6 +56,23 @@ async def follow(directory: Path, steps: list[tuple[str, int]], limit: int) -> N
                 journal.refuse(number, "no")
     await quiet(journal)
     assert len(pending) == journal.stats().events
+    await journal.close()
+
+
+async def test_a_page_shows_nothing_that_left_before_however_late_the_loop_takes_it_in(
+    tmp_path: Path,
+) -> None:
+    journal = await open_journal(tmp_path)
+    await asyncio.gather(*(journal.accept(event(number)) for number in range(3)))
+    await journal.close()
+    journal = await open_journal(tmp_path)
+    journal.settle(1)
+    page = asyncio.ensure_future(journal.page(0, 10))
+    await asyncio.sleep(0)  # the page is asked for, then the deletion
+    journal._group._push()
+    journal._writer.abandon()  # both are done before the loop hears of either
+    assert [2, 3] == [entry.seq for entry in await page]
+    journal.failure = OutboxBroken("its thread has ended")
     await journal.close()
 
 

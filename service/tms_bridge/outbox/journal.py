@@ -269,8 +269,13 @@ class Journal:
     async def _page_from_disk(self, after: int, limit: int) -> tuple[int, list[Entry]]:
         """Return where to go on, and what of the page has not left in the meantime."""
         floor = self._tail.floor
-        page = await self._writer.call(lambda store: store.queries.page(after, limit))
-        entries = [entry for entry in page if entry.seq not in self._group.leaving]
+        entries: list[Entry] = []
+
+        def keep(page: list[Entry]) -> None:
+            """Before the deletion of a row can land that the page still shows, and `leaving` forgets it."""
+            entries.extend(entry for entry in page if entry.seq not in self._group.leaving)
+
+        page = await self._writer.call(lambda store: store.queries.page(after, limit), keep)
         return (page[-1].seq if page else floor), entries
 
     @property

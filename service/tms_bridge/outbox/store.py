@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
+from tms_bridge.errors import BridgeError, OutboxBroken, OutboxLocked, Unavailable
 from tms_bridge.outbox.directory import Directory
 from tms_bridge.outbox.queries import Queries
 from tms_bridge.outbox.receipts import Clock, microseconds
@@ -18,8 +18,9 @@ from tms_bridge.outbox.states import SCHEMA, States
 
 T = TypeVar("T")
 
-FATAL = (sqlite3.Error, OSError, MemoryError, msgspec.MsgspecError)
-"""Failed writes and syncs, and rows that cannot be read."""
+FATAL = (Exception,)
+"""Failed writes and syncs, rows that cannot be read, and defects: the thread must outlive all of them, for it
+alone can tell those who wait."""
 
 APPLICATION_ID = 0x544D5342
 """Marks the file as ours ("TMSB")."""
@@ -84,6 +85,7 @@ class Store:
         self._space = space
         self._ages = ages
         self._oldest_us: int | None = None
+        self._closed = False
         self.states = States(connection)
         self.queries = Queries(connection)
 
@@ -100,6 +102,8 @@ class Store:
             store = cls(connection, space, ages)
             directory.sync()
             store.look()
+        except BridgeError:
+            raise
         except FATAL as error:
             raise _unusable(directory, error) from error
         return store
@@ -146,12 +150,16 @@ class Store:
 
     def rest(self) -> None:
         """Between batches: checkpoint once enough has gathered, sooner when the disk is full."""
+        if self._closed:
+            return
         due = 1 if self._space.full and self._space.tight else CHECKPOINT_BYTES
         if self.states.unsaved_bytes >= due:
             self._checkpoint("PASSIVE")
 
     def look(self) -> None:
         """About each second: the disk, what is too old, what can be given back."""
+        if self._closed:  # the second was over between the last job and the thread's end
+            return
         self._space.look(self.queries.reusable_bytes())
         self._oldest_us = self.queries.oldest_us()
         try:
@@ -166,7 +174,7 @@ class Store:
     def close(self) -> None:
         """Move all into the journal proper and close it."""
         self._checkpoint("TRUNCATE")
-        self.states.unsaved_bytes = 0  # nothing is left to do for `rest`, even if the disk was too full
+        self._closed = True
         self._connection.close()
 
     def _depart(self, batch: Batch) -> bool:
@@ -248,6 +256,10 @@ def _ensure_schema(connection: sqlite3.Connection, directory: Directory) -> None
             f"schema {version}; ours are {APPLICATION_ID:#x} and {SCHEMA_VERSION}); run the version that "
             "made it, or give outbox.dir another directory"
         )
+    for table in ("journal", "totals"):
+        ((rows,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our own names
+        if rows != 1:
+            raise sqlite3.DatabaseError(f"its table {table} has {rows} rows, not one")
 
 
 def _raise_unless_full(error: sqlite3.OperationalError) -> None:
