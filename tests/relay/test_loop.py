@@ -109,6 +109,10 @@ class ScriptedPublisher:
         self._changed.clear()
         return []
 
+    def hand_over(self, key: int, outcome: Outcome) -> None:
+        self._outcomes.append((key, outcome))
+        self._changed.set()
+
     def fail(self, closed: PublisherClosed) -> None:
         self._closed = closed
         self._changed.set()

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -109,6 +110,19 @@ def test_messages_of_one_entity_leave_one_after_the_other(bench: Bench) -> None:
     bench.note((1, Outcome.CONFIRMED))
     assert bench.take() == [3]
     assert bench.shelf.settled == [1]
+
+
+def test_two_messages_of_one_id_are_never_in_flight_together(bench: Bench) -> None:
+    copy = message("", kind=Kind.QUARANTINE)
+    replayed = msgspec.structs.replace(copy, kind=Kind.EVENT, entity="1", replayed=True)
+    bench.shelf.add(copy, replayed, message("2"))
+    assert bench.take() == [1, 3]
+    bench.window.lost(RESET, bench.now)
+    assert bench.take() == [1, 3]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [2]
+    bench.note((2, Outcome.CONFIRMED), (3, Outcome.CONFIRMED))
+    assert bench.window.empty
 
 
 def test_what_an_operator_drops_is_not_published_and_its_entity_goes_on(bench: Bench) -> None:

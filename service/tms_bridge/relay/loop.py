@@ -151,6 +151,7 @@ class Relay:
     def _fault(self) -> None:
         """Nothing that the window says can be trusted any more: close the publisher, then start over."""
         self._faulty = True
+        self._hungry.clear()  # a page that is not taken in would be asked for again, at once and for ever
         self._observer.faulted()
         self._log.error("relay fault, starting over with a new connection", exc_info=True)
         if self._publisher is not None:
@@ -190,7 +191,7 @@ class Relay:
             self._held_up_since = min(self._held_up_since, now)
 
     def _after_turn(self) -> None:
-        if self._window.appetite:
+        if self._window.appetite and not self._faulty:
             self._hungry.set()
         self._set_timer()
         if self._draining and (self._publisher is None or (self._exhausted and not self._window.active)):
@@ -218,7 +219,8 @@ class Relay:
                 self._hungry.clear()
                 continue
             entries = await self._page(limit)
-            self._exhausted = self._draining and not entries
+            # A disk that is slow to delete is slow to read, too.
+            self._exhausted = self._draining and not entries and not self._pending.leaving
             self._turn(lambda: self._window.load(entries))  # noqa: B023 - called before the next round binds it
 
     async def _page(self, limit: int) -> Sequence[Entry]:
@@ -232,6 +234,7 @@ class Relay:
 
     def _restart_feeder(self) -> None:
         """Drop the page that is awaited: it starts where the cursor was."""
+        self._exhausted = False
         if self._feeder is not None:
             self._feeder.cancel()
             self._feeder = self._group.create_task(self._feed())

@@ -5,7 +5,8 @@ Theory of operation
 The outbox is a long list of messages by `seq`; the window holds a small part of it. `cursor` is the last
 seq that was looked at. Each message of the window is a parcel. Parcels of one entity form a line, and only
 the head of a line may be published, so that at most one publish per entity is unsettled and none overtakes
-another (invariants 3 and 8).
+another (invariants 3 and 8). Nor are two of one id in flight together, for a return is told by its id: an
+event that an operator made of a quarantined body has the id of the body's copy, which may wait here too.
 
 A nack says that something beyond this message is full: it blocks the parcel's lane (its routing key; its
 exchange, where that is what failed). The nacked parcel stays as the lane's probe. Everything else of a
@@ -99,6 +100,8 @@ class Window:
         self._frontier = 0
         self._settled_ahead: set[int] = set()
         self._withheld: set[int] = set()
+        self._flying_ids: set[str] = set()
+        self._twins: list[Parcel] = []
         self.cursor = 0
         self.rewinds = 0
 
@@ -173,6 +176,9 @@ class Window:
             if parcel.seq in self._withheld:
                 self._finish(parcel, now)
                 continue
+            if parcel.message.id in self._flying_ids:
+                self._twins.append(parcel)
+                continue
             if not self._blocked or self._may_go(parcel):
                 return self._fly(parcel, now)
             self._skip(parcel)
@@ -193,6 +199,7 @@ class Window:
     def _fly(self, parcel: Parcel, now: float) -> Parcel:
         parcel.sent_at = now
         self._flying[parcel.seq] = parcel
+        self._flying_ids.add(parcel.message.id)
         return parcel
 
     def _may_go(self, parcel: Parcel) -> bool:
@@ -219,7 +226,15 @@ class Window:
         parcel = self._flying.pop(seq)
         if parcel is self._loner:
             self._loner = None
+        self._flying_ids.discard(parcel.message.id)
+        self._let_twins_go()
         return parcel
+
+    def _let_twins_go(self) -> None:
+        """Look again at the parcels whose id was in flight."""
+        if self._twins:
+            self._ready.extendleft(reversed(self._twins))
+            self._twins.clear()
 
     def _finish(self, parcel: Parcel, now: float) -> None:
         self._forget(parcel)
