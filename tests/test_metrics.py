@@ -41,7 +41,7 @@ def metrics() -> Metrics:
 def touch_all(metrics: Metrics) -> None:
     metrics.intake.requests.inc("contoso", "class", "accepted")
     metrics.intake.events.inc("class", "completed")
-    metrics.intake.last_accepted.labels("contoso").set(1)
+    metrics.intake.last_accepted.set("contoso", 1)
     metrics.publish.returned.labels("tms.class.unknown").inc()
     metrics.show_credentials([("contoso", "2026")])
     metrics.say_build("0.1.0")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 UNKNOWN_SOURCE = "unknown"
@@ -50,6 +50,30 @@ class Tally(Collector):
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
         for labels, count in self._counts.items():
             family.add_metric(labels, count)
+        yield family
+
+
+class Moments(Collector):
+    """When something happened last, by one label: a gauge, for the same reason."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, text: str, label: str) -> None:
+        self._name, self._text, self._labels = name, text, (label,)
+        self._moments: dict[str, float] = {}
+        registry.register(self)
+
+    def set(self, label: str, moment: float) -> None:
+        """It happened now."""
+        self._moments[label] = moment
+
+    def describe(self) -> Iterable[Metric]:
+        """Tell the registry the name."""
+        yield GaugeMetricFamily(self._name, self._text, labels=self._labels)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the moments as of now."""
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
+        for label, moment in self._moments.items():
+            family.add_metric((label,), moment)
         yield family
 
 
@@ -96,11 +120,11 @@ class IntakeMetrics:
             "From the end of a webhook's headers to its answer.",
             _ANSWER_BUCKETS,
         )
-        self.last_accepted = Gauge(
+        self.last_accepted = Moments(
+            registry,
             "tms_bridge_last_accepted_timestamp_seconds",
             "When a source's last event was answered 2xx.",
-            ["source"],
-            registry=registry,
+            "source",
         )
         self.credential_used = Tally(
             registry,

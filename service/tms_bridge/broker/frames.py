@@ -14,10 +14,11 @@ from tms_bridge.broker.properties import (
     PERSISTENT,
     content_type_of,
     fixed_headers,
+    rfc3339,
     type_of,
     varying_headers,
 )
-from tms_bridge.message import Message
+from tms_bridge.message import Kind, Message
 
 MAX_TOPICS: Final = 1024
 """How many topics are kept; a configuration has a dozen a source."""
@@ -41,6 +42,18 @@ _STRING: Final = b"S"
 _MAX_SHORT: Final = 255
 
 
+def _before(name: str) -> str:
+    """Return what stands before the last byte of a string's length: its name, its type, three zeros."""
+    return f"{chr(len(name))}{name}S\0\0\0"
+
+
+_ID: Final = _before("cloudEvents_id")
+_SUBJECT: Final = _before("cloudEvents_subject")
+_TIME: Final = _before("cloudEvents_time")
+_TRACEPARENT: Final = _before("traceparent")
+_DIGEST: Final = _before("tms-digest")
+
+
 class Topic:
     """The bytes that all messages to one place have in common.
 
@@ -61,14 +74,6 @@ class Topic:
         self.after_timestamp = short(type_of(message)) + short(APP_ID)
 
 
-class _Names(dict[str, bytes]):
-    """Names of headers with the mark of a string after them, encoded once each."""
-
-    def __missing__(self, name: str) -> bytes:
-        encoded = self[name] = short(name) + _STRING
-        return encoded
-
-
 class FrameWriter:
     """Turns messages into the bytes of their publishes, for one channel."""
 
@@ -76,7 +81,6 @@ class FrameWriter:
         self._channel = channel
         self._frame_max = frame_max
         self._topics: dict[tuple[object, ...], Topic] = {}
-        self._names = _Names()
 
     def publish(self, message: Message, exchange: str) -> bytes:
         """Return the frames of one publish.
@@ -106,7 +110,7 @@ class FrameWriter:
         return topic
 
     def _header(self, topic: Topic, message: Message) -> bytes:
-        varying = self._table(varying_headers(message))
+        varying = _varying(message)
         properties = b"".join(
             (
                 _CONTENT_CLASS,
@@ -125,13 +129,6 @@ class FrameWriter:
             raise ValueError("the headers do not fit into one frame")
         return _FRAME.pack(_HEADER_FRAME, self._channel, len(properties)) + properties + FRAME_END
 
-    def _table(self, headers: dict[str, str]) -> bytes:
-        parts: list[bytes] = []
-        for name, value in headers.items():
-            encoded = value.encode()
-            parts += (self._names[name], _LENGTH.pack(len(encoded)), encoded)
-        return b"".join(parts)
-
     def _body(self, body: bytes) -> bytes:
         room = self._frame_max - _FRAME_OVERHEAD
         if 0 < len(body) <= room:
@@ -140,6 +137,39 @@ class FrameWriter:
         return b"".join(
             _FRAME.pack(_BODY_FRAME, self._channel, len(piece)) + piece + FRAME_END for piece in pieces
         )
+
+
+def _varying(message: Message) -> bytes:
+    """Return the header table's entries that are each message's own."""
+    if message.kind is Kind.EVENT:
+        try:
+            return _of_event(message)
+        except UnicodeEncodeError:
+            pass  # a value is longer than 127 bytes, or not ASCII
+    return _strings(varying_headers(message))
+
+
+def _of_event(message: Message) -> bytes:
+    """Return `varying_headers` of an event, encoded in one piece.
+
+    As long as all is ASCII, a text's length is a character too; longer texts fail to encode like others.
+    """
+    subject = f"{message.trigger}/{message.entity}"
+    time = rfc3339(message.received_at_us)
+    trace, digest = message.traceparent, message.digest
+    return (
+        f"{_ID}{chr(len(message.id))}{message.id}{_SUBJECT}{chr(len(subject))}{subject}"
+        f"{_TIME}{chr(len(time))}{time}{_TRACEPARENT}{chr(len(trace))}{trace}"
+        f"{_DIGEST}{chr(len(digest))}{digest}"
+    ).encode("ascii")
+
+
+def _strings(headers: dict[str, str]) -> bytes:
+    parts: list[bytes] = []
+    for name, value in headers.items():
+        encoded = value.encode()
+        parts += (short(name), _STRING, _LENGTH.pack(len(encoded)), encoded)
+    return b"".join(parts)
 
 
 def short(text: str) -> bytes:

@@ -58,7 +58,10 @@ class GroupCommit:
     def arrive(self, arrival: Arrival) -> None:
         """Write a new row with the next batch."""
         self._arrivals.append(arrival)
-        self._count((arrival,), 1)
+        size = len(arrival.row.blob)
+        self.queued_bytes += size
+        if arrival.row.state is State.UNDECODABLE:
+            self.queued_undecodable_bytes += size
         self._next()
 
     def settle(self, seq: int, owed: Owed | None) -> None:
@@ -138,7 +141,7 @@ class GroupCommit:
     ) -> None:
         """Tell everyone what became of a batch, and write the next."""
         self._writing = False
-        self._count(arrivals, -1)
+        self._uncount(arrivals)
         if committed is None:
             self._failed(error or OutboxBroken("the outbox broke"), arrivals)
             self.give_up(error or OutboxBroken("the outbox broke"))
@@ -165,12 +168,13 @@ class GroupCommit:
         self._departures = batch
         self._departing += len(batch.settled) + len(batch.refused) + len(batch.owed) + len(batch.seen)
 
-    def _count(self, arrivals: Sequence[Arrival], sign: int) -> None:
-        """Keep count of what waits to be written, for the caps."""
+    def _uncount(self, arrivals: Sequence[Arrival]) -> None:
+        """Count what waits to be written, for the caps, without what waits no more."""
         for arrival in arrivals:
-            self.queued_bytes += sign * len(arrival.row.blob)
+            size = len(arrival.row.blob)
+            self.queued_bytes -= size
             if arrival.row.state is State.UNDECODABLE:
-                self.queued_undecodable_bytes += sign * len(arrival.row.blob)
+                self.queued_undecodable_bytes -= size
 
     def _cancel_timers(self) -> None:
         for handle in (self._soon, self._later):

@@ -8,16 +8,20 @@ from aiohttp import StreamReader, web
 from tms_bridge.auth.headers import Headers
 from tms_bridge.errors import BodyTimeout, BodyTooLarge, EncodedBody, ExpectationUnknown, MalformedRequest
 
+_NO_LINES: Final[list[str]] = []
+_NO_ENCODING: Final = frozenset({"", "identity"})
+"""`identity` is the registered word for no encoding at all."""
+
+_FRAMINGS: Final = frozenset({"", "chunked"})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def check_framing(request: web.BaseRequest, limit: int) -> None:
     """Refuse by its headers a body that is compressed, too long, or sent under unknown expectations."""
     headers = request.headers
-    # `identity` is the registered word for no encoding at all.
-    if _names_other(headers, "Content-Encoding", {"", "identity"}):
+    if _names_other(headers, "Content-Encoding", _NO_ENCODING):
         raise EncodedBody("Send the body as it is, without a Content-Encoding.")
-    if _names_other(headers, "Transfer-Encoding", {"", "chunked"}):
+    if _names_other(headers, "Transfer-Encoding", _FRAMINGS):
         raise EncodedBody("Send the body as it is or chunked, without another Transfer-Encoding.")
     length = headers.get("Content-Length")
     if length is not None and int(length) > limit:
@@ -29,9 +33,10 @@ def check_framing(request: web.BaseRequest, limit: int) -> None:
         )
 
 
-def _names_other(headers: Headers, name: str, known: set[str]) -> bool:
-    return any(
-        word.strip().lower() not in known for line in headers.getall(name, []) for word in line.split(",")
+def _names_other(headers: Headers, name: str, known: frozenset[str]) -> bool:
+    lines = headers.getall(name, _NO_LINES)
+    return bool(lines) and any(
+        word.strip().lower() not in known for line in lines for word in line.split(",")
     )
 
 

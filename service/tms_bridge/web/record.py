@@ -1,10 +1,7 @@
 """One log line and a few counts for every request, whatever became of it."""
 
 import time
-from collections.abc import Callable
 from typing import Final
-
-from prometheus_client import Gauge
 
 from tms_bridge.listener.feed import Feed, Seen
 from tms_bridge.log import Log
@@ -12,8 +9,6 @@ from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.visit import UNLISTED_VALID, Visit
 
 _MAX_DETAIL: Final = 500
-
-_Set = Callable[[float], None]
 
 
 class Record:
@@ -23,7 +18,6 @@ class Record:
         self._metrics = metrics
         self._feed = feed
         self._log = log
-        self._last_accepted = _Moments(metrics.last_accepted)
 
     def write(self, visit: Visit, http_status: int, now: float) -> None:
         """Count and log one answered request; `now` is on the clock of `visit.started`."""
@@ -48,7 +42,7 @@ class Record:
     def _note_event(self, visit: Visit, seconds: float) -> None:
         now = time.time()
         if visit.answered:
-            self._last_accepted.set(now, visit.source)
+            self._metrics.last_accepted.set(visit.source, now)
         if visit.outcome != "duplicate":
             self._metrics.events.inc(visit.trigger, visit.status)
         self._feed.add(
@@ -76,20 +70,6 @@ class Record:
             request_id=visit.request_id,
             detail=visit.unlisted,
         )
-
-
-class _Moments:
-    """A gauge whose children are looked up once for each label."""
-
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
-        self._children: dict[str, _Set] = {}
-
-    def set(self, value: float, label: str) -> None:
-        child = self._children.get(label)
-        if child is None:
-            child = self._children[label] = self._gauge.labels(label).set
-        child(value)
 
 
 def _fields(visit: Visit, http_status: int, seconds: float) -> dict[str, object]:
