@@ -12,7 +12,7 @@ import structlog
 from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.outbox.interface import Entry
-from tms_bridge.relay import Relay, Silent
+from tms_bridge.relay import Relay, Silent, renewal
 from tms_bridge.relay.publisher import Publisher
 from tms_bridge.settings.model import Amqp
 
@@ -318,6 +318,54 @@ async def test_a_fault_costs_a_connection_but_no_message(
         await running
 
 
+async def test_a_fault_while_much_waits_holds_up_nobody(
+    shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tms_bridge.relay.loop._FAULT_PAUSE_S", 0.01)
+    faults: list[Exception] = [ValueError("nobody foresaw this")]
+    looks = 0
+
+    async def page(after: int, limit: int) -> Sequence[Entry]:
+        nonlocal looks
+        looks += 1
+        assert looks < 100, "the feeder asks again and again, and lets nobody else run"
+        return await Shelf.page(shelf, after, limit)
+
+    def answer(_message: Message, _exchange: str) -> Answer:
+        if faults:
+            raise faults.pop()
+        return Outcome.CONFIRMED
+
+    broker.answer = answer
+    monkeypatch.setattr(shelf, "page", page)
+    await shelf.add(*(message(str(entity)) for entity in range(600)))
+    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
+    running = asyncio.create_task(relay.run())
+    await shelf.empty()
+    assert broker.published[-1] == ("599", "tms.events")
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_draining_reads_again_what_a_late_probe_lets_through(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    answers: deque[Answer] = deque([Outcome.NACKED, None])
+    broker.answer = lambda *_: answers.popleft() if answers else Outcome.CONFIRMED
+    await shelf.add(message("1"), message("1"))
+    async with asyncio.timeout(5):
+        while answers or not relay.outstanding:  # noqa: ASYNC110 - as in Shelf.empty
+            await asyncio.sleep(0.005)
+    draining = asyncio.create_task(relay.drain(5.0))
+    async with asyncio.timeout(5):
+        while not relay._exhausted:  # noqa: ASYNC110 - as in Shelf.empty
+            await asyncio.sleep(0.005)
+    broker.publishers[-1].hand_over(1, Outcome.CONFIRMED)
+    assert await draining
+    assert shelf.rows == {}
+
+
 async def test_a_broken_outbox_ends_the_relay(shelf: Shelf, broker: ScriptedBroker) -> None:
     relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
     running = asyncio.create_task(relay.run())
@@ -326,3 +374,38 @@ async def test_a_broken_outbox_ends_the_relay(shelf: Shelf, broker: ScriptedBrok
     with pytest.raises(ExceptionGroup) as ended:
         await running
     assert ended.group_contains(OutboxBroken)
+
+
+async def test_a_connection_on_which_a_key_gets_nothing_but_nacks_is_exchanged_without_a_copy(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A channel is nacked for ever by a quorum queue that had no leader at the channel's first publish."""
+    monkeypatch.setattr(renewal, "FIRST_AFTER_S", 0.2)
+    stuck = "tms.class.denied"
+    broker.answer = lambda message, _exchange: (
+        Outcome.NACKED if message.routing_key == stuck and len(broker.publishers) == 1 else Outcome.CONFIRMED
+    )
+    await shelf.add(message("a", stuck), *(message(f"e{number}") for number in range(9)))
+    await shelf.empty()
+    assert 2 == len(broker.publishers)
+    sent = [event for event, _ in broker.published]
+    assert ["a"] == sorted(event for event in set(sent) if sent.count(event) > 1)
+
+
+async def test_a_connection_is_not_exchanged_while_a_confirm_is_awaited(
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Publishing pauses for it, goes on when the pause is over, and nothing in flight is given up."""
+    monkeypatch.setattr(renewal, "FIRST_AFTER_S", 0.2)
+    monkeypatch.setattr(renewal, "PAUSE_S", 0.2)
+    answers: dict[str, Outcome | None] = {"full": Outcome.NACKED, "silent": None}
+    broker.answer = lambda message, _exchange: answers.get(message.id, Outcome.CONFIRMED)
+    await shelf.add(message("full", "tms.class.denied"), message("silent"))
+    while not relay._pausing:  # noqa: ASYNC110 - as in Shelf.empty
+        await asyncio.sleep(0.005)
+    await shelf.add(message("later"))
+    async with asyncio.timeout(5):
+        while "later" in {row.id for row in shelf.rows.values()}:  # noqa: ASYNC110 - as in Shelf.empty
+            await asyncio.sleep(0.005)
+    assert 1 == len(broker.publishers)
+    assert 1 == [event for event, _ in broker.published].count("silent")

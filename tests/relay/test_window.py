@@ -490,3 +490,21 @@ class Adversary(RuleBasedStateMachine):
 
 TestAdversary = Adversary.TestCase
 TestAdversary.settings = settings(max_examples=300, stateful_step_count=50)
+
+
+def test_a_key_that_gets_nothing_through_is_told_apart_from_one_that_is_full_at_times(
+    bench: Bench,
+) -> None:
+    first, second = bench.shelf.add(message("a"), message("b"))
+    bench.now = 5.0
+    assert [first, second] == bench.take()
+    bench.note((first, Outcome.NACKED))
+    assert 5.0 == bench.window.unproven_since
+    bench.now = bench.window.next_due
+    assert [first] == bench.take()
+    bench.note((first, Outcome.CONFIRMED))
+    assert float("inf") == bench.window.unproven_since
+    bench.note((second, Outcome.NACKED))
+    assert float("inf") == bench.window.unproven_since  # full, for a probe has got through
+    bench.window.lost(RESET, bench.now)
+    assert bench.now == bench.window.unproven_since  # who knows, on another connection

@@ -14,6 +14,7 @@ from tms_bridge.message import Outcome
 from tms_bridge.outbox.interface import Entry, Pending
 from tms_bridge.relay.observer import Observer
 from tms_bridge.relay.publisher import Broker, Publisher
+from tms_bridge.relay.renewal import PAUSE_S, Renewal
 from tms_bridge.relay.window import Window
 from tms_bridge.settings.model import Amqp
 
@@ -45,6 +46,8 @@ class Relay:
         self._max_outstanding = settings.max_outstanding
         self._exchange = settings.exchange
         self._window = Window(pending, observer, settings.exchange)
+        self._renewal = Renewal()
+        self._pausing = False
         self._publisher: Publisher | None = None
         self._group: asyncio.TaskGroup
         self._feeder: asyncio.Task[None] | None = None
@@ -103,6 +106,7 @@ class Relay:
             if self._faulty:
                 self._start_over()
             self._publisher = publisher
+            self._renewal.opened(_now())
             try:
                 self._turn(_nothing)
                 await self._take_outcomes(publisher)
@@ -168,12 +172,25 @@ class Relay:
             return
         now = _now()
         window = self._window
+        self._pausing = not self._draining and self._renewal.wanted(now, window.unproven_since)
+        if self._pausing:
+            self._renew(publisher)
+            return
         window.wake(now)
         room = min(publisher.room, self._max_outstanding - window.outstanding - self._count_leaving(now))
         while room > 0 and (parcel := window.take(now)) is not None:
             publisher.publish(parcel.seq, parcel.message, parcel.exchange)
             room -= 1
         self._note_held_up(now)
+
+    def _renew(self, publisher: Publisher) -> None:
+        """Exchange the connection once nothing is in flight; until then nothing more is published."""
+        if self._window.outstanding:
+            return
+        self._log.warning("nothing of a key gets through, connecting anew", broker_may_be_full=True)
+        self._renewal.longer()
+        self._publisher = None
+        self._group.create_task(publisher.close())
 
     def _count_leaving(self, now: float) -> int:
         """Count what a SIGKILL would publish again although the broker has it, like what is in flight.
@@ -199,7 +216,11 @@ class Relay:
 
     def _set_timer(self) -> None:
         self._stop_timer()
-        due = min(self._window.next_due, self._look_again())
+        renewal_due = self._renewal.due(self._window.unproven_since)
+        if self._pausing:
+            due = renewal_due + PAUSE_S
+        else:
+            due = min(self._window.next_due, self._look_again(), renewal_due)
         if due < _NEVER and self._publisher is not None:
             self._timer = asyncio.get_running_loop().call_at(due, self._turn, _nothing)
 

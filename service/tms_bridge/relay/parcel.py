@@ -60,9 +60,11 @@ class Lane:
     Attributes:
         probe: the parcel that asks; None while the lane is open.
         alone: true when the probe may close the channel, so that nothing else may be in flight with it.
+        blocked_at: since when it has a probe; infinity while it is open.
+        proven: a probe has got through on this connection.
     """
 
-    __slots__ = ("_jitter", "_reopened_at", "alone", "delay_s", "due", "probe")
+    __slots__ = ("_jitter", "_reopened_at", "alone", "blocked_at", "delay_s", "due", "probe", "proven")
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
@@ -71,6 +73,8 @@ class Lane:
         self.alone = False
         self.delay_s = 0.0
         self.due = float("inf")
+        self.blocked_at = float("inf")
+        self.proven = False
 
     def block(self, probe: Parcel, now: float, *, alone: bool) -> None:
         """Close the lane until its probe is due; a lane that was open only briefly goes on doubling."""
@@ -79,14 +83,23 @@ class Lane:
             self.delay_s = FIRST_DELAY_S
         else:
             self.delay_s = min(2 * self.delay_s, LONGEST_DELAY_S)
+        self.blocked_at = min(self.blocked_at, now)
         self.probe = probe
         probe.probing = self
         self.due = now + self.delay_s * (0.5 + self._jitter() / 2)
+
+    def disconnect(self, now: float) -> None:
+        """Forget what the lost connection has shown, and ask the next one soon."""
+        self.proven = False
+        # What closes channels keeps its pause, and a probe that is on its way (infinity) needs none.
+        if not self.alone and self.due < float("inf"):
+            self.due = now
 
     def reopen(self, now: float) -> None:
         """Let everything through again."""
         if self.probe is not None:
             self.probe.probing = None
         self.probe = None
-        self.due = float("inf")
+        self.due = self.blocked_at = float("inf")
+        self.proven = True
         self._reopened_at = now

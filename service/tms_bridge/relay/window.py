@@ -132,6 +132,12 @@ class Window:
         """When the next probe is due; infinity when none is."""
         return min((lane.due for lane in self._blocked.values()), default=float("inf"))
 
+    @property
+    def unproven_since(self) -> float:
+        """Since when a lane is nacked of which nothing got through on this connection; infinity: none is."""
+        unproven = (lane for lane in self._blocked.values() if not (lane.alone or lane.proven))
+        return min((lane.blocked_at for lane in unproven), default=float("inf"))
+
     def load(self, entries: Sequence[Entry]) -> None:
         """Take in what the outbox has after the cursor."""
         for entry in entries:
@@ -264,7 +270,11 @@ class Window:
         """Take in that the connection is gone, and with it all knowledge of what was in flight."""
         flown = sorted(self._flying.values(), key=attrgetter("seq"))
         self._flying.clear()
+        self._flying_ids.clear()
+        self._let_twins_go()
         self._loner = None
+        for lane in self._lanes.values():
+            lane.disconnect(now)
         if not closed.by_message or not flown:
             self._retry(flown, now)
         elif closed.code == _NOBODYS_FAULT[1] and len({parcel.exchange for parcel in flown}) == 1:
