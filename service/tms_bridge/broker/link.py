@@ -79,14 +79,9 @@ class Link:
         self.claim: Claim | None = None
 
     def abort(self) -> None:
-        """Close the socket now; what it had not sent is never sent."""
-        if self.transport is None or self.transport.is_closing():
-            return
-        wire: socket.socket | None = self.transport.get_extra_info("socket")
-        if wire is not None:
-            # Else the kernel goes on sending what it has taken, after we have given it up.
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
-        self.transport.abort()
+        """Close the socket now; what it had not sent is never sent, even where aiormq is closing it."""
+        if self.transport is not None and not self.lost:
+            self.transport.abort()
 
     def note_method(self, channel: int, payload: bytes) -> None:
         """Look at a method that the broker sent."""
@@ -207,6 +202,10 @@ class TapFactory(TransportFactory):
             )
         except OSError as failure:
             raise AMQPConnectionError(*failure.args) from failure
+        wire: socket.socket | None = transport.get_extra_info("socket")
+        if wire is not None:
+            # Whoever closes it, aiormq too: else the kernel goes on sending what we have given up by then.
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         self._link.transport = transport
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
