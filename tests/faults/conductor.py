@@ -25,6 +25,7 @@ MOST_DOWN_S: Final = 5.0
 FAILURES: Final = (OSError, NotReachedError, SubjectFailedError, BrokerFailedError)
 """What a system that does not do as it must makes of a run: a report that says so."""
 
+MOST_TOLD: Final = 10
 _SAMPLE_EVERY_S: Final = 0.5
 
 
@@ -101,6 +102,7 @@ def bring_to_rest(rig: Rig) -> list[Case]:
         if not rig.subject.running:
             rig.subject.start(wait=rig.disk)
         rig.drain()
+        rig.observations += rig.proxy.doubles[:MOST_TOLD]
         cases = rig.cases()
         rig.stop()
     except FAILURES as failure:

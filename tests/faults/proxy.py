@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final, Self, TypeVar
 
 from tests.faults.records import Disruption
-from tests.faults.tap import Tap
+from tests.faults.tap import Publish, Tap
 
 T = TypeVar("T")
 
@@ -29,12 +29,15 @@ class Proxy:
         port: where the bridge connects.
         target: the broker's port; may be changed for later connections.
         disruptions: connections that ended, and nacks, in order.
+        doubles: publishes that were sent while the same message, or another of the same entity, was
+            without an outcome on a connection that the bridge had not closed.
     """
 
     def __init__(self, target: int, on_disruption: Callable[[Disruption], None] | None = None) -> None:
         self.target = target
         self.port = 0
         self.disruptions: list[Disruption] = []
+        self.doubles: list[str] = []
         self.swallowing = False
         self.delay_s = 0.0
         self.accepted = 0
@@ -98,6 +101,15 @@ class Proxy:
         if self._on_disruption is not None:
             self._on_disruption(disruption)
 
+    def look(self, publish: Publish) -> None:
+        """See whether a publish comes before its forerunner's end."""
+        for pair in self._pairs:
+            for other in () if pair.ended else pair.tap.in_flight:
+                if publish.message_id == other.message_id or (
+                    publish.subject and publish.subject == other.subject
+                ):
+                    self.doubles.append(f"{publish} was sent while {other} was in flight")
+
     def leave(self, pair: "_Pair") -> None:
         """Forget a connection that has ended."""
         self._pairs.discard(pair)
@@ -150,18 +162,18 @@ class _Pair:
     def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
         self.proxy = proxy
         self.loop = loop
-        self.tap = Tap(self._nacked)
+        self.tap = Tap(proxy.look, self._nacked)
         self.bridge = _Side(self, self._connect, self.tap.sent)
         self.broker = _Side(self, self._reached, self.tap.received)
         self.bridge.other, self.broker.other = self.broker, self.bridge
         self._connecting: asyncio.Task[None] | None = None
-        self._ended = False
+        self.ended = False
 
     def end(self, *, reset: bool = True) -> None:
         """Close both sides, and say what had no outcome."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
+        self.ended = True
         if self.tap.outstanding:
             self.proxy.note(
                 Disruption(
