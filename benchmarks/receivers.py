@@ -27,6 +27,7 @@ _SETTLE_WITHIN_S = 120.0
 _CONFIGURATION = """\
 [http]
 listen = "127.0.0.1:{port}"
+max_in_flight = 1100
 shutdown_delay_s = 0
 drain_timeout_s = 0
 [admin]
