@@ -8,7 +8,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test integration faults cov check lock lint fmt fmt-check types imports style docs \
+.PHONY: help setup demo run test integration test-rabbitmq4 faults cov check lock lint fmt fmt-check types imports style docs \
 	docs-check changelog-check deploy-check pip-check build clean bench bench-check
 
 help: ## show this list
@@ -28,6 +28,9 @@ test: setup ## run all tests, against a RabbitMQ of their own
 
 integration: setup ## run only the tests that need a broker
 	$(PYTHON) -m pytest -m integration
+
+test-rabbitmq4: setup ## run the tests that need a broker against RabbitMQ 4; TESTS="tests/broker" runs some of them
+	RABBITMQ_SERIES=4 $(PYTHON) -m pytest -m integration $(TESTS)
 
 faults: setup ## a run of faults, ten minutes, with a report; FAULTS="--seed 1 2 3 --broker 4" says more
 	PYTHONPATH=deploy/local $(PYTHON) -m tests.faults $(FAULTS)

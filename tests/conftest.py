@@ -15,7 +15,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
-_BROKERS = {"rabbitmq", "private_rabbitmq"}
+_BROKERS = {"rabbitmq", "private_rabbitmq", "hurt_rabbitmq", "cluster"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

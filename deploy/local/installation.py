@@ -120,7 +120,7 @@ def provide_installation() -> Installation:
     found = find_installation()
     if found is not None:
         return found
-    if _docker_answers():
+    if docker_answers():
         return DockerInstallation()
     install_rabbitmq()
     found = find_installation()
@@ -129,7 +129,8 @@ def provide_installation() -> Installation:
     return found
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
+    """Tell whether there is a Docker that runs containers for us."""
     docker = shutil.which("docker")
     if docker is None:
         return False

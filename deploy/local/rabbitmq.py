@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from installation import Installation, provide_installation
+from generations import choose_installation
+from installation import Installation
 from janitor import Janitor
 
 # Below the range from which the kernel takes ports for outgoing connections: while a node is down, nobody
@@ -68,7 +69,7 @@ class Node:
         plugins: Sequence[str] = (),
         conf: Mapping[str, str] | None = None,
     ) -> None:
-        self._installation = installation or provide_installation()
+        self._installation = installation or choose_installation()
         self.name = name or f"tms-{secrets.token_hex(4)}@localhost"
         self.user = "tms"
         self.password = secrets.token_hex(8)
@@ -92,6 +93,11 @@ class Node:
     def url_for(self, vhost: str) -> str:
         """Return the AMQP URL of a virtual host."""
         return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and has not ended since."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:

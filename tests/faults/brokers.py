@@ -1,5 +1,6 @@
 """Which RabbitMQ a run is made against."""
 
+from generations import choose_installation
 from rabbitmq import Node
 
 
@@ -9,7 +10,7 @@ class WrongBrokerError(Exception):
 
 def make_node(generation: str | None = None) -> Node:
     """Return a node that is not started yet: the machine's own RabbitMQ, or one of this generation."""
-    node = Node()
+    node = Node(choose_installation(generation))
     if generation is not None:
         node.start()
         version = version_of(node)

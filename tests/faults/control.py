@@ -125,6 +125,14 @@ class Control:
         return asyncio.run(_with_channel(self.node.url, work))
 
 
+def empty(node: Node) -> None:
+    """Take the bridge's user and everything in the default virtual host away."""
+    node.delete_vhost("/")
+    user, acting = _binary(BRIDGE_USER), _binary(node.user)
+    node.evaluate(f"catch rabbit_auth_backend_internal:delete_user({user}, {acting}).")
+    node.add_vhost("/")
+
+
 async def _with_channel(url: str, work: Callable[[AbstractChannel], Awaitable[T]]) -> T:
     connection = await aiormq.connect(url)
     try:

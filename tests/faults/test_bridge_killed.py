@@ -1,0 +1,44 @@
+"""The bridge is killed: anywhere, and just where it hurts."""
+
+import pytest
+from tests.faults.rig import until
+from tests.faults.trial import Trial
+
+
+def test_killed_anywhere_and_again_nothing_is_lost(trial: Trial) -> None:
+    for _ in range(3):
+        with trial.under("bridge-kill"):
+            assert not trial.rig.subject.running
+        trial.deliver(40)
+    verdict = trial.verdict()
+    assert [] == verdict.violations
+    assert 0 == verdict.counts.given_up
+
+
+@pytest.mark.parametrize("point", ["committed", "marked", "published", "acked"])
+def test_killed_at_a_point_that_hurts_nothing_is_lost(trial: Trial, point: str) -> None:
+    for passings in (1, 7):
+        _kill_at(trial, point, passings)
+        trial.rig.subject.start()
+        trial.deliver(40)
+    verdict = trial.verdict()
+    assert [] == verdict.violations
+    assert 0 == verdict.counts.given_up
+
+
+def test_what_was_committed_and_not_answered_is_recognised_when_it_comes_again(trial: Trial) -> None:
+    """One row, and so one id on every queue, although the sender was not told the first time."""
+    _kill_at(trial, "committed", 1)
+    trial.rig.subject.start()
+    until(lambda: bool(_joined(trial)), "a retry that is recognised")
+    assert [] == trial.verdict().violations
+
+
+def _kill_at(trial: Trial, point: str, passings: int) -> None:
+    trial.rig.subject.shake(f"kill {point} {passings}")
+    until(lambda: not trial.rig.subject.running, f"the bridge to pass {point}")
+    trial.rig.kill_bridge()
+
+
+def _joined(trial: Trial) -> list[str | None]:
+    return [each.id for each in trial.attempts() if each.outcome == "duplicate" and each.number == 2]
