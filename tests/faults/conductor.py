@@ -25,6 +25,10 @@ MOST_DOWN_S: Final = 5.0
 FAILURES: Final = (OSError, NotReachedError, SubjectFailedError, BrokerFailedError)
 """What a system that does not do as it must makes of a run: a report that says so."""
 
+LEAST_HOLD_S: Final = 2.0
+SECONDS_SHARE: Final = 0.6
+"""How many of the faults that last so long get a second one."""
+
 MOST_TOLD: Final = 10
 _SAMPLE_EVERY_S: Final = 0.5
 
@@ -158,11 +162,9 @@ class Conductor:
         self._say(f"{time.monotonic():.1f} {fault.name} for {hold_s:.1f} s")
         began = time.monotonic()
         fault.inject(rig, rng)
-        with_kill = fault.takes_broker and hold_s >= 2 and rng.random() < 0.4
-        if with_kill:
-            self._pause(hold_s / 2)
-            self._kill_within()
-        self._pause(hold_s / (2 if with_kill else 1))
+        self._pause(hold_s / 2)
+        second = self._second(fault, hold_s)
+        self._pause(hold_s / 2)
         fault.heal(rig, rng)
         if fault.takes_bridge:
             self._bridge_up_since = time.monotonic()
@@ -171,22 +173,29 @@ class Conductor:
                 name=fault.name,
                 began=began,
                 ended=time.monotonic(),
-                detail="with a SIGKILL of the bridge" if with_kill else "",
+                detail=second,
                 may_give_up=fault.may_give_up or (not rig.disk and (fault.takes_broker or fault.takes_some)),
                 topology=fault.topology,
                 answers_take_s=fault.answers_take_s,
             )
         )
 
-    def _kill_within(self) -> None:
-        """Let the bridge die while the broker is away as well, if it has been up for long enough."""
-        if time.monotonic() - self._bridge_up_since < LEAST_UP_S:
-            return
+    def _second(self, fault: Fault, hold_s: float) -> str:
+        """While the broker takes nothing, or not everything, let sometimes something else happen as well."""
+        chance = self._rng.random()
+        if hold_s < LEAST_HOLD_S or not (fault.takes_broker or fault.takes_some) or chance > SECONDS_SHARE:
+            return ""
         began = time.monotonic()
-        self._rig.kill_bridge()
-        self._rig.subject.start(wait=self._rig.disk)
-        self._bridge_up_since = time.monotonic()
-        self._rig.note_band(FaultBand(name="bridge-kill", began=began, ended=self._bridge_up_since))
+        if chance < SECONDS_SHARE / 2 or began - self._bridge_up_since < LEAST_UP_S:
+            name = "reset"
+            self._rig.proxy.reset()
+        else:
+            name = "bridge-kill"
+            self._rig.kill_bridge()
+            self._rig.subject.start(wait=self._rig.disk)
+            self._bridge_up_since = time.monotonic()
+        self._rig.note_band(FaultBand(name=name, began=began, ended=time.monotonic()))
+        return f"with {name}"
 
     def _hold(self, fault: Fault) -> float:
         """Choose how long it lasts: no fault takes more than a quarter of the run."""
