@@ -74,6 +74,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None]) -> Run:
     """Run the plan against a broker that is running."""
+    broker = version_of(node)
     with Rig(directory, node, disk=plan.disk) as rig:
         began = time.monotonic()
         sampler = Sampler(rig)
@@ -90,7 +91,7 @@ def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None])
         history = rig.history(cases, sampler.samples)
         return Run(
             plan=plan,
-            broker=version_of(node),
+            broker=broker,
             history=history,
             observations=rig.observations,
             began=began,
