@@ -26,6 +26,21 @@ def test_killed_at_a_point_that_hurts_nothing_is_lost(trial: Trial, point: str) 
     assert 0 == verdict.counts.given_up
 
 
+def test_what_was_published_and_never_arrived_is_published_again(trial: Trial) -> None:
+    """Nothing leaves the outbox before its confirm; the broker dies too, with all that was on its way."""
+    trial.rig.proxy.black_hole()
+    until(lambda: trial.rig.proxy.outstanding >= 3, "publishes to be on their way")
+    trial.progress(60)
+    trial.rig.kill_bridge()
+    with trial.under("broker-kill"):
+        trial.rig.proxy.heal()
+    trial.rig.subject.start()
+    trial.deliver(60)
+    verdict = trial.verdict()
+    assert [] == verdict.violations
+    assert 0 == verdict.counts.given_up
+
+
 def test_what_was_committed_and_not_answered_is_recognised_when_it_comes_again(trial: Trial) -> None:
     """One row, and so one id on every queue, although the sender was not told the first time."""
     _kill_at(trial, "committed", 1)

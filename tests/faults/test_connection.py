@@ -6,10 +6,12 @@ from tests.faults.trial import Trial
 
 def test_a_connection_that_is_reset_costs_no_event_and_no_order(trial: Trial) -> None:
     for _ in range(3):
+        trial.hold_up(3)
         with trial.under("reset"):
+            trial.rig.proxy.heal()
             trial.deliver(30)
-    assert trial.rig.proxy.accepted >= 4
     verdict = trial.verdict()
+    assert trial.rig.proxy.accepted >= 4
     assert [] == verdict.violations
     assert 0 == verdict.counts.given_up
 

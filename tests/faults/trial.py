@@ -76,6 +76,11 @@ class Trial:
         fault.heal(self.rig, self.rng)
         self.rig.note_band(FaultBand(name=name, began=began, ended=time.monotonic(), topology=fault.topology))
 
+    def hold_up(self, publishes: int) -> None:
+        """Slow the network down until so many publishes are on their way; `rig.proxy.heal` ends it."""
+        self.rig.proxy.delay(0.5)
+        until(lambda: self.rig.proxy.outstanding >= publishes, "publishes to be on their way")
+
     def verdict(self, *, drain_s: float = 40.0) -> Verdict:
         """Send what has begun to its end, drain, stop, and judge."""
         rig = self.rig
