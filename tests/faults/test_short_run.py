@@ -34,9 +34,9 @@ def make(plan: Plan, node: Node, directory: Path) -> Report:
     return report
 
 
-def test_a_seeded_run_of_many_faults_keeps_every_promise(private_rabbitmq: Node, tmp_path: Path) -> None:
+def test_a_seeded_run_of_many_faults_keeps_every_promise(broker: Node, tmp_path: Path) -> None:
     plan = Plan(seed=11, duration_s=28.0, senders=64, rate=150.0, kinds=KINDS)
-    report = make(plan, private_rabbitmq, tmp_path)
+    report = make(plan, broker, tmp_path)
     assert report.counts.accepted == report.counts.events > 1000
     assert report.counts.undecodable > 0
     assert report.counts.retried > 0
@@ -45,8 +45,8 @@ def test_a_seeded_run_of_many_faults_keeps_every_promise(private_rabbitmq: Node,
     assert report == written
 
 
-def test_without_an_outbox_nothing_is_missing_either(private_rabbitmq: Node, tmp_path: Path) -> None:
+def test_without_an_outbox_nothing_is_missing_either(broker: Node, tmp_path: Path) -> None:
     kinds = ("reset", "broker-kill", "bridge-kill", "no-queue")
     plan = Plan(seed=5, duration_s=10.0, senders=32, rate=80.0, kinds=kinds, disk=False)
-    report = make(plan, private_rabbitmq, tmp_path)
+    report = make(plan, broker, tmp_path)
     assert report.counts.accepted == report.counts.events > 0
