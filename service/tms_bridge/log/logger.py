@@ -111,13 +111,13 @@ class _Sink:
 
     def gather(self, line: bytes) -> None:
         """Write a line together with the others of this turn of the event loop: one system call for all."""
-        loop = asyncio._get_running_loop()  # noqa: SLF001 - documented, and None instead of an error
-        if loop is None:
-            self.write(line)
-            return
         if self._size + len(line) > ATOMIC_BYTES:
             self.flush()
         if not self._gathered:
+            loop = asyncio._get_running_loop()  # noqa: SLF001 - documented, and None instead of an error
+            if loop is None:
+                self.write(line)
+                return
             loop.call_soon(self.flush)
         self._gathered.append(line)
         self._size += len(line)
