@@ -90,7 +90,7 @@ bench: setup ## measure the bridge against what people would use instead (QUICK=
 
 bench-check: setup ## say what became slower between two commits: BASE=main~1 HEAD=HEAD
 	@benchmarks/setup.sh
-	@PYTHONPATH=deploy/local $(PYTHON) benchmarks/check.py $(or $(BASE),HEAD~1) $(or $(HEAD),HEAD) \
+	@PYTHONPATH=deploy/local $(PYTHON) benchmarks/commits.py $(or $(BASE),HEAD~1) $(or $(HEAD),HEAD) \
 		--rounds $(or $(ROUNDS),8)
 
 clean: ## remove what the targets above have made
