@@ -170,7 +170,7 @@ async def serve(
     record = Record(metrics.intake, Log(LogSettings(), lines), Feed())
     webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
-    runner = await start(Server(webhooks.handle), sockets, finish_s=2)
+    runner = await start(Server(webhooks.handle, webhooks.note_malformed), sockets, finish_s=2)
     bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks)
     try:
         yield bridge

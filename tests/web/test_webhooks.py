@@ -271,11 +271,15 @@ async def test_a_defect_is_500_without_what_it_said(bridge: Bridge) -> None:
     assert bridge.count("internal_error") == 1
 
 
-async def test_bytes_that_are_no_http_get_a_problem(bridge: Bridge) -> None:
+async def test_bytes_that_are_no_http_get_a_problem_and_a_line_in_the_log(bridge: Bridge) -> None:
     answer = await bridge.ask(b"\x16\x03\x01\x02\x00\r\n\r\n")
+    (line,) = bridge.lines.of("webhook")
 
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
     assert answer.headers["connection"] == "close"
+    assert (line["outcome"], line["remote"]) == ("malformed_request", "127.0.0.1")
+    assert line["request_id"] == answer.headers["x-request-id"] == answer.json["request_id"]
+    assert bridge.count("malformed_request", "unknown", "unknown") == 1
 
 
 async def test_during_shutdown_webhooks_are_taken_and_connections_closed(bridge: Bridge) -> None:

@@ -128,7 +128,7 @@ class Bridge:
             app = admin.build(self._context(), self._settings.admin)
             admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S)
             closing.push_async_callback(admin_runner.cleanup)
-            server = build_server(self._webhooks.handle, self._settings.http)
+            server = build_server(self._webhooks.handle, self._settings.http, self._webhooks.note_malformed)
             runner = await start(server, traffic, _WEB_FINISH_S)
             closing.push_async_callback(runner.cleanup)
             self._health.started = True

@@ -6,15 +6,15 @@ from tms_bridge.auth.forwarding import Unreadable
 from tms_bridge.auth.networks import Networks
 from tms_bridge.auth.node import parse_peer
 from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
-from tms_bridge.listener.server import Connection, Handler, Server
+from tms_bridge.listener.server import Connection, Handler, NoteMalformed, Server
 from tms_bridge.settings.model import Http
 
 
-def build_server(handler: Handler, http: Http) -> Server:
+def build_server(handler: Handler, http: Http, note_malformed: NoteMalformed = lambda *_: None) -> Server:
     """Return the server that reads the client address as it is declared."""
     if http.client_address == "proxy-protocol":
-        return ProxiedServer(handler, Networks(http.trusted_proxies))
-    return Server(handler)
+        return ProxiedServer(handler, Networks(http.trusted_proxies), note_malformed)
+    return Server(handler, note_malformed)
 
 
 class ProxiedConnection(Connection):
@@ -69,8 +69,10 @@ class ProxiedServer(Server):
 
     connection = ProxiedConnection
 
-    def __init__(self, handler: Handler, trusted: Networks) -> None:
-        super().__init__(handler)
+    def __init__(
+        self, handler: Handler, trusted: Networks, note_malformed: NoteMalformed = lambda *_: None
+    ) -> None:
+        super().__init__(handler, note_malformed)
         self._trusted = trusted
 
     def trusts(self, peer: str) -> bool:

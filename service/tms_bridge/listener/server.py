@@ -33,6 +33,9 @@ _CALLER_OPEN: Final = frozenset({1, 4, 5})
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+NoteMalformed = Callable[[str, str, str], None]
+"""Takes the peer, the request id and what was said to a caller whose bytes no handler has seen."""
+
 
 class Connection(web.RequestHandler):
     """One connection; what is no HTTP gets a problem as its answer, and no traceback in the log."""
@@ -68,6 +71,8 @@ class Connection(web.RequestHandler):
         del message
         request_id = mark(None).request_id
         error = _MALFORMED if status == HTTPStatus.BAD_REQUEST else exc or RuntimeError()
+        if error is _MALFORMED and isinstance(self._manager, Server):
+            self._manager.note_malformed(request.remote or "", request_id, str(error))
         send(request, answer_problem(error, request_id), request_id, keep_alive=False)
         return Sent(keep_alive=False)
 
@@ -77,9 +82,10 @@ class Server(web.Server):
 
     connection: ClassVar[type[Connection]] = Connection
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, note_malformed: NoteMalformed = lambda *_: None) -> None:
         super().__init__(handler)
         self._loop = asyncio.get_running_loop()
+        self.note_malformed = note_malformed
 
     def _make_request(
         self,

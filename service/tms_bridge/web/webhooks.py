@@ -10,11 +10,18 @@ from typing import Final
 
 from aiohttp import web
 
-from tms_bridge.errors import MethodNotAllowed, OutboxError, SenderError, Unavailable, UnknownPath
+from tms_bridge.errors import (
+    MalformedRequest,
+    MethodNotAllowed,
+    OutboxError,
+    SenderError,
+    Unavailable,
+    UnknownPath,
+)
 from tms_bridge.listener.answer import TEXT, Answer, Sent, answer_problem, send
 from tms_bridge.listener.health import PROBES, Health
 from tms_bridge.listener.marks import mark
-from tms_bridge.listener.problem import kind_of
+from tms_bridge.listener.problem import KINDS, kind_of
 from tms_bridge.listener.server import let_read
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Http
@@ -76,6 +83,12 @@ class Webhooks:
         if not request.content.is_eof():
             await let_read(request)
         return _CLOSE
+
+    def note_malformed(self, peer: str, request_id: str, detail: str) -> None:
+        """Count and log bytes that are no HTTP, such as a PROXY protocol header that nobody expects."""
+        now = perf_counter()
+        visit = Visit(request_id, "", now, peer, outcome=KINDS[MalformedRequest].slug, detail=detail)
+        self._record.write(visit, KINDS[MalformedRequest].status, now)
 
     def reread(self, message: Message) -> Message:
         """Return the event that a quarantined body is by the rules of now; raises Undecodable."""
