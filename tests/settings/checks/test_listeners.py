@@ -44,6 +44,10 @@ WRITE = 'is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'
             ("[admin]", "[admin]\ntoken = 'ä'"),
             "admin.token: must be ASCII text that is not blank; leave the key out to do without a token",
         ),
+        (
+            ("[http]", "[http]\nsuccess_status = 204"),
+            "http.success_status: 204 allows no body, which names the event; use 200 or 202",
+        ),
         (("var/outbox", ""), "outbox.dir: is empty; name a directory on a local disk"),
     ],
 )

@@ -1,10 +1,13 @@
 """The two listeners, and the outbox directory."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from tms_bridge.settings.model import Settings
 from tms_bridge.settings.network import parse_listen, parse_network
 from tms_bridge.settings.problem import Problem
+
+_BODILESS: Final = frozenset({204, 205})
 
 
 def find_problems(settings: Settings) -> Iterator[Problem]:
@@ -18,6 +21,11 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
     ):
         yield Problem(
             "admin.token", "must be ASCII text that is not blank; leave the key out to do without a token"
+        )
+    if settings.http.success_status in _BODILESS:
+        yield Problem(
+            "http.success_status",
+            f"{settings.http.success_status} allows no body, which names the event; use 200 or 202",
         )
     if settings.outbox is not None and not settings.outbox.dir.strip("\0 "):
         yield Problem("outbox.dir", "is empty; name a directory on a local disk")
