@@ -123,10 +123,11 @@ async def test_a_body_that_is_still_undecodable_stays(desk: Desk, client: Client
     assert (status, await ids(client, "/api/v1/quarantine")) == (422, [kept.id])
 
 
-async def test_a_held_event_is_released(desk: Desk, client: Client) -> None:
+@pytest.mark.parametrize("deed", ["release", "replay"])
+async def test_a_held_event_is_released(desk: Desk, client: Client, deed: str) -> None:
     receipt = await desk.journal.hold(event(7))
     held = await ids(client, "/api/v1/quarantine?state=held")
-    status, _ = await ask(client, "POST", f"/api/v1/quarantine/{receipt.id}/release")
+    status, _ = await ask(client, "POST", f"/api/v1/quarantine/{receipt.id}/{deed}")
 
     assert (held, status) == ([receipt.id], 200)
     assert await ids(client, "/api/v1/outbox") == [receipt.id]

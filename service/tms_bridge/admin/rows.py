@@ -70,9 +70,11 @@ async def release(request: web.Request) -> Done:
 
 
 async def replay(request: web.Request) -> Done:
-    """Understand a quarantined body once more, and send the event that it is now."""
+    """Understand a quarantined body once more, and send the event that it is now; a held one is released."""
     records = _records(request)
-    row = await records.show(_id(request), (State.UNDECODABLE,))
+    row = await records.show(_id(request), QUARANTINE)
+    if row.state is State.HELD:
+        return await release(request)
     await records.replay(row.message.id, _context(request).reread(row.message))
     return _done(request, "replayed")
 

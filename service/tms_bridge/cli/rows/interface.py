@@ -102,10 +102,10 @@ class Rows(Protocol):
         ...
 
     async def replay(self, quarantine_id: str) -> None:
-        """Read an undecodable body once more, and send the event that it turns out to be.
+        """Read an undecodable body once more, and send the event that it turns out to be; release a held one.
 
         Raises:
-            RowMissing: nothing undecodable has this id.
+            RowMissing: nothing in quarantine has this id.
             Undecodable: it still is none, and stays.
         """
         ...

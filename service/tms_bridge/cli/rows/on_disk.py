@@ -55,9 +55,12 @@ class OnDisk:
         await self._records.release(event_id)
 
     async def replay(self, quarantine_id: str) -> None:
-        """Read an undecodable body once more, and send the event that it turns out to be."""
-        kept = await self._records.show(quarantine_id, (State.UNDECODABLE,))
-        await self._records.replay(quarantine_id, self._understood(kept.message))
+        """Read an undecodable body once more and send the event that it is now; release a held one."""
+        kept = await self._records.show(quarantine_id, QUARANTINE)
+        if kept.state is State.HELD:
+            await self._records.release(quarantine_id)
+        else:
+            await self._records.replay(quarantine_id, self._understood(kept.message))
 
     def _understood(self, message: Message) -> Message:
         source = self._sources.get(message.source)

@@ -88,7 +88,7 @@ class OverApi:
         self._api.ask("POST", f"/api/v1/quarantine/{event_id}/release", msgspec.Raw)
 
     async def replay(self, quarantine_id: str) -> None:
-        """Read an undecodable body once more, and send the event that it turns out to be."""
+        """Read an undecodable body once more and send the event that it is now; release a held one."""
         self._api.ask("POST", f"/api/v1/quarantine/{quarantine_id}/replay", msgspec.Raw)
 
     async def drop(self, row_id: str, states: Iterable[State]) -> None:
