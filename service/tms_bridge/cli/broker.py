@@ -21,6 +21,8 @@ async def connect(amqp: Amqp, url: URL) -> Session:
     Raises:
         BrokerError: it cannot be reached or refuses; the text says why, without the password.
     """
+    # What the AMQP client logs comes as an error too; its tracebacks are not for whoever types a command.
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())
     return await open_session(
         url,
         context=tls_context(url),
@@ -37,8 +39,6 @@ async def open_broker(amqp: Amqp) -> AsyncIterator[Session]:
     Raises:
         BrokerError: none answers; the text says why for each.
     """
-    # What the AMQP client logs comes as an error too; its tracebacks are not for whoever types a command.
-    logging.getLogger("aiormq").addHandler(logging.NullHandler())
     failures = []
     for url in map(amqp_url, amqp.urls):
         try:
