@@ -22,6 +22,8 @@ EVERYWHERE = "0.0.0.0:0"
         (Admin(), {"Host": "[::1]:8081"}, 200),
         (Admin(), {"Host": "rebound.example"}, 403),
         (Admin(), {"Origin": "https://evil.example"}, 403),
+        (Admin(), {"Host": "[::zz"}, 403),
+        (Admin(), {"Host": "localhost", "Origin": "http://[::zz"}, 403),
         (Admin(listen=EVERYWHERE), {}, 403),
         (Admin(listen=("127.0.0.1:0", ":0")), {}, 403),
     ],

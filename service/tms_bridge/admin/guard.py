@@ -44,6 +44,10 @@ class Guard:
 
 def _is_of_this_machine(request: web.Request) -> bool:
     """A page that a browser shows can reach loopback too, by a name it chose or across origins."""
-    host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    origin = request.headers.get("Origin")
-    return is_loopback(host) and (origin is None or urlsplit(origin).netloc == request.headers.get("Host"))
+    host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "") and (
+            origin is None or urlsplit(origin).netloc == host
+        )
+    except ValueError:  # brackets that hold no IPv6 address
+        return False
