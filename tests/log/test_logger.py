@@ -133,6 +133,19 @@ def test_library_warnings_end_in_the_same_stream_without_passwords(lines: Lines)
     assert b"s3cret" not in lines.raw
 
 
+def test_the_amqp_client_gets_one_line_for_a_lost_connection(lines: Lines) -> None:
+    log = Log(LogSettings(level="debug"), lines)
+    lost = ConnectionResetError("amqp://tms:s3cret@broker/")
+    with log.adopt_libraries():
+        logging.getLogger("aiormq.connection").warning("reader exited abnormally", exc_info=lost)
+        logging.getLogger("aiormq.channel").warning("closed by the broker")
+    reader, channel = lines.json()
+    assert ("debug", "ConnectionResetError('amqp://***@broker/')") == (reader["level"], reader["reason"])
+    assert "warning" == channel["level"]
+    assert "exception" not in reader
+    assert "reason" not in channel
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -138,14 +138,20 @@ class _LibraryHandler(logging.Handler):
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Whoever connects reports a failure once and better; these lines would repeat it at each attempt.
-        level = logging.DEBUG if record.name == "aiormq.connection" else record.levelno
+        failure = record.exc_info if record.exc_info and record.exc_info[0] else None
+        if record.name.startswith("aiormq"):
+            self._tell_of_client(record, failure[1] if failure else None)
+            return
         self._logger.log(
-            level,
-            without_passwords(record.getMessage()),
-            logger=record.name,
-            exc_info=record.exc_info if record.exc_info and record.exc_info[0] else None,
+            record.levelno, without_passwords(record.getMessage()), logger=record.name, exc_info=failure
         )
+
+    def _tell_of_client(self, record: logging.LogRecord, failure: BaseException | None) -> None:
+        """Write one line, without the traceback that it gives to every lost connection."""
+        # Whoever connects reports a failure once and better; these lines would repeat it at each attempt.
+        level = logging.DEBUG if record.name.startswith("aiormq.connection") else record.levelno
+        reason = {"reason": without_passwords(repr(failure))} if failure else {}
+        self._logger.log(level, without_passwords(record.getMessage()), logger=record.name, **reason)
 
 
 def without_passwords(text: str) -> str:
