@@ -7,7 +7,7 @@ What it asks, by the words of the design:
 | missing        | every id that was answered 2xx reached a queue, its own or `tms.unroutable`            |
 | partly-missing | ... and each queue that wants its key, unless the topology was disturbed then          |
 | order          | per entity and queue, first deliveries come in the order in which the sender was answered |
-| copies         | at every moment, no queue has more copies than publishes have lost their outcome       |
+| copies         | before each copy, a publish of that very id was refused or lost its outcome            |
 | second-ids     | no more ids of one body than real events, plus calls that may have been answered       |
 | swallowed      | two events that were both answered have two ids, also where their bodies are equal     |
 | invented       | nothing was delivered that was not sent                                                |
@@ -16,7 +16,7 @@ What it asks, by the words of the design:
 | given-up       | the sender gave nothing up while there was room                                        |
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -55,7 +55,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         copies: deliveries of an id that its queue had got before, by queue.
-        copies_allowed: publishes that lost their outcome, nacks included.
+        copies_allowed: publishes that were refused or lost their outcome, and what kills may have kept.
         second_ids: ids beyond the one of each event.
     """
 
@@ -159,7 +159,7 @@ class _Judge:
             given_up=sum(given_up.kind != "undecodable" for given_up in self._history.given_up),
             deliveries=len(self._history.deliveries),
             copies={queue: len(_copies(deliveries)) for queue, deliveries in sorted(self._queues.items())},
-            copies_allowed=sum(disruption.copies for disruption in self._history.disruptions),
+            copies_allowed=sum(len(disruption.ids) for disruption in self._history.disruptions),
             second_ids=sum(
                 max(0, len(self._ids_of[digest]) - len(events)) for digest, events in self._by_digest.items()
             ),
@@ -197,19 +197,22 @@ class _Judge:
                 before = last.get((trigger, entity))
                 if before is not None and before[0] > first.position:
                     yield f"{queue}: {before[1].describe()} came after {event.describe()}"
-                last[trigger, entity] = first.position, event
+                if not first.redelivered:  # else its first delivery was lost with a consumer's connection
+                    last[trigger, entity] = first.position, event
 
     def _copies(self) -> Iterator[str]:
-        """Walk through time: a copy must be paid for by an outcome lost before it."""
+        """Each copy of an id must be paid for by an outcome of that id that was lost before it."""
+        losses: dict[str, list[float]] = defaultdict(list)
+        for disruption in self._history.disruptions:
+            for message_id in disruption.ids:
+                losses[message_id].append(disruption.at)
         for queue, deliveries in self._queues.items():
-            losses = [(disruption.at, disruption.copies) for disruption in self._history.disruptions]
-            copies = [(copy.at, -1) for copy in _copies(deliveries)]
-            allowance = 0
-            for at, change in sorted([*losses, *copies], key=lambda each: (each[0], -each[1])):
-                allowance += change
-                if allowance < 0:
-                    yield f"{queue}: a copy at {at:.3f} is more than there can be by then"
-                    break
+            had: Counter[str] = Counter()
+            for copy in _copies(deliveries):
+                had[copy.message_id] += 1
+                allowed = sum(at <= copy.at for at in losses[copy.message_id])
+                if had[copy.message_id] > allowed:
+                    yield f"{queue}: {copy.message_id} again at {copy.at:.3f}, beyond {allowed} lost outcomes"
 
     def _second_ids(self) -> Iterator[str]:
         for digest, events in self._by_digest.items():

@@ -19,6 +19,7 @@ from tests.faults.tap import Publish, Tap
 
 T = TypeVar("T")
 
+MOST_CONFIRMED: Final = 1024
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -38,6 +39,7 @@ class Proxy:
         self.port = 0
         self.disruptions: list[Disruption] = []
         self.doubles: list[str] = []
+        self._confirmed: deque[str] = deque(maxlen=MOST_CONFIRMED)
         self.swallowing = False
         self.delay_s = 0.0
         self.accepted = 0
@@ -56,6 +58,10 @@ class Proxy:
     def connections(self) -> int:
         """How many connections there are just now."""
         return len(self._pairs)
+
+    def confirmed(self, count: int) -> list[str]:
+        """Return the ids of the last publishes that the broker confirmed."""
+        return list(self._confirmed)[-count:]
 
     def start(self) -> None:
         """Listen."""
@@ -110,6 +116,10 @@ class Proxy:
                 ):
                     self.doubles.append(f"{publish} was sent while {other} was in flight")
 
+    def note_confirm(self, publish: Publish) -> None:
+        """Remember what the broker confirmed last."""
+        self._confirmed.append(publish.message_id)
+
     def leave(self, pair: "_Pair") -> None:
         """Forget a connection that has ended."""
         self._pairs.discard(pair)
@@ -162,7 +172,7 @@ class _Pair:
     def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
         self.proxy = proxy
         self.loop = loop
-        self.tap = Tap(proxy.look, self._nacked)
+        self.tap = Tap(proxy.look, proxy.note_confirm, self._nacked)
         self.bridge = _Side(self, self._connect, self.tap.sent)
         self.broker = _Side(self, self._reached, self.tap.received)
         self.bridge.other, self.broker.other = self.broker, self.bridge
@@ -174,12 +184,12 @@ class _Pair:
         if self.ended:
             return
         self.ended = True
-        if self.tap.outstanding:
+        if lost := self.tap.in_flight:
             self.proxy.note(
                 Disruption(
                     cause="close" if self.tap.channel_closed else "loss",
                     at=time.monotonic(),
-                    copies=self.tap.outstanding,
+                    ids=[publish.message_id for publish in lost],
                 )
             )
         self.bridge.close(reset=reset)
@@ -210,8 +220,8 @@ class _Pair:
             self.broker.closed = True
             self.end()
 
-    def _nacked(self) -> None:
-        self.proxy.note(Disruption(cause="nack", at=time.monotonic(), copies=1))
+    def _nacked(self, publish: Publish) -> None:
+        self.proxy.note(Disruption(cause="nack", at=time.monotonic(), ids=[publish.message_id]))
 
 
 class _Side(asyncio.Protocol):

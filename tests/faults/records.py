@@ -109,16 +109,17 @@ class FaultBand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disruption(msgspec.Struct, frozen=True, kw_only=True):
-    """An instant at which publishes lost their outcome: each of them may come again.
+    """An instant from which on some messages may come once more.
 
     Attributes:
         cause: kill (of the bridge), loss (of a connection), close (of the channel), nack.
-        copies: how many publishes had no outcome then; 1 for a nack.
+        ids: what had no outcome then; for a nack, what was refused; for a kill, what the broker had
+            confirmed last, for the journal may not have deleted it yet.
     """
 
     cause: Literal["kill", "loss", "close", "nack"]
     at: float
-    copies: int
+    ids: list[str]
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

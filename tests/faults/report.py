@@ -92,7 +92,7 @@ def in_words(report: Report) -> str:
         f"accepted {counts.accepted}; deliveries {counts.deliveries}, on {len(counts.copies)} queues",
         f"most events in the outbox {figures.most_waiting}",
         f"copies by queue: {_list(counts.copies)}",
-        f"publishes that lost their outcome: {counts.copies_allowed}",
+        f"publishes that were refused or lost their outcome: {counts.copies_allowed}",
         f"second ids of one event: {counts.second_ids}; given up by the sender: {counts.given_up}",
         f"peak RSS {figures.peak_rss_mb:g} MB",
         "",

@@ -127,8 +127,12 @@ class Rig:
         self.note_kill()
 
     def note_kill(self) -> None:
-        """Note that the bridge has died: what it had in flight or had not deleted yet may come again."""
-        self.note(Disruption(cause="kill", at=time.monotonic(), copies=self.subject.max_outstanding))
+        """Note that the bridge has died: what it had not deleted yet may come again.
+
+        What it had in flight is noted by the proxy, as for each connection that ends.
+        """
+        ids = self.proxy.confirmed(self.subject.max_outstanding)
+        self.note(Disruption(cause="kill", at=time.monotonic(), ids=ids))
 
     def note(self, disruption: Disruption) -> None:
         """Write a disruption down."""

@@ -33,9 +33,15 @@ class Tap:
         channel_closed: the broker has closed a channel.
     """
 
-    def __init__(self, on_publish: Callable[[Publish], None], on_nack: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_publish: Callable[[Publish], None],
+        on_ack: Callable[[Publish], None],
+        on_nack: Callable[[Publish], None],
+    ) -> None:
         self.channel_closed = False
         self._on_publish = on_publish
+        self._on_ack = on_ack
         self._on_nack = on_nack
         self._open: dict[int, dict[int, Publish | None]] = {}
         self._tags: dict[int, int] = {}
@@ -93,8 +99,8 @@ class Tap:
         unsettled = self._open[channel]
         tags = [each for each in unsettled if each <= tag] if multiple else [tag]
         for each in tags:
-            if unsettled.pop(each, None) is not None and nacked:
-                self._on_nack()
+            if (publish := unsettled.pop(each, None)) is not None:
+                (self._on_nack if nacked else self._on_ack)(publish)
 
 
 class _Frames:

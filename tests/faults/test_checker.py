@@ -132,6 +132,14 @@ def test_a_later_event_that_came_first_breaks_the_order() -> None:
     assert wrong(check(history(deliveries=[*kept, *swapped]))) == {"order": 1}
 
 
+def test_what_the_broker_gave_before_may_come_late_but_nothing_may_overtake_it_early() -> None:
+    kept = [each for each in history().deliveries if each.queue != NARROW]
+    late = [delivery(2, 1, queue=NARROW), delivery(1, 2, queue=NARROW, redelivered=True)]
+    assert wrong(check(history(deliveries=[*kept, *late]))) == {}
+    early = [delivery(2, 1, queue=NARROW, redelivered=True), delivery(1, 2, queue=NARROW)]
+    assert wrong(check(history(deliveries=[*kept, *early]))) == {"order": 1}
+
+
 def test_what_an_operator_sent_again_has_no_place_in_the_order() -> None:
     deliveries = history().deliveries
     swapped = [delivery(2, 1, queue=NARROW), delivery(1, 2, queue=NARROW, replayed=True)]
@@ -146,14 +154,20 @@ def test_a_copy_that_nothing_explains_is_one_too_many() -> None:
 
 def test_a_copy_is_explained_by_an_outcome_lost_before_it_and_not_after() -> None:
     deliveries = [*history().deliveries, delivery(1, 3)]
-    before, after = (Disruption(cause="loss", at=at, copies=1) for at in (3.0, 4.0))
+    before, after = (Disruption(cause="loss", at=at, ids=["e1"]) for at in (3.0, 4.0))
     assert wrong(check(history(deliveries=deliveries, disruptions=[before]))) == {}
     assert wrong(check(history(deliveries=deliveries, disruptions=[after]))) == {"copies": 1}
 
 
 def test_one_lost_outcome_explains_one_copy() -> None:
     deliveries = [*history().deliveries, delivery(1, 3), delivery(1, 4)]
-    loss = Disruption(cause="loss", at=3.0, copies=1)
+    loss = Disruption(cause="loss", at=3.0, ids=["e1"])
+    assert wrong(check(history(deliveries=deliveries, disruptions=[loss]))) == {"copies": 1}
+
+
+def test_one_lost_outcome_explains_no_copy_of_another_event() -> None:
+    deliveries = [*history().deliveries, delivery(1, 3)]
+    loss = Disruption(cause="loss", at=3.0, ids=["e2"])
     assert wrong(check(history(deliveries=deliveries, disruptions=[loss]))) == {"copies": 1}
 
 
@@ -243,7 +257,7 @@ def test_an_undecodable_body_has_one_row_with_its_count(cases: list[Case]) -> No
 
 def test_a_kill_may_lose_what_was_counted_last() -> None:
     cases = [Case(id="q9", trigger="class", digest="d9", seen=1)]
-    kill = Disruption(cause="kill", at=6.5, copies=0)
+    kill = Disruption(cause="kill", at=6.5, ids=[])
     assert wrong(check(history(cases=cases, disruptions=[kill]))) == {}
 
 

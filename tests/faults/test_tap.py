@@ -13,12 +13,10 @@ class Client:
 
     def __init__(self) -> None:
         self.published: list[Publish] = []
-        self.nacks = 0
-        self.tap = Tap(self.published.append, self._nacked)
+        self.acked: list[Publish] = []
+        self.nacked: list[Publish] = []
+        self.tap = Tap(self.published.append, self.acked.append, self.nacked.append)
         self.tap.sent(b"AMQP\x00\x00\x09\x01" + frame.marshal(commands.Channel.Open(), 1))
-
-    def _nacked(self) -> None:
-        self.nacks += 1
 
     def publish(self, message_id: str, subject: str = "class/1") -> bytes:
         properties = commands.Basic.Properties(
@@ -52,6 +50,7 @@ def test_one_ack_may_settle_many(client: Client) -> None:
     client.tap.sent(b"".join(client.publish(name) for name in "abc"))
     client.answer(commands.Basic.Ack(delivery_tag=2, multiple=True))
     assert [publish.message_id for publish in client.tap.in_flight] == ["c"]
+    assert client.published[:2] == client.acked
     client.answer(commands.Basic.Ack(delivery_tag=3))
     assert client.tap.outstanding == 0
 
@@ -59,7 +58,7 @@ def test_one_ack_may_settle_many(client: Client) -> None:
 def test_a_nack_settles_and_is_told(client: Client) -> None:
     client.tap.sent(client.publish("a") + client.publish("b"))
     client.answer(commands.Basic.Nack(delivery_tag=2, multiple=True))
-    assert (client.tap.outstanding, client.nacks) == (0, 2)
+    assert (client.tap.outstanding, client.nacked, client.acked) == (0, client.published, [])
 
 
 def test_a_closed_channel_is_noticed(client: Client) -> None:
