@@ -1,19 +1,23 @@
 """The comparison: every receiver in turn, round after round, at saturation and at a fixed rate."""
 
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
 from brokers import http_api, place
 from installation import Installation
 from open_loop import keep_rate
-from rabbitmq import Node
+from rabbitmq import BrokerFailedError, Node
 from receivers import Receiver, bridge, node_rival, python_rival
 from wrk import Load, LoadFailedError, saturate
 
 Figures = dict[str, float]
 Rounds = dict[str, list[Figures]]
+
+FAILURES = (LoadFailedError, BrokerFailedError, OSError, TimeoutError)
+"""What may befall one measurement, and must not end the others."""
 
 RATE = 1000.0
 _ROOM = 1.3
@@ -46,26 +50,65 @@ def receivers(node: Node, installation: Installation) -> Iterator[list[Receiver]
         ]
         for receiver in everyone:
             closing.callback(receiver.close)
-            receiver.start()
-        everyone.append(closing.enter_context(http_api(installation)))
+            with _told():
+                receiver.start()
+        with _told():
+            everyone.append(closing.enter_context(http_api(installation)))
         yield everyone
 
 
-def compare(everyone: Sequence[Receiver], plan: Plan) -> tuple[Rounds, Rounds]:
-    """Measure all of them in turn; return what saturation and the fixed rate gave, by receiver."""
-    full: Rounds = {receiver.name: [] for receiver in everyone}
-    paced: Rounds = {receiver.name: [] for receiver in everyone}
-    for receiver in everyone:
-        measure_full(receiver, 1.0)  # warm up: imports, caches, the just-in-time compiler
-    for number in range(plan.rounds):
-        # Nobody always comes after the same neighbour's leftovers.
-        shift = number % len(everyone)
-        for receiver in [*everyone[shift:], *everyone[:shift]]:
-            figures = measure_full(receiver, plan.saturate_s)
-            full[receiver.name].append(figures)
-            if figures["per_second"] > _ROOM * RATE:  # else its queue would only grow
-                paced[receiver.name].append(measure_paced(receiver, plan.rate_s))
-    return full, paced
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say that a receiver did not start; the comparison finds it not running, and goes on without it."""
+    try:
+        yield
+    except FAILURES as error:
+        print(f"bench: {error}", file=sys.stderr, flush=True)
+
+
+class Comparison:
+    """All receivers, measured in turn; one that fails is out of it, and the others go on.
+
+    Attributes:
+        full: what saturation gave, by receiver.
+        paced: what the fixed rate gave, by receiver.
+        failures: why a receiver is out of it.
+    """
+
+    def __init__(self, everyone: Sequence[Receiver]) -> None:
+        self._everyone = list(everyone)
+        self.full: Rounds = {receiver.name: [] for receiver in everyone}
+        self.paced: Rounds = {receiver.name: [] for receiver in everyone}
+        self.failures: dict[str, str] = {}
+
+    def run(self, plan: Plan) -> None:
+        """Warm everyone up, then measure round after round."""
+        # Imports, caches, the just-in-time compiler.
+        self._each(self._everyone, lambda receiver: measure_full(receiver, 1.0))
+        for number in range(plan.rounds):
+            # Nobody always comes after the same neighbour's leftovers.
+            shift = number % max(1, len(self._everyone))
+            turn = [*self._everyone[shift:], *self._everyone[:shift]]
+            self._each(turn, lambda receiver: self._measure(receiver, plan))
+
+    def _measure(self, receiver: Receiver, plan: Plan) -> None:
+        figures = measure_full(receiver, plan.saturate_s)
+        self.full[receiver.name].append(figures)
+        if figures["per_second"] > _ROOM * RATE:  # else its queue would only grow
+            self.paced[receiver.name].append(measure_paced(receiver, plan.rate_s))
+
+    def _each(self, turn: Sequence[Receiver], measure: Callable[[Receiver], object]) -> None:
+        for receiver in turn:
+            try:
+                measure(receiver)
+            except FAILURES as error:
+                self._drop(receiver, str(error) or type(error).__name__)
+
+    def _drop(self, receiver: Receiver, reason: str) -> None:
+        print(f"bench: {receiver.title} is out: {reason}", file=sys.stderr, flush=True)
+        self.failures[receiver.title] = reason[-2000:]
+        self._everyone.remove(receiver)
+        del self.full[receiver.name], self.paced[receiver.name]
 
 
 def measure_full(

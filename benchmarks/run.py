@@ -18,16 +18,14 @@ from pathlib import Path
 import growth
 import report
 from brokers import best_installation, broker, place
-from comparison import Plan, compare, receivers
+from comparison import FAILURES, Comparison, Plan, receivers
 from installation import Installation
 from machine import facts
-from rabbitmq import BrokerFailedError, Node
+from rabbitmq import Node
 from receivers import BUILD, bridge
 from startup import measure_starts
 from weather import measure_outages
-from wrk import LoadFailedError
 
-FAILURES = (LoadFailedError, BrokerFailedError, OSError, TimeoutError)
 _LEAST_SOAK_S = 60.0
 _SPARE_S = 20.0
 
@@ -84,9 +82,11 @@ def measure(run: Run) -> dict[str, object]:
 
 def _compare(run: Run, node: Node, installation: Installation) -> object:
     with receivers(node, installation) as everyone:
-        full, paced = compare(everyone, run.plan)
+        comparison = Comparison(everyone)
+        comparison.run(run.plan)
+        run.failures |= comparison.failures
         titles = {receiver.name: receiver.title for receiver in everyone}
-        return {"titles": titles, "full": full, "paced": paced}
+        return {"titles": titles, "full": comparison.full, "paced": comparison.paced}
 
 
 def _measure_growth(run: Run, node: Node) -> None:
