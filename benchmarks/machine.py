@@ -20,6 +20,7 @@ def facts(installation: Installation) -> dict[str, str]:
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores, shared by load, receiver and broker",
         "memory": f"{memory_gib:.0f} GiB",
+        "other work": f"load average {os.getloadavg()[0]:.1f} when it began",
         "system": f"{_system()}, Linux {platform.release()}",
         "RabbitMQ": version_of(installation),
         "Python": f"{platform.python_version()}, {_versions('aiohttp', 'aio-pika', 'uvloop', 'msgspec')}",

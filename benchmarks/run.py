@@ -1,7 +1,7 @@
 """Measures the bridge against what people would use instead, and writes docs/performance.md's tables.
 
     make bench             about a quarter of an hour; refreshes the tables and plots
-    make bench QUICK=1     under three minutes; prints the tables only
+    make bench QUICK=1     about three minutes; prints the tables only
 
 Every phase stands alone: one that fails is reported and the others go on; past the time limit the rest is
 left out, and said to be.
@@ -28,6 +28,7 @@ from weather import measure_outages
 
 _LEAST_SOAK_S = 60.0
 _SPARE_S = 20.0
+_LEFT_OUT = "left out: the time was up"
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Run:
     def phase(self, name: str, measure: Callable[[], object]) -> None:
         """Do one phase, whatever became of the others."""
         if self.left_s < _SPARE_S:
-            self.failures[name] = "left out: the time was up"
+            self.failures[name] = _LEFT_OUT
             return
         print(f"bench: {name} ({self.left_s:.0f} s left)", file=sys.stderr, flush=True)
         try:
@@ -62,7 +63,7 @@ class Run:
             print(f"bench: {name} failed: {error}", file=sys.stderr, flush=True)
 
 
-QUICK = Run(Plan(2, 3, 2), 1, 2, 0, 170, (0, 10_000))
+QUICK = Run(Plan(2, 3, 2), 1, 2, 0, 220, (0, 10_000))
 FULL = Run(Plan(5, 5, 4), 3, 3, 240, 1170, growth.BACKLOG)
 
 
@@ -109,7 +110,7 @@ def _measure_growth(run: Run, node: Node) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Measure, print the tables, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="under three minutes; writes no documentation")
+    parser.add_argument("--quick", action="store_true", help="about three minutes; writes no documentation")
     parser.add_argument("--soak-s", type=float, help="how long the run over uptime takes (240)")
     parser.add_argument("--render", type=Path, metavar="JSON", help="measure nothing; write an earlier run's")
     chosen = parser.parse_args(arguments)
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str]) -> int:
     if not chosen.quick:
         report.write(results)
     print(report.markdown(results))
-    return 1 if run.failures else 0
+    return 1 if set(run.failures.values()) - {_LEFT_OUT} else 0
 
 
 if __name__ == "__main__":
