@@ -4,6 +4,7 @@ Nothing of the user's or the machine's is touched: no `~/.erlang.cookie`, no `/v
 that outlives the node. Run as a program it prints its AMQP URL and stays up until it is interrupted.
 """
 
+import contextlib
 import os
 import random
 import secrets
@@ -27,10 +28,16 @@ from janitor import Janitor
 _PORTS = range(21_000, 31_000)
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _TAIL_LINES = 30
+_NOT_CONNECTED = "erl_call: failed to connect"
+_CONNECT_TRIES = 4
 
 
 class BrokerFailedError(Exception):
     """The node did not do what was asked; the text ends with the tail of its log."""
+
+
+class NotConnectedError(BrokerFailedError):
+    """The node could not be reached, and so did nothing."""
 
 
 def free_port() -> int:
@@ -112,8 +119,7 @@ class Node:
 
     def start(self, *, timeout_s: float = 60.0) -> None:
         """Start the node and wait until it answers the AMQP handshake."""
-        if self._needs_mapper:
-            self._start_mapper()
+        self.start_mapper()
         environment = self._environment()
         command = self._installation.server(environment, self._directory, self.port)
         # Mnesia leaves its dump in the working directory when a node fails to start.
@@ -121,6 +127,20 @@ class Node:
             command, env=environment, cwd=self._directory, output=self._directory / "console.log"
         )
         self.wait_ready(timeout_s=timeout_s)
+
+    def start_mapper(self) -> None:
+        """Start the port mapper in the foreground; Erlang would start a daemon that outlives the node.
+
+        `start` does it as well. Nodes of a cluster that start side by side want it beforehand.
+        """
+        if not self._needs_mapper:
+            return
+        self._needs_mapper = False
+        arguments = ("-address", "127.0.0.1", "-port", str(self.epmd_port))
+        command = self._installation.erlang("epmd", *arguments)
+        if command is None:
+            return
+        self._mapper = self._janitor.spawn(command, env=os.environ, cwd=self._directory)
 
     def wait_ready(self, *, timeout_s: float = 60.0) -> None:
         """Wait until the node answers the AMQP handshake."""
@@ -182,10 +202,18 @@ class Node:
         command = self._installation.erlang("erl_call", "-sname", self.name, "-c", self._cookie, "-e")
         if command is None:
             return self.ctl("eval", erlang).strip()
-        answer = self._run(command, timeout_s=30.0, stdin=f"{erlang}\n")
+        answer = self._call_erlang(command, f"{erlang}\n")
         if not answer.startswith("{ok, "):
             raise BrokerFailedError(f"{erlang}\n{answer}")
         return answer.removeprefix("{ok, ").removesuffix("}")
+
+    def _call_erlang(self, command: list[str], stdin: str) -> str:
+        """Run `erl_call`, again where a busy machine kept it from connecting: then nothing was evaluated."""
+        for _ in range(_CONNECT_TRIES - 1):
+            with contextlib.suppress(NotConnectedError):
+                return self._run(command, timeout_s=30.0, stdin=stdin)
+            time.sleep(0.5)
+        return self._run(command, timeout_s=30.0, stdin=stdin)
 
     def add_vhost(self, vhost: str) -> str:
         """Make a virtual host that the administrator may use in full; return its URL."""
@@ -241,7 +269,8 @@ class Node:
             check=False,
         )
         if done.returncode != 0:
-            raise BrokerFailedError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+            kind = NotConnectedError if _NOT_CONNECTED in done.stderr else BrokerFailedError
+            raise kind(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def _log_tail(self) -> str:
@@ -279,15 +308,6 @@ class Node:
             "log.file.level": "info",
         }
         return "".join(f"{key} = {value}\n" for key, value in (values | self._conf).items())
-
-    def _start_mapper(self) -> None:
-        """Start the port mapper in the foreground; Erlang would start a daemon that outlives the node."""
-        arguments = ("-address", "127.0.0.1", "-port", str(self.epmd_port))
-        command = self._installation.erlang("epmd", *arguments)
-        self._needs_mapper = False
-        if command is None:
-            return
-        self._mapper = self._janitor.spawn(command, env=os.environ, cwd=self._directory)
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -38,9 +38,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start all; return when each knows all others."""
-        for node in self.nodes:
-            node.start()
-        self.wait_whole()
+        self.nodes[0].start_mapper()
+        self.restart(*self.nodes)
 
     def wait_whole(self) -> None:
         """Wait until every node sees every other."""

@@ -3,16 +3,14 @@
 A fault is healed when `heal` returns: whatever it took is given back, and a bridge that died runs again.
 """
 
-import contextlib
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 from tests.faults.rig import BINDINGS, FULL, Rig, until
+from tests.faults.subject import Subject, SubjectFailedError
 
 Step = Callable[[Rig, random.Random], None]
 
@@ -215,14 +213,16 @@ def _jump(rig: Rig, rng: random.Random) -> None:
 
 
 def _second_bridge(rig: Rig, _rng: random.Random) -> None:
-    """Start a second bridge on the same directory; it must refuse."""
-    command = [sys.executable, "-m", "tms_bridge", "serve", "--config", str(rig.subject.configuration)]
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        second = subprocess.run(
-            command, env=rig.subject.environment, capture_output=True, text=True, timeout=10, check=False
-        )
-        if second.returncode != 0:
+    """Start a second bridge on the same directory, with ports of its own; it must refuse."""
+    second = Subject(["amqp://127.0.0.1:1"], outbox=rig.subject.outbox)
+    try:
+        second.start(wait=False)
+        if second.wait(timeout_s=10) == 1:
             return
+    except SubjectFailedError:
+        pass  # it runs
+    finally:
+        second.close()
     rig.observations.append("a second bridge on the same outbox directory did not refuse to start")
 
 

@@ -1,6 +1,7 @@
 """The bridge is killed: anywhere, and just where it hurts."""
 
 import pytest
+from tests.faults.records import Attempt
 from tests.faults.rig import until
 from tests.faults.trial import Trial
 
@@ -56,4 +57,11 @@ def _kill_at(trial: Trial, point: str, passings: int) -> None:
 
 
 def _joined(trial: Trial) -> list[str | None]:
-    return [each.id for each in trial.attempts() if each.outcome == "duplicate" and each.number == 2]
+    """Return the ids of events of which an earlier call met the kill."""
+    calls = trial.attempts()
+    killed = {_event(call) for call in calls if call.code is None and call.error != "aborted"}
+    return [call.id for call in calls if call.outcome == "duplicate" and _event(call) in killed]
+
+
+def _event(call: Attempt) -> tuple[str, int, int]:
+    return call.trigger, call.entity, call.ordinal

@@ -4,8 +4,10 @@ from tests.faults.trial import Trial
 
 
 def test_stopped_under_load_it_drains_and_sends_nothing_twice(trial: Trial) -> None:
+    trial.hold_up(3, delay_s=0.1)
     with trial.under("bridge-stop"):
         assert not trial.rig.subject.running
+    trial.rig.proxy.heal()
     trial.progress(60)
     verdict = trial.verdict()
     assert [] == verdict.violations

@@ -76,9 +76,9 @@ class Trial:
         fault.heal(self.rig, self.rng)
         self.rig.note_band(FaultBand(name=name, began=began, ended=time.monotonic(), topology=fault.topology))
 
-    def hold_up(self, publishes: int) -> None:
+    def hold_up(self, publishes: int, *, delay_s: float = 0.5) -> None:
         """Slow the network down until so many publishes are on their way; `rig.proxy.heal` ends it."""
-        self.rig.proxy.delay(0.5)
+        self.rig.proxy.delay(delay_s)
         until(lambda: self.rig.proxy.outstanding >= publishes, "publishes to be on their way")
 
     def verdict(self, *, drain_s: float = 40.0) -> Verdict:
