@@ -388,6 +388,7 @@ async def test_a_connection_on_which_a_key_gets_nothing_but_nacks_is_exchanged_w
     await shelf.add(message("a", stuck), *(message(f"e{number}") for number in range(9)))
     await shelf.empty()
     assert 2 == len(broker.publishers)
+    assert relay.connected
     sent = [event for event, _ in broker.published]
     assert ["a"] == sorted(event for event in set(sent) if sent.count(event) > 1)
 
