@@ -25,12 +25,18 @@ def test_a_configuration_that_can_be_used_is_exit_code_0_even_with_warnings(
 
 
 def test_traps_are_warned_of(invoke: Invoke, config: Path) -> None:
-    config.write_text(config.read_text() + '\n[http]\nclient_address = "x-forwarded-for"\ndeadline_s = 9.5\n')
+    config.write_text(config.read_text() + "\n[http]\ndeadline_s = 9.5\n")
     result = invoke("check", "--config", config)
     assert 0 == result.exit_code
-    assert "http.trusted_proxies: is empty" in result.stdout
     assert "sources.contoso.timeout_s: leaves less than 1 s" in result.stdout
     assert "warn" in result.stdout
+
+
+def test_a_forwarding_header_without_trusted_proxies_fails(invoke: Invoke, config: Path) -> None:
+    config.write_text(config.read_text() + '\n[http]\nclient_address = "x-forwarded-for"\n')
+    result = invoke("check", "--config", config)
+    assert 1 == result.exit_code
+    assert "http.trusted_proxies: is empty" in result.stdout
 
 
 def test_an_outbox_that_cannot_be_written_fails(invoke: Invoke, config: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from tms_bridge.settings.load import Loaded
-from tms_bridge.settings.traps import warnings
+from tms_bridge.settings.traps import contradictions, warnings
 
 Read = Callable[..., Loaded]
 
@@ -19,6 +19,15 @@ def test_a_sound_configuration_has_no_traps(read_text: Read, minimal: str) -> No
     assert warn(read_text(minimal, **SAFE)) == ""
 
 
+def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: Read, minimal: str) -> None:
+    text = minimal.replace("[http]", "[http]\nclient_address = 'forwarded'", 1)
+    assert [
+        "http.trusted_proxies: is empty, so that no forwarded header is believed and every caller is the "
+        "proxy; name the proxy's addresses"
+    ] == list(map(str, contradictions(read_text(text, **SAFE).settings)))
+    assert contradictions(read_text(minimal, **SAFE).settings) == []
+
+
 @pytest.mark.parametrize(
     ("replacement", "expected"),
     [
@@ -28,14 +37,6 @@ def test_a_sound_configuration_has_no_traps(read_text: Read, minimal: str) -> No
                 'http.trusted_proxies: has no effect with http.client_address = "peer"; name the '
                 "header that the "
                 "proxies send"
-            ),
-        ),
-        (
-            ("[http]", "[http]\nclient_address = 'forwarded'"),
-            (
-                "http.trusted_proxies: is empty, so that no forwarded header is believed and every "
-                "caller is the "
-                "proxy; name the proxy's addresses"
             ),
         ),
         (

@@ -16,7 +16,7 @@ from tms_bridge.cli.output import Output, common_options
 from tms_bridge.cli.program import DONE, NO
 from tms_bridge.settings.load import Loaded, read
 from tms_bridge.settings.model import Outbox
-from tms_bridge.settings.traps import warnings
+from tms_bridge.settings.traps import contradictions, warnings
 
 READABLE_BY_OTHERS = 0o044
 
@@ -68,6 +68,8 @@ def check_offline(loaded: Loaded) -> Iterator[Finding]:
     if settings.outbox is not None:
         yield from _outbox(settings.outbox)
     yield Finding("allowlist", OK, f"skillable-tms means the addresses published on {published().updated}")
+    for problem in contradictions(settings):
+        yield Finding("trap", FAIL, str(problem))
     for problem in warnings(settings, loaded.literal_secrets):
         yield Finding("trap", WARN, str(problem))
 

@@ -1,4 +1,4 @@
-"""What may be meant, but mostly is not: the warnings of `tms-bridge check`."""
+"""What may be meant but mostly is not, and what cannot be meant: the traps that `tms-bridge check` names."""
 
 import ipaddress
 from collections.abc import Iterator, Sequence
@@ -33,18 +33,26 @@ def warnings(settings: Settings, literal_secrets: Sequence[str] = ()) -> list[Pr
     ]
 
 
+def contradictions(settings: Settings) -> list[Problem]:
+    """Return what cannot be meant, although the bridge would run with it."""
+    http = settings.http
+    if http.client_address == "peer" or http.trusted_proxies:
+        return []
+    return [
+        Problem(
+            "http.trusted_proxies",
+            f"is empty, so that no {http.client_address} header is believed and every caller is the proxy; "
+            "name the proxy's addresses",
+        )
+    ]
+
+
 def _proxies(settings: Settings) -> Iterator[Problem]:
     http = settings.http
     if http.client_address == "peer" and http.trusted_proxies:
         yield Problem(
             "http.trusted_proxies",
             'has no effect with http.client_address = "peer"; name the header that the proxies send',
-        )
-    if http.client_address != "peer" and not http.trusted_proxies:
-        yield Problem(
-            "http.trusted_proxies",
-            f"is empty, so that no {http.client_address} header is believed and every caller is the proxy; "
-            "name the proxy's addresses",
         )
     for at, text in enumerate(http.trusted_proxies):
         yield from _range(f"http.trusted_proxies[{at}]", text)
