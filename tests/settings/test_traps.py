@@ -22,8 +22,10 @@ def test_a_sound_configuration_has_no_traps(read_text: Read, minimal: str) -> No
 def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: Read, minimal: str) -> None:
     text = minimal.replace("[http]", "[http]\nclient_address = 'forwarded'", 1)
     assert [
-        "http.trusted_proxies: is empty, so that no forwarded header is believed and every caller is the "
-        "proxy; name the proxy's addresses"
+        (
+            "http.trusted_proxies: is empty, so that no forwarded header is believed and every caller is the "
+            "proxy; name the proxy's addresses"
+        )
     ] == list(map(str, contradictions(read_text(text, **SAFE).settings)))
     assert contradictions(read_text(minimal, **SAFE).settings) == []
 
