@@ -204,7 +204,7 @@ class _Judge:
         """Each copy of an id must be paid for by an outcome of that id that was lost before it."""
         losses: dict[str, list[float]] = defaultdict(list)
         for disruption in self._history.disruptions:
-            for message_id in disruption.ids:
+            for message_id in (*disruption.ids, *disruption.unread):
                 losses[message_id].append(disruption.at)
         for queue, deliveries in self._queues.items():
             had: Counter[str] = Counter()

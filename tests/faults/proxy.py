@@ -20,6 +20,7 @@ from tests.faults.tap import Publish, Tap
 T = TypeVar("T")
 
 MOST_CONFIRMED: Final = 1024
+UNREAD_S: Final = 0.25
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -39,7 +40,7 @@ class Proxy:
         self.port = 0
         self.disruptions: list[Disruption] = []
         self.doubles: list[str] = []
-        self._confirmed: deque[str] = deque(maxlen=MOST_CONFIRMED)
+        self._confirmed: deque[tuple[float, str]] = deque(maxlen=MOST_CONFIRMED)
         self.swallowing = False
         self.delay_s = 0.0
         self.accepted = 0
@@ -61,7 +62,12 @@ class Proxy:
 
     def confirmed(self, count: int) -> list[str]:
         """Return the ids of the last publishes that the broker confirmed."""
-        return list(self._confirmed)[-count:]
+        return [message_id for _, message_id in list(self._confirmed)[-count:]]
+
+    def unread(self) -> list[str]:
+        """Return the ids whose confirms may still have lain in a socket that ends now."""
+        since = time.monotonic() - UNREAD_S
+        return [message_id for at, message_id in self._confirmed if at >= since]
 
     def start(self) -> None:
         """Listen."""
@@ -118,7 +124,7 @@ class Proxy:
 
     def note_confirm(self, publish: Publish) -> None:
         """Remember what the broker confirmed last."""
-        self._confirmed.append(publish.message_id)
+        self._confirmed.append((time.monotonic(), publish.message_id))
 
     def leave(self, pair: "_Pair") -> None:
         """Forget a connection that has ended."""
@@ -173,8 +179,8 @@ class _Pair:
         self.proxy = proxy
         self.loop = loop
         self.tap = Tap(proxy.look, proxy.note_confirm, self._nacked)
-        self.bridge = _Side(self, self._connect, self.tap.sent)
-        self.broker = _Side(self, self._reached, self.tap.received)
+        self.bridge = _Side(self, self._connect, looks=self.tap.sent, shows=self.tap.received)
+        self.broker = _Side(self, self._reached, looks=_ignore, shows=_ignore)
         self.bridge.other, self.broker.other = self.broker, self.bridge
         self._connecting: asyncio.Task[None] | None = None
         self.ended = False
@@ -184,12 +190,14 @@ class _Pair:
         if self.ended:
             return
         self.ended = True
-        if lost := self.tap.in_flight:
+        lost, unread = self.tap.in_flight, self.proxy.unread()
+        if lost or unread:
             self.proxy.note(
                 Disruption(
                     cause="close" if self.tap.channel_closed else "loss",
                     at=time.monotonic(),
                     ids=[publish.message_id for publish in lost],
+                    unread=unread,
                 )
             )
         self.bridge.close(reset=reset)
@@ -225,16 +233,28 @@ class _Pair:
 
 
 class _Side(asyncio.Protocol):
-    """One of the two sockets of a connection, and what waits to be written to it."""
+    """One of the two sockets of a connection, and what waits to be written to it.
+
+    What the bridge has sent counts from when it is read. What the broker has answered counts from when it
+    is passed on: a confirm that is swallowed is none.
+    """
 
     other: "_Side"
 
-    def __init__(self, pair: _Pair, on_made: Callable[[], None], look: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        pair: _Pair,
+        on_made: Callable[[], None],
+        *,
+        looks: Callable[[bytes], None],
+        shows: Callable[[bytes], None],
+    ) -> None:
         self.waiting: deque[tuple[float, bytes]] = deque()
         self.closed = False
         self._pair = pair
         self._on_made = on_made
-        self._look = look
+        self._looks = looks
+        self._shows = shows
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -243,7 +263,7 @@ class _Side(asyncio.Protocol):
         self._on_made()
 
     def data_received(self, data: bytes) -> None:
-        self._look(data)
+        self._looks(data)
         other, pair = self.other, self._pair
         other.waiting.append((pair.loop.time() + pair.proxy.delay_s, data))
         other.pump()
@@ -259,7 +279,9 @@ class _Side(asyncio.Protocol):
             return
         now = self._pair.loop.time()
         while self.waiting and (self.waiting[0][0] <= now or not proxy.delay_s):
-            transport.write(self.waiting.popleft()[1])
+            data = self.waiting.popleft()[1]
+            self._shows(data)
+            transport.write(data)
         if self.waiting:
             self._pair.loop.call_at(self.waiting[0][0], self.pump)
 
@@ -274,3 +296,7 @@ class _Side(asyncio.Protocol):
             self._transport.abort()
         else:
             self._transport.close()
+
+
+def _ignore(_data: bytes) -> None:
+    """What goes to the broker was looked at when it came, and what comes from it is when it goes."""

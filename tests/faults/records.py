@@ -115,11 +115,14 @@ class Disruption(msgspec.Struct, frozen=True, kw_only=True):
         cause: kill (of the bridge), loss (of a connection), close (of the channel), nack.
         ids: what had no outcome then; for a nack, what was refused; for a kill, what the broker had
             confirmed last, for the journal may not have deleted it yet.
+        unread: what was confirmed so shortly before the connection ended that the bridge may not have read
+            it; it counts as a lost outcome of these ids, and not in any sum.
     """
 
     cause: Literal["kill", "loss", "close", "nack"]
     at: float
     ids: list[str]
+    unread: list[str] = []
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

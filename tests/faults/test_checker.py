@@ -165,6 +165,14 @@ def test_one_lost_outcome_explains_one_copy() -> None:
     assert wrong(check(history(deliveries=deliveries, disruptions=[loss]))) == {"copies": 1}
 
 
+def test_a_confirm_that_was_perhaps_not_read_explains_a_copy_and_adds_to_no_sum() -> None:
+    deliveries = [*history().deliveries, delivery(1, 3)]
+    loss = Disruption(cause="loss", at=3.0, ids=[], unread=["e1"])
+    verdict = check(history(deliveries=deliveries, disruptions=[loss]))
+    assert wrong(verdict) == {}
+    assert verdict.counts.copies_allowed == 0
+
+
 def test_one_lost_outcome_explains_no_copy_of_another_event() -> None:
     deliveries = [*history().deliveries, delivery(1, 3)]
     loss = Disruption(cause="loss", at=3.0, ids=["e2"])
