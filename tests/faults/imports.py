@@ -68,17 +68,26 @@ def _is_of_journal(descriptor: int) -> bool:
         return False
 
 
-def _objects() -> Iterator[_LinkMap]:
-    """Yield every loaded object that may hold SQLite: its own library, Python's module, or Python itself."""
+def _objects() -> list[_LinkMap]:
+    """Return the loaded objects that hold SQLite: its own library and Python's module, else Python itself.
+
+    Python's own imports are left alone wherever they can be: its signal handler calls `write` too, and a
+    signal that comes while a thread waits for the interpreter would then deadlock or crash it.
+    """
     import _sqlite3  # noqa: PLC0415 - loads the library that is to be changed
 
     del _sqlite3
+    loaded = dict(_loaded())
+    return [link for name, link in loaded.items() if b"sqlite" in name] or [
+        link for name, link in loaded.items() if not name or b"python" in name
+    ]
+
+
+def _loaded() -> Iterator[tuple[bytes, _LinkMap]]:
     at = _LIBC._handle
     while at:
         link = ctypes.cast(ctypes.c_void_p(at), ctypes.POINTER(_LinkMap))
-        name = os.path.basename(link.contents.name or b"")  # noqa: PTH119 - bytes
-        if not name or b"sqlite" in name or b"python" in name:
-            yield link.contents
+        yield os.path.basename(link.contents.name or b""), link.contents  # noqa: PTH119 - bytes
         at = link.contents.next
 
 
