@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 _BROKERS = {"rabbitmq", "private_rabbitmq", "hurt_rabbitmq", "cluster"}
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start be interrupted, also where a shell started us in the background.
+
+    Such a shell ignores SIGINT, and every child inherits that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
