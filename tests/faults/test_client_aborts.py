@@ -18,13 +18,15 @@ def impatient(broker: Node, tmp_path: Path) -> Iterator[Trial]:
 
 
 def test_what_was_taken_in_and_not_answered_is_one_event_with_its_retry(impatient: Trial) -> None:
+    impatient.rig.subject.shake("fsync 0.02")  # no answer is there in time, however quick the machine
     impatient.progress(200)
+    impatient.rig.subject.shake("fsync ok")
     verdict = impatient.verdict()
     assert [] == verdict.violations
     assert {0} == set(verdict.counts.copies.values())
     unanswered = sum(call.error == "aborted" for call in impatient.attempts())
     recognised = sum(call.outcome == "duplicate" for call in impatient.attempts())
-    # Many had left before the bridge had their body; an answer in the kernel's hands counts as given.
-    assert unanswered > 50
-    assert recognised >= 3
+    # Some had left before the bridge had their body.
+    assert unanswered > 40
+    assert recognised > unanswered / 2
     assert verdict.counts.second_ids <= unanswered - recognised
