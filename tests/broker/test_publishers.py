@@ -139,14 +139,21 @@ async def test_a_body_over_the_brokers_limit_closes_over_a_message(
     publisher = await bench.publisher()
     await bench.queue(KEY)
     rabbitmq.evaluate(
-        "application:set_env(rabbit, max_message_size, 1000000), persistent_term:erase(max_message_size)."
+        "application:set_env(rabbit, max_message_size, 1000000), "
+        "persistent_term:put(size_before, persistent_term:get(max_message_size, none)), "
+        "persistent_term:put(max_message_size, 1000000)."
     )
     try:
         publisher = await bench.publisher()
         publisher.publish(1, event(body=b"x" * 1_000_001), "tms.events")
         closed = await closing(publisher)
     finally:
-        rabbitmq.evaluate("application:unset_env(rabbit, max_message_size).")
+        rabbitmq.evaluate(
+            "application:unset_env(rabbit, max_message_size), "
+            "case persistent_term:get(size_before) of "
+            "none -> persistent_term:erase(max_message_size); "
+            "Before -> persistent_term:put(max_message_size, Before) end."
+        )
     assert closed.by_message
     assert closed.code == 406
 
