@@ -3,7 +3,7 @@
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -15,6 +15,8 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+
+_LOG_LINES = 60
 
 _BROKERS = {"rabbitmq", "private_rabbitmq", "hurt_rabbitmq", "cluster"}
 
@@ -39,6 +41,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the shared node has logged last: half of such failures are told there."""
+    report = yield
+    node = getattr(item, "funcargs", {}).get("rabbitmq")
+    if report.failed and isinstance(node, Node):
+        tail = "\n".join(node.log.splitlines()[-_LOG_LINES:])
+        report.sections.append((f"RabbitMQ, the last {_LOG_LINES} lines of its log", tail))
+    return report
 
 
 @pytest.fixture(scope="session")
