@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.interface import Entry, Pending
+from tms_bridge.outbox.interface import Entry, Intake, Pending, Receipt
 from tms_bridge.outbox.journal import Journal, Machine
 from tms_bridge.outbox.store import Store
 from tms_bridge.settings import model as settings
@@ -82,6 +82,26 @@ async def open_journal(
         machine=Machine(clock=clock or Clock(), free_bytes=free_bytes, boot_id=lambda: boot),
         on_commit=on_commit,
     )
+
+
+class Prompt:
+    """A waiter that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+
+    def durable(self, receipt: Receipt) -> None:
+        self.told.set_result(receipt)
+
+    def failed(self, error: Exception) -> None:
+        self.told.set_exception(error)
+
+
+async def prompt_receipt(outbox: Intake, message: Message) -> Receipt:
+    """Take an event the short way; return its receipt once it is durable and noted as answered."""
+    prompt = Prompt()
+    outbox.take(message, prompt)
+    return await prompt.told
 
 
 async def killed(journal: Journal, directory: Path, copy: Path) -> Path:

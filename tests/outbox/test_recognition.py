@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.outbox.outboxes import Clock, event, killed, on_disk, open_journal, quiet
+from tests.outbox.outboxes import Clock, event, killed, on_disk, open_journal, prompt_receipt, quiet
 
 from tms_bridge.outbox.rows import State
 
@@ -80,6 +80,20 @@ class Recognition(RuleBasedStateMachine):
             place = "held" if held else "pending"
             self.known[message.id] = Known(message.id, digest, self.clock.now_s, place=place)
         self.requests.append(receipt)
+
+    @rule(digest=DIGESTS, lost=st.booleans())
+    def a_body_comes_that_is_answered_promptly(self, digest: str, lost: bool) -> None:  # noqa: FBT001 - as above
+        if self.journal.knows(digest):
+            assert self.unanswered(digest)
+            return
+        assert not self.unanswered(digest)
+        message = event(len(self.known) + 1, digest=digest)
+        receipt = self.runner.run(prompt_receipt(self.journal, message))
+        assert (message.id, False) == (receipt.id, receipt.duplicate)
+        one = self.known[message.id] = Known(message.id, digest, self.clock.now_s, answers=1)
+        if lost:
+            one.answers = 0
+            self.runner.run(self.call(self.journal.unanswered, receipt))
 
     @precondition(lambda self: self.requests)
     @rule(data=st.data())

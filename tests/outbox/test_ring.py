@@ -22,7 +22,7 @@ def unanswered(path: Path, last_seq: int, *, boot: str = "boot", journal_id: str
 def test_what_was_not_marked_is_unanswered_from_the_newest_back(tmp_path: Path) -> None:
     answered = opened(tmp_path / "ring", 0)
     for seq in (1, 3, 4):
-        answered.mark(seq)
+        answered.mark([seq])
     answered.clear(4)
     answered.close()
     assert [5, 4, 2] == unanswered(tmp_path / "ring", 5)
@@ -30,15 +30,15 @@ def test_what_was_not_marked_is_unanswered_from_the_newest_back(tmp_path: Path) 
 
 def test_a_late_answer_leaves_the_slot_to_the_later_event_that_has_it(tmp_path: Path) -> None:
     answered = opened(tmp_path / "ring", 0)
-    answered.mark(SLOTS + 7)
-    answered.mark(7)
+    answered.mark([SLOTS + 7])
+    answered.mark([7])
     answered.close()
     assert SLOTS + 7 not in unanswered(tmp_path / "ring", SLOTS + 7)
 
 
 def test_a_slot_that_a_later_event_took_counts_as_answered(tmp_path: Path) -> None:
     answered = opened(tmp_path / "ring", 0)
-    answered.mark(SLOTS + 7)
+    answered.mark([SLOTS + 7])
     answered.clear(7)
     answered.close()
     seqs = unanswered(tmp_path / "ring", SLOTS + 7)
@@ -101,3 +101,25 @@ async def test_a_ring_that_cannot_be_opened_lets_the_directory_go(tmp_path: Path
     (tmp_path / "answered.ring").rmdir()
     journal = await open_journal(tmp_path)
     await journal.close()
+
+
+@pytest.mark.parametrize(
+    "seqs",
+    [
+        [5],
+        [5, 6, 7],
+        [5, 7, 8, 11],
+        [SLOTS - 2, SLOTS - 1, SLOTS, SLOTS + 1],
+        [3, 4, SLOTS + 3],
+    ],
+    ids=["one", "neighbours", "gaps", "over the edge", "too old"],
+)
+def test_marking_many_at_once_is_marking_each(tmp_path: Path, seqs: list[int]) -> None:
+    one_by_one, at_once = opened(tmp_path / "a", 0), opened(tmp_path / "b", 0)
+    for seq in seqs:
+        one_by_one.mark([seq])
+    at_once.mark(seqs)
+    one_by_one.close()
+    at_once.close()
+    assert unanswered(tmp_path / "a", SLOTS + 5) == unanswered(tmp_path / "b", SLOTS + 5)
+    assert not set(seqs) & set(unanswered(tmp_path / "b", SLOTS + 5))

@@ -13,7 +13,7 @@ from tms_bridge.listener.sockets import open_sockets
 from tms_bridge.log import Log
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
-from tms_bridge.outbox.interface import Durable, Intake, Quarantined, Receipt
+from tms_bridge.outbox.interface import Durable, Intake, Quarantined, Receipt, Waiter
 from tms_bridge.settings.model import Basic, Credential, Http, Source
 from tms_bridge.settings.model import Log as LogSettings
 from tms_bridge.web import EventIds, Reception, Record, Routes, Webhooks
@@ -44,6 +44,33 @@ class Shelf:
         self.open = asyncio.Event()
         self.open.set()
         self.failure: Exception | None = None
+        self.full: Exception | None = None
+        self.expressed: list[Message] = []
+        self._handing_over: set[asyncio.Task[None]] = set()
+
+    def knows(self, digest: str) -> bool:
+        return digest in self.unanswered_receipts
+
+    def take(self, message: Message, waiter: Waiter) -> None:
+        if self.full is not None:
+            raise self.full
+        self.expressed.append(message)
+        task = asyncio.create_task(self._hand_over(message, waiter))
+        self._handing_over.add(task)
+        task.add_done_callback(self._handing_over.discard)
+
+    @staticmethod
+    def unanswered_receipt(message: Message, seq: int) -> Receipt:
+        return Receipt(seq, message.id, message.routing_key, message.digest)
+
+    async def _hand_over(self, message: Message, waiter: Waiter) -> None:
+        try:
+            receipt = await self._keep(self.accepted, message, message.routing_key)
+        except Exception as error:  # noqa: BLE001 - whatever a test has set
+            waiter.failed(error)
+        else:
+            self.answering(receipt)
+            waiter.durable(receipt)
 
     async def recall(self, digest: str) -> Receipt | None:
         found = self.unanswered_receipts.get(digest)
@@ -125,6 +152,7 @@ class Bridge:
     metrics: Metrics
     health: Health
     webhooks: Webhooks
+    server: Server
     connections: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -170,8 +198,9 @@ async def serve(
     record = Record(metrics.intake, Log(LogSettings(), lines), Feed())
     webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
-    runner = await start(Server(webhooks.handle, webhooks.note_malformed), sockets, finish_s=2)
-    bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks)
+    server = Server(webhooks.handle, webhooks.note_malformed, webhooks.express)
+    runner = await start(server, sockets, finish_s=2)
+    bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks, server)
     try:
         yield bridge
     finally:

@@ -172,7 +172,7 @@ async def test_a_body_whose_chunks_cannot_be_read_is_never_taken() -> None:
     async with serve(Http(deadline_s=0.2), {"contoso": SOURCE}) as bridge:
         reader, writer = await bridge.connect()
         writer.write(request(b"", Content_Length="", Transfer_Encoding="chunked") + b"5\r\n12")
-        await until(lambda: bridge.webhooks.in_flight == 1)
+        await until(lambda: bridge.webhooks.in_flight.count == 1)
         writer.write(b"345xx\r\n")
 
         assert ((await read_answer(reader)).status, bridge.shelf.quarantined) == (408, [])
@@ -234,7 +234,7 @@ async def send_until_reset(writer: asyncio.StreamWriter) -> int:
 async def test_a_sender_that_leaves_within_its_body_is_no_error(bridge: Bridge) -> None:
     _, writer = await bridge.connect()
     writer.write(headers_only())
-    await until(lambda: bridge.webhooks.in_flight == 1)
+    await until(lambda: bridge.webhooks.in_flight.count == 1)
     writer.close()
     await until(lambda: bridge.count("aborted") == 1)
 
@@ -245,7 +245,7 @@ async def test_what_was_not_answered_is_recognised_when_it_comes_again(bridge: B
     bridge.shelf.open.clear()
     _, writer = await bridge.connect()
     writer.write(request())
-    await until(lambda: bridge.webhooks.in_flight == 1)
+    await until(lambda: bridge.webhooks.in_flight.count == 1)
     writer.close()
     await asyncio.sleep(0.05)
     bridge.shelf.open.set()

@@ -253,7 +253,7 @@ async def test_over_max_in_flight_a_webhook_is_503_at_once_and_its_body_unread()
     async with serve(Http(max_in_flight=1), {"contoso": SOURCE}) as bridge:
         bridge.shelf.open.clear()
         first = asyncio.create_task(bridge.post())
-        await until(lambda: bridge.webhooks.in_flight == 1)
+        await until(lambda: bridge.webhooks.in_flight.count == 1)
         answer = await bridge.ask(request(b"", Content_Length="500"))
         bridge.shelf.open.set()
 
@@ -330,7 +330,7 @@ async def test_one_line_is_logged_for_a_webhook_and_no_secret(bridge: Bridge) ->
 
 async def test_a_reload_replaces_the_routes_as_a_whole(bridge: Bridge) -> None:
     other = msgspec.structs.replace(SOURCE, allow_from=("192.0.2.1",))
-    bridge.webhooks.routes = Routes(Http(), {"contoso": other, "fabrikam": SOURCE})
+    bridge.webhooks.take_over(Routes(Http(), {"contoso": other, "fabrikam": SOURCE}))
 
     assert (await bridge.post()).status == 403
     assert (await bridge.post(path="/webhooks/fabrikam/class-changed")).status == 202

@@ -12,8 +12,8 @@ from tms_bridge.log import Logger
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.interface import Durable
-from tms_bridge.outbox.journal import Stats
 from tms_bridge.outbox.records import Records
+from tms_bridge.outbox.stats import Stats
 
 BrokerState = Literal["up", "blocked", "down"]
 

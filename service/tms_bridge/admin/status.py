@@ -5,7 +5,7 @@ from aiohttp import web
 
 from tms_bridge.admin.context import CONTEXT, BrokerStatus
 from tms_bridge.outbox.interface import Durable
-from tms_bridge.outbox.journal import Stats
+from tms_bridge.outbox.stats import Stats
 
 
 class Rates(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Final
 from tms_bridge.auth.allowlist import published
 from tms_bridge.broker import Supervisor
 from tms_bridge.metrics import Metrics, OutboxMetrics, PublishMetrics
-from tms_bridge.outbox.journal import Stats
+from tms_bridge.outbox.stats import Stats
 from tms_bridge.relay import Relay
 from tms_bridge.settings.model import Source
 

@@ -128,7 +128,10 @@ class Bridge:
             app = admin.build(self._context(), self._settings.admin)
             admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S)
             closing.push_async_callback(admin_runner.cleanup)
-            server = build_server(self._webhooks.handle, self._settings.http, self._webhooks.note_malformed)
+            webhooks = self._webhooks
+            server = build_server(
+                webhooks.handle, self._settings.http, webhooks.note_malformed, webhooks.express
+            )
             runner = await start(server, traffic, _WEB_FINISH_S)
             closing.push_async_callback(runner.cleanup)
             self._health.started = True
@@ -193,7 +196,7 @@ class Bridge:
 
     async def _apply(self, settings: Settings) -> None:
         """Take over sources, queues and log level; the rest needs a restart."""
-        self._webhooks.routes = Routes(self._settings.http, settings.sources)
+        self._webhooks.take_over(Routes(self._settings.http, settings.sources))
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)
         await self._supervisor.take_over_queues(settings.amqp.queues)

@@ -5,9 +5,10 @@ from typing import Protocol
 
 from tms_bridge.broker import Supervisor
 from tms_bridge.metrics import OutboxMetrics
-from tms_bridge.outbox.journal import Journal, Stats
+from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.memory import MemoryOutbox
 from tms_bridge.outbox.records import Records
+from tms_bridge.outbox.stats import Stats
 from tms_bridge.settings.model import Settings
 
 

@@ -18,6 +18,7 @@ from tms_bridge.listener.problem import PROBLEM_JSON, headers_of, problem_of
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
+CLOSE: Final = "Connection: close\r\n"
 
 _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 
@@ -60,18 +61,19 @@ def send(request: web.BaseRequest, answer: Answer, request_id: str, *, keep_aliv
     transport = request.transport
     if transport is None or transport.is_closing():
         return False
-    head = _head(answer, request_id, _connection(request, keep_alive=keep_alive))
+    head = head_of(answer, request_id, _connection(request, keep_alive=keep_alive))
     transport.write(head if request.method == "HEAD" else head + answer.body)
     return not transport.is_closing()
 
 
 def _connection(request: web.BaseRequest, *, keep_alive: bool) -> str:
     if not keep_alive:
-        return "Connection: close\r\n"
+        return CLOSE
     return "" if request.version[1] else "Connection: keep-alive\r\n"
 
 
-def _head(answer: Answer, request_id: str, connection: str) -> bytes:
+def head_of(answer: Answer, request_id: str, connection: str) -> bytes:
+    """Return the bytes before the body; `connection` is the line of that header, or nothing."""
     extra = (
         "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()) if answer.headers else ""
     )

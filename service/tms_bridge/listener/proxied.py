@@ -6,15 +6,20 @@ from tms_bridge.auth.forwarding import Unreadable
 from tms_bridge.auth.networks import Networks
 from tms_bridge.auth.node import parse_peer
 from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
-from tms_bridge.listener.server import Connection, Handler, NoteMalformed, Server
+from tms_bridge.listener.server import Connection, Express, Handler, NoteMalformed, Server
 from tms_bridge.settings.model import Http
 
 
-def build_server(handler: Handler, http: Http, note_malformed: NoteMalformed = lambda *_: None) -> Server:
+def build_server(
+    handler: Handler,
+    http: Http,
+    note_malformed: NoteMalformed = lambda *_: None,
+    express: Express | None = None,
+) -> Server:
     """Return the server that reads the client address as it is declared."""
     if http.client_address == "proxy-protocol":
-        return ProxiedServer(handler, Networks(http.trusted_proxies), note_malformed)
-    return Server(handler, note_malformed)
+        return ProxiedServer(handler, Networks(http.trusted_proxies), note_malformed, express)
+    return Server(handler, note_malformed, express)
 
 
 class ProxiedConnection(Connection):
@@ -35,6 +40,11 @@ class ProxiedConnection(Connection):
     def peername(self) -> str | tuple[str, int] | None:
         """The client's address, or for an unreadable header why it is unknown."""
         return self._announced or self._peer
+
+    @property
+    def remote(self) -> str:
+        """The client's address, or for an unreadable header why it is unknown."""
+        return self._announced[0] if self._announced else self._peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the header, from a trusted proxy."""
@@ -70,9 +80,13 @@ class ProxiedServer(Server):
     connection = ProxiedConnection
 
     def __init__(
-        self, handler: Handler, trusted: Networks, note_malformed: NoteMalformed = lambda *_: None
+        self,
+        handler: Handler,
+        trusted: Networks,
+        note_malformed: NoteMalformed = lambda *_: None,
+        express: Express | None = None,
     ) -> None:
-        super().__init__(handler, note_malformed)
+        super().__init__(handler, note_malformed, express)
         self._trusted = trusted
 
     def trusts(self, peer: str) -> bool:

@@ -4,14 +4,14 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from tms_bridge.errors import MalformedRequest
-from tms_bridge.listener.answer import Sent, answer_problem, send
+from tms_bridge.listener.answer import CLOSE, Answer, Sent, answer_problem, head_of, send
 from tms_bridge.listener.marks import mark
 
 KEEP_ALIVE_S: Final = 75.0
@@ -27,6 +27,7 @@ _MALFORMED: Final = MalformedRequest(
     "The bytes are no HTTP/1.1 request, or a header is too long; send one as RFC 9112 describes."
 )
 
+_HEAD_END: Final = b"\r\n\r\n"
 _LOOK_EVERY_S: Final = 0.05
 _CALLER_OPEN: Final = frozenset({1, 4, 5})
 """Linux's numbers of ESTABLISHED, FIN_WAIT1 and FIN_WAIT2."""
@@ -37,12 +38,34 @@ NoteMalformed = Callable[[str, str, str], None]
 """Takes the peer, the request id and what was said to a caller whose bytes no handler has seen."""
 
 
+class Express(Protocol):
+    """Takes requests past aiohttp."""
+
+    def take(self, data: bytes, connection: "Connection") -> bool:
+        """Take exactly one request, to be answered with `Connection.answer`; False: nothing was done."""
+        ...
+
+
 class Connection(web.RequestHandler):
     """One connection; what is no HTTP gets a problem as its answer, and no traceback in the log."""
 
-    __slots__ = ("_peer",)
+    __slots__ = ("_behind", "_crossing", "_express", "_fed", "_first", "_peer")
 
     _peer: str
+
+    _express: "Express | None"
+
+    _crossing: bool
+    """Whether the express owes an answer, or what came behind it has not been gone on with."""
+
+    _behind: bytes
+    """What has come behind the request that the express has."""
+
+    _fed: int
+    """How much aiohttp was given since the last boundary of a request; 0 at a boundary."""
+
+    _first: bytes
+    """The first piece of that."""
 
     @property
     def peername(self) -> str | tuple[str, int] | None:
@@ -53,7 +76,72 @@ class Connection(web.RequestHandler):
         """Note who calls while that can be asked."""
         name = transport.get_extra_info("peername")
         self._peer = str(name[0]) if name else ""
+        self._behind = self._first = b""
+        self._crossing = False
+        self._fed = 0
+        self._express = self._manager.express if isinstance(self._manager, Server) else None
         super().connection_made(transport)
+
+    @property
+    def remote(self) -> str:
+        """The address at the other end, or why it is unknown; empty where nobody can tell."""
+        return self._peer
+
+    def data_received(self, data: bytes) -> None:
+        """Give a request to the express, or else to aiohttp."""
+        if self._crossing:
+            self._keep_behind(data)
+            return
+        if self._fed == 0:
+            if self._express is not None and self._express.take(data, self):
+                self._crossing = True
+                self._next_keepalive_close_time = self._loop.time() + KEEP_ALIVE_S
+                return
+            self._first = data
+        self._fed += len(data)
+        super().data_received(data)
+
+    def answer(self, answer: Answer, request_id: str, *, keep_alive: bool) -> bool:
+        """Answer what the express has taken; return whether a connection that is still open has taken it."""
+        self._crossing = bool(self._behind)  # what comes now stays behind that
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.write(head_of(answer, request_id, "" if keep_alive else CLOSE) + answer.body)
+        taken = not transport.is_closing()
+        self._next_keepalive_close_time = self._loop.time() + KEEP_ALIVE_S
+        if not keep_alive:
+            self.force_close()
+        elif self._behind:
+            self._loop.call_soon(self._catch_up)
+        return taken
+
+    def head_at_boundary(self, request: web.BaseRequest) -> bytes | None:
+        """Say that a request is answered; return its head if it was all that aiohttp has been given.
+
+        Then this is a boundary, and the next request may go to the express.
+        """
+        first, length = self._first, request.content_length or 0
+        end = first.find(_HEAD_END) + len(_HEAD_END)
+        if end + length != self._fed or "Transfer-Encoding" in request.headers or not _is_strict(first[:end]):
+            return None
+        self._first, self._fed = b"", 0
+        return first[:end]
+
+    def _keep_behind(self, data: bytes) -> None:
+        self._behind += data
+        if len(self._behind) > READ_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+
+    def _catch_up(self) -> None:
+        """Go on with what has come behind the request that was answered."""
+        behind, self._behind = self._behind, b""
+        self._crossing = False
+        if self.transport is None:
+            return
+        if len(behind) > READ_BYTES:
+            self.transport.resume_reading()
+        self.data_received(behind)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Resume only what was paused: aiohttp asks for it at every body, which costs a parser's round."""
@@ -82,9 +170,15 @@ class Server(web.Server):
 
     connection: ClassVar[type[Connection]] = Connection
 
-    def __init__(self, handler: Handler, note_malformed: NoteMalformed = lambda *_: None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        note_malformed: NoteMalformed = lambda *_: None,
+        express: Express | None = None,
+    ) -> None:
         super().__init__(handler)
         self._loop = asyncio.get_running_loop()
+        self.express = express
         self.note_malformed = note_malformed
 
     def _make_request(
@@ -139,6 +233,12 @@ async def let_read(request: web.BaseRequest) -> None:
     until = clock() + LINGER_S
     while clock() < until and _may_still_read(transport):  # noqa: ASYNC110 - the kernel sets no event
         await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _is_strict(head: bytes) -> bool:
+    """Return whether every line of a head ends in CRLF alone, so that nobody can see its end elsewhere."""
+    lines = head.count(b"\r\n")
+    return lines > 1 and lines == head.count(b"\n") == head.count(b"\r") and head[:1].isalpha()
 
 
 def _may_still_read(transport: asyncio.Transport) -> bool:

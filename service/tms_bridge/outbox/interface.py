@@ -61,10 +61,34 @@ class Quarantined(msgspec.Struct, frozen=True, gc=False):
     seen: int
 
 
+class Waiter(Protocol):
+    """Who waits for an event without a coroutine: one of these is called, once, and must not raise."""
+
+    def durable(self, receipt: Receipt) -> None:
+        """Answer 2xx now, for the event counts as answered already; where that fails, say `unanswered`."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """Answer that the event is not durable, or that it cannot be noted as answered."""
+        ...
+
+
 class Intake(Protocol):
     """What the webhook listener asks."""
 
     durable: Durable
+
+    def knows(self, digest: str) -> bool:
+        """Return whether this digest is a retry's: `recall` would find it."""
+        ...
+
+    def take(self, message: Message, waiter: Waiter) -> None:
+        """Make an event durable that is no retry, and note it as answered; its waiter is told after this.
+
+        Raises:
+            Unavailable: the outbox is full; nothing was taken, and the waiter hears nothing.
+        """
+        ...
 
     async def recall(self, digest: str) -> Receipt | None:
         """Return the receipt of an unanswered event of this digest once it is durable; None: it is new.

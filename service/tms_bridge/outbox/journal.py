@@ -13,12 +13,13 @@ from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.directory import Directory
 from tms_bridge.outbox.group import Arrival, GroupCommit
-from tms_bridge.outbox.interface import Answers, Durable, Entry, Quarantined, Receipt
+from tms_bridge.outbox.interface import Answers, Durable, Entry, Quarantined, Receipt, Waiter
 from tms_bridge.outbox.receipts import Clock, Receipts, Taken, Window, microseconds
 from tms_bridge.outbox.records import Records
 from tms_bridge.outbox.ring import Ring, boot_id
 from tms_bridge.outbox.rows import NewRow, State, Unanswered, pack
 from tms_bridge.outbox.space import FreeBytes, Space, free_bytes
+from tms_bridge.outbox.stats import Stats
 from tms_bridge.outbox.store import Ages, Committed, Snapshot, Store
 from tms_bridge.outbox.tail import Tail
 from tms_bridge.outbox.writer import Writer
@@ -45,22 +46,6 @@ class Machine(msgspec.Struct, frozen=True):
     clock: Clock = time.monotonic
     free_bytes: FreeBytes = free_bytes
     boot_id: Callable[[], str] = boot_id
-
-
-class Stats(msgspec.Struct, frozen=True):
-    """The outbox in numbers, as of the last commit."""
-
-    events: int
-    bytes: int
-    oldest_us: int | None
-    refused: int
-    held: int
-    undecodable: int
-    undecodable_bytes: int
-    last_seq: int
-    free_bytes: int
-    unavailable: str
-    """Why new events are refused just now; empty when they are taken."""
 
 
 class Journal:
@@ -203,6 +188,20 @@ class Journal:
         await taken.durable()
         return taken.receipt(duplicate=True)
 
+    def knows(self, digest: str) -> bool:
+        """Return whether this digest is a retry's."""
+        return self._receipts.find(digest) is not None
+
+    def take(self, message: Message, waiter: Waiter) -> None:
+        """Make an event durable that is no retry; its waiter is told when it is synced to the disk.
+
+        Raises:
+            Unavailable: there is no room for it.
+        """
+        row = self._row(message, State.PENDING)
+        taken = self._receipts.take(message.id, message.routing_key, message.digest, waiter)
+        self._group.arrive(Arrival(row, taken))
+
     async def accept(self, message: Message) -> Receipt:
         """Make an event durable, or join its retry; return when it is synced to the disk."""
         return await self._take_in(message, State.PENDING, message.routing_key)
@@ -232,11 +231,8 @@ class Journal:
         Raises:
             Unavailable: that cannot be noted, so the 2xx must not be given.
         """
-        try:
-            self._ring.mark(receipt.seq)
-        except OSError as error:
-            self._break(OutboxBroken(f"the answered ring broke: {error}"))
-            raise Unavailable("the outbox broke", retry_after_s=_RETRY_AFTER_S) from error
+        if (error := self._mark([receipt.seq])) is not None:
+            raise error
         self._receipts.answering(receipt)
 
     def unanswered(self, receipt: Receipt) -> None:
@@ -341,6 +337,7 @@ class Journal:
         if committed.before is None:
             self._failed(Unavailable(self._snapshot.full, retry_after_s=_RETRY_AFTER_S), arrivals)
             return
+        self._mark_prompt(committed.before + 1, arrivals)
         for seq, arrival in enumerate(arrivals, committed.before + 1):
             row, taken = arrival.row, arrival.taken
             (self._cases if row.state is State.UNDECODABLE else self._receipts).committed(taken, seq)
@@ -348,6 +345,26 @@ class Journal:
                 self._tail.append(Entry(seq, row.message))
         if self._on_commit is not None:
             self._on_commit(committed.duration_s, len(arrivals))
+
+    def _mark_prompt(self, first_seq: int, arrivals: Sequence[Arrival]) -> None:
+        """Note as answered, in one go, those whose waiters answer at once."""
+        prompt = [
+            (seq, arrival.taken)
+            for seq, arrival in enumerate(arrivals, first_seq)
+            if arrival.taken.prompt is not None
+        ]
+        if prompt and (error := self._mark([seq for seq, _ in prompt])) is not None:
+            for _, taken in prompt:
+                taken.fail_prompt(error)
+
+    def _mark(self, seqs: Sequence[int]) -> Unavailable | None:
+        """Note rising seqs as answered; return what to say instead of a 2xx where that cannot be noted."""
+        try:
+            self._ring.mark(seqs)
+        except OSError as error:
+            self._break(OutboxBroken(f"the answered ring broke: {error}"))
+            return Unavailable("the outbox broke", retry_after_s=_RETRY_AFTER_S)
+        return None
 
     def _failed(self, error: BridgeError, arrivals: Sequence[Arrival]) -> None:
         """A batch is not on the disk: its waiters must not answer 2xx, and nothing of it is remembered."""

@@ -8,7 +8,7 @@ import msgspec
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Durable, Entry, Quarantined, Receipt
+from tms_bridge.outbox.interface import Durable, Entry, Quarantined, Receipt, Waiter
 from tms_bridge.outbox.receipts import Clock, Receipts, Taken, Window
 from tms_bridge.outbox.tail import Tail
 
@@ -63,6 +63,18 @@ class MemoryOutbox:
             return None
         await taken.durable()
         return taken.receipt(duplicate=True)
+
+    def knows(self, digest: str) -> bool:
+        """Return whether this digest is a retry's."""
+        return self._receipts.find(digest) is not None
+
+    def take(self, message: Message, waiter: Waiter) -> None:
+        """Give an event that is no retry to the relay; its waiter is told when the broker has confirmed it.
+
+        Raises:
+            Unavailable: too many wait.
+        """
+        self._enter(message, self._receipts, message.routing_key, waiter)
 
     async def accept(self, message: Message) -> Receipt:
         """Give an event to the relay, or join its retry; return when the broker has confirmed it.
@@ -124,11 +136,13 @@ class MemoryOutbox:
         if (waiting := self._leave(seq)) is not None:
             waiting.window.failed(waiting.taken, Unavailable(f"the broker cannot take this event: {reason}"))
 
-    def _enter(self, message: Message, window: Window, routing_key: str) -> Taken:
+    def _enter(
+        self, message: Message, window: Window, routing_key: str, prompt: Waiter | None = None
+    ) -> Taken:
         self._drop_leftovers()
         if len(self._waiting) >= self._max_events or self._bytes + len(message.body) > MAX_BYTES:
             raise Unavailable(f"{self._max_events} events wait for the broker's confirm")
-        taken = window.take(message.id, routing_key, message.digest)
+        taken = window.take(message.id, routing_key, message.digest, prompt)
         self._last_seq = taken.seq = self._last_seq + 1
         self._waiting[taken.seq] = Waiting(taken, window, len(message.body))
         self._bytes += len(message.body)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tms_bridge.outbox.interface import Answers, Receipt
+from tms_bridge.outbox.interface import Answers, Receipt, Waiter
 from tms_bridge.outbox.rows import Owed
 
 Clock = Callable[[], float]
@@ -20,6 +20,7 @@ class Taken(msgspec.Struct):
 
     Attributes:
         waiters: who waits for it to be durable; None once it is.
+        prompt: who answers it as soon as it is, without a coroutine; None once told.
         seen: how often the body came; counted for undecodable ones.
     """
 
@@ -30,6 +31,7 @@ class Taken(msgspec.Struct):
     seq: int = 0
     waiters: list[asyncio.Future[None]] | None = None
     seen: int = 1
+    prompt: Waiter | None = None
 
     def receipt(self, *, duplicate: bool) -> Receipt:
         """Return what the listener gets for it."""
@@ -53,6 +55,9 @@ class Taken(msgspec.Struct):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+        if self.prompt is not None:
+            prompt, self.prompt = self.prompt, None
+            prompt.durable(self.receipt(duplicate=False))
 
     def fail(self, error: Exception) -> None:
         """It is not durable and will not be."""
@@ -60,6 +65,13 @@ class Taken(msgspec.Struct):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(error)
+        self.fail_prompt(error)
+
+    def fail_prompt(self, error: Exception) -> None:
+        """Whoever would answer without a coroutine must not answer 2xx."""
+        if self.prompt is not None:
+            prompt, self.prompt = self.prompt, None
+            prompt.failed(error)
 
 
 class Window:
@@ -75,9 +87,11 @@ class Window:
         taken = self._by_digest.get(digest)
         return taken if taken is not None and self._fresh(taken.answers) else None
 
-    def take(self, row_id: str, routing_key: str, digest: str) -> Taken:
+    def take(self, row_id: str, routing_key: str, digest: str, prompt: Waiter | None = None) -> Taken:
         """Remember a new body, not yet durable."""
-        return self._put(Taken(row_id, routing_key, digest, Answers(self._clock()), waiters=[]))
+        return self._put(
+            Taken(row_id, routing_key, digest, Answers(self._clock()), waiters=[], prompt=prompt)
+        )
 
     def committed(self, taken: Taken, seq: int) -> None:
         """It is durable: let its waiters go on."""
@@ -132,6 +146,9 @@ class Receipts(Window):
 
     def committed(self, taken: Taken, seq: int) -> None:
         """It is durable: let its waiters go on; from now on it is known by its seq too."""
+        if taken.prompt is not None:
+            taken.answers.standing += 1
+            self._forget(taken)
         super().committed(taken, seq)
         if self._by_digest.get(taken.digest) is taken:
             self._by_seq[seq] = taken

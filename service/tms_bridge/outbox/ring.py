@@ -10,7 +10,8 @@ whatever is unknown, overwritten, of another boot or of another journal, counts 
 import contextlib
 import os
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tms_bridge.errors import OutboxBroken
@@ -56,12 +57,17 @@ class Ring:
             raise OutboxBroken(f"{path} cannot be used: {error.strerror}") from error
         return cls(descriptor, floor, last_seq)
 
-    def mark(self, seq: int) -> None:
-        """Note that this event is answered."""
-        if seq <= self._newest - SLOTS:
-            return  # it counts as answered by its age, and the slot may be a later event's
-        self._newest = max(self._newest, seq)
-        os.pwrite(self._descriptor, _SLOT.pack(seq), _place(seq))
+    def mark(self, seqs: Sequence[int]) -> None:
+        """Note that these events, in rising order, are answered; neighbours cost one system call together."""
+        self._newest = max(self._newest, seqs[-1])
+        if seqs[0] <= self._newest - SLOTS:
+            # They count as answered by their age, and their slots may be later events'.
+            seqs = [seq for seq in seqs if seq > self._newest - SLOTS]
+        start = 0
+        for end in range(1, len(seqs) + 1):
+            if end == len(seqs) or seqs[end] != seqs[end - 1] + 1 or seqs[end] % SLOTS == 0:
+                os.pwrite(self._descriptor, array("Q", seqs[start:end]), _place(seqs[start]))
+                start = end
 
     def clear(self, seq: int) -> None:
         """Take `mark` back, unless a later event has the slot by now."""

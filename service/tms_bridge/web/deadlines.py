@@ -5,9 +5,22 @@
 
 import asyncio
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 _NEVER: Final = float("inf")
+
+
+class Timed(Protocol):
+    """Something with a time limit."""
+
+    @property
+    def moment(self) -> float:
+        """When it is over, on the event loop's clock."""
+        ...
+
+    def expire(self) -> None:
+        """Be told that it is over."""
+        ...
 
 
 class Deadlines:
@@ -15,7 +28,7 @@ class Deadlines:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._waits: set[Wait] = set()
+        self._waits: set[Timed] = set()
         self._due = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
@@ -23,13 +36,13 @@ class Deadlines:
         """Return a context that ends with TimeoutError at a moment of the event loop's clock."""
         return Wait(self, moment)
 
-    def add(self, wait: "Wait") -> None:
+    def add(self, wait: Timed) -> None:
         """Watch a wait."""
         self._waits.add(wait)
         if wait.moment < self._due:
             self._set(wait.moment)
 
-    def discard(self, wait: "Wait") -> None:
+    def discard(self, wait: Timed) -> None:
         """Watch it no more; the timer stays, for the next one needs it."""
         self._waits.discard(wait)
 

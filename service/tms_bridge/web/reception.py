@@ -9,7 +9,7 @@ import msgspec
 from tms_bridge import ingest
 from tms_bridge.errors import Undecodable
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Durable, Intake, Receipt
+from tms_bridge.outbox.interface import Durable, Intake, Receipt, Waiter
 from tms_bridge.web.ids import EventIds
 from tms_bridge.web.route import Route
 from tms_bridge.web.visit import Visit
@@ -55,26 +55,46 @@ class Reception:
         digest = ingest.digest(route.source, route.trigger, body)
         receipt = await self._outbox.recall(digest)
         if receipt is None:
-            receipt = await self._take_new(route, body, visit, digest)
-        visit.id, visit.routing_key = receipt.id, receipt.routing_key or visit.routing_key
-        visit.status = visit.status or receipt.routing_key.rpartition(".")[2]
-        visit.outcome = _outcome(receipt, visit)
-        body_of_answer = _encode(Taken(receipt.id, visit.outcome, visit.routing_key, self._outbox.durable))
+            receipt = await self._take_in(route, body, visit, digest)
+        body_of_answer = self.tell(receipt, visit)
         # From here to the write nothing is awaited; where the note fails, no 2xx is given.
         self._outbox.answering(receipt)
         visit.receipt = receipt
         return body_of_answer
 
-    async def _take_new(self, route: Route, body: bytes, visit: Visit, digest: str) -> Receipt:
-        arrival = ingest.Arrival(self._ids.mint(), self._now_us(), digest, visit.traceparent)
+    def take_new(self, route: Route, body: bytes, visit: Visit, waiter: Waiter) -> bool:
+        """Take in a new event without waiting; its waiter is told. False: it is a retry, or no event.
+
+        Raises:
+            Unavailable: there is no room for it.
+        """
+        digest = ingest.digest(route.source, route.trigger, body)
+        if self._outbox.knows(digest):
+            return False
         try:
-            message = ingest.understand(body, route.rules, arrival)
+            message = _understand(route, body, visit, self._arrival(visit, digest))
+        except Undecodable:
+            return False
+        self._outbox.take(message, waiter)
+        return True
+
+    def tell(self, receipt: Receipt, visit: Visit) -> bytes:
+        """Return the body of the 2xx for what is durable."""
+        visit.id, visit.routing_key = receipt.id, receipt.routing_key or visit.routing_key
+        visit.status = visit.status or receipt.routing_key.rpartition(".")[2]
+        visit.outcome = _outcome(receipt, visit)
+        return _encode(Taken(receipt.id, visit.outcome, visit.routing_key, self._outbox.durable))
+
+    async def _take_in(self, route: Route, body: bytes, visit: Visit, digest: str) -> Receipt:
+        arrival = self._arrival(visit, digest)
+        try:
+            message = _understand(route, body, visit, arrival)
         except Undecodable as error:
             return await self._quarantine(ingest.quarantined(body, route.rules, arrival, error), visit)
-        visit.status, visit.routing_key = message.status, message.routing_key
-        if message.status == UNKNOWN:
-            visit.detail = f"a status that is not known; raw_status: {_raw_status(message)!r}"
         return await (self._outbox.hold(message) if visit.held else self._outbox.accept(message))
+
+    def _arrival(self, visit: Visit, digest: str) -> ingest.Arrival:
+        return ingest.Arrival(self._ids.mint(), self._now_us(), digest, visit.traceparent)
 
     async def _quarantine(self, message: Message, visit: Visit) -> Receipt:
         kept = await self._outbox.quarantine(message)
@@ -84,6 +104,14 @@ class Reception:
             "the operator can replay it once it can be read; sending it again does not help.",
             quarantine_id=kept.id,
         )
+
+
+def _understand(route: Route, body: bytes, visit: Visit, arrival: ingest.Arrival) -> Message:
+    message = ingest.understand(body, route.rules, arrival)
+    visit.status, visit.routing_key = message.status, message.routing_key
+    if message.status == UNKNOWN:
+        visit.detail = f"a status that is not known; raw_status: {_raw_status(message)!r}"
+    return message
 
 
 def _outcome(receipt: Receipt, visit: Visit) -> str:

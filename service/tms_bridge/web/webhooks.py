@@ -22,11 +22,13 @@ from tms_bridge.listener.answer import TEXT, Answer, Sent, answer_problem, send
 from tms_bridge.listener.health import PROBES, Health
 from tms_bridge.listener.marks import mark
 from tms_bridge.listener.problem import KINDS, kind_of
-from tms_bridge.listener.server import let_read
+from tms_bridge.listener.server import Connection, let_read
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Http
 from tms_bridge.web.body import check_framing, let_continue, read_body
 from tms_bridge.web.deadlines import Deadlines
+from tms_bridge.web.express import TOO_LATE, Express
+from tms_bridge.web.in_flight import InFlight
 from tms_bridge.web.reception import Reception
 from tms_bridge.web.record import Record
 from tms_bridge.web.route import Route, Routes
@@ -35,6 +37,7 @@ from tms_bridge.web.visit import Visit
 _MARGIN: Final = 0.05
 """Of the deadline: what it takes to say that it has passed."""
 
+_UNUSUAL: Final = ("Expect", "Upgrade", "traceparent", "tracestate", "X-Request-Id", "Date")
 _READS: Final = ("GET", "HEAD")
 _CLOSE: Final = Sent(keep_alive=False)
 _KEEP: Final = Sent(keep_alive=True)
@@ -53,12 +56,12 @@ _NO_PATH: Final = (
 
 
 class Webhooks:
-    """Takes in what TMS sends; `routes` may be replaced at any time, which a reload does."""
+    """Takes in what TMS sends."""
 
     def __init__(
         self, http: Http, routes: Routes, reception: Reception, health: Health, record: Record
     ) -> None:
-        self.routes = routes
+        self._routes = routes
         self._http = http
         self._reception = reception
         self._health = health
@@ -66,19 +69,28 @@ class Webhooks:
         self._patience_s = http.deadline_s * (1 - _MARGIN)
         self._loop_time = asyncio.get_running_loop().time
         self._deadlines = Deadlines()
-        self.in_flight = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self.in_flight = InFlight(http.max_in_flight)
+        self.express = Express(
+            http, reception, health, record, self.in_flight, self._deadlines, self._patience_s
+        )
+
+    def take_over(self, routes: Routes) -> None:
+        """Judge by these from now on; a reload does it."""
+        self._routes = routes
+        self.express.forget()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request in full."""
         marks = mark(request.headers.get("traceparent"))
         visit = Visit(marks.request_id, marks.traceparent, perf_counter(), request.remote or "")
+        routes = self._routes
         answer = await self._answer(request, visit)
         keep_alive = self._may_go_on(request, answer)
         self._send(request, answer, visit, keep_alive=keep_alive)
         self._record.write(visit, answer.status, perf_counter())
         if keep_alive:
+            if routes is self._routes:  # no reload has come in between
+                self._remember(request, visit)
             return _KEEP
         if not request.content.is_eof():
             await let_read(request)
@@ -92,11 +104,21 @@ class Webhooks:
 
     def reread(self, message: Message) -> Message:
         """Return the event that a quarantined body is by the rules of now; raises Undecodable."""
-        return self.routes.reread(message)
+        return self._routes.reread(message)
 
     async def finish(self) -> None:
         """Wait until every webhook that has begun is answered."""
-        await self._quiet.wait()
+        await self.in_flight.none()
+
+    def _remember(self, request: web.BaseRequest, visit: Visit) -> None:
+        """Let the next request with this head go by the express, if nothing in it differs each time."""
+        connection = request.protocol
+        head = connection.head_at_boundary(request) if isinstance(connection, Connection) else None
+        if head is None or visit.receipt is None or visit.held or not _is_usual(request):
+            return
+        route = self._routes.find(request.rel_url.raw_path)
+        if route is not None:
+            self.express.learn(head, request.content_length or 0, route, visit)
 
     def _may_go_on(self, request: web.BaseRequest, answer: Answer) -> bool:
         return (
@@ -125,7 +147,7 @@ class Webhooks:
 
     async def _dispatch(self, request: web.BaseRequest, visit: Visit) -> Answer:
         path = request.rel_url.raw_path
-        route = self.routes.find(path)
+        route = self._routes.find(path)
         if route is None:
             return self._no_webhook(request, visit, path)
         visit.source, visit.trigger = route.source, route.trigger
@@ -152,23 +174,23 @@ class Webhooks:
             raise ConnectionResetError
         route.door.admit(visit, request.headers)
         check_framing(request, self._http.max_body_bytes)
-        if self.in_flight >= self._http.max_in_flight:
+        if self.in_flight.full:
             raise Unavailable("Too many webhooks are being taken in at once (http.max_in_flight); try again.")
-        self.in_flight += 1
-        self._quiet.clear()
+        self.in_flight.enter()
         try:
             let_continue(request)
             body = await read_body(request.content, self._http.max_body_bytes, until)
             with self._deadlines.until(until):
                 return Answer(self._http.success_status, await self._reception.take(route, body, visit))
         except TimeoutError:
-            raise Unavailable(
-                "The event could not be made durable within http.deadline_s; try again."
-            ) from None
+            raise Unavailable(TOO_LATE) from None
         finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._quiet.set()
+            self.in_flight.leave()
+
+
+def _is_usual(request: web.BaseRequest) -> bool:
+    """Return whether a head may come again, and means no more than its body."""
+    return request.version[1] == 1 and not any(name in request.headers for name in _UNUSUAL)
 
 
 def _refuse(visit: Visit, error: Exception) -> Answer:
