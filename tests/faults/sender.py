@@ -41,7 +41,8 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
         timeout_s: TMS's Timeout Seconds.
         repeats: share of events whose body is sent again as a real event once it is answered.
         undecodable: share of bodies that are no event.
-        aborts: share of calls whose connection is closed before the answer.
+        aborts: share of calls whose connection is closed before the answer; never of an event's last call,
+            for then nobody but the sender would be to blame that it is given up.
         large: share of bodies that are large.
     """
 
@@ -132,7 +133,8 @@ class Company:
         """Call until it is answered 2xx or TMS would give up; true for a 2xx."""
         first_sent_at = time.monotonic()
         for number in range(1, self._orders.max_retries + 2):
-            attempt = await self._attempt(sending, number, aborting=rng.random() < self._orders.aborts)
+            aborting = rng.random() < self._orders.aborts and number <= self._orders.max_retries
+            attempt = await self._attempt(sending, number, aborting=aborting)
             self._attempts.write(attempt)
             if attempt.accepted:
                 return True

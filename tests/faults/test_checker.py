@@ -136,6 +136,8 @@ def test_what_the_broker_gave_before_may_come_late_but_nothing_may_overtake_it_e
     kept = [each for each in history().deliveries if each.queue != NARROW]
     late = [delivery(2, 1, queue=NARROW), delivery(1, 2, queue=NARROW, redelivered=True)]
     assert wrong(check(history(deliveries=[*kept, *late]))) == {}
+    later = [late[0], msgspec.structs.replace(late[1], connection=2)]  # perhaps given first behind the other
+    assert wrong(check(history(deliveries=[*kept, *later]))) == {"order": 1}
     early = [delivery(2, 1, queue=NARROW, redelivered=True), delivery(1, 2, queue=NARROW)]
     assert wrong(check(history(deliveries=[*kept, *early]))) == {"order": 1}
 
@@ -281,7 +283,12 @@ def given_up(**changes: Any) -> GivenUp:
 
 
 def test_nothing_is_given_up_while_there_is_room() -> None:
-    assert wrong(check(history(given_up=[given_up()]))) == {"given-up": 1}
+    calls = [call(1, entity=8, digest="d8", code=503, id=None), call(1, entity=8, digest="d8", number=2)]
+    calls[1] = msgspec.structs.replace(calls[1], code=None, id=None, error="ClientConnectorError")
+    verdict = check(history(given_up=[given_up()], attempts=[*history().attempts, *calls]))
+    assert wrong(verdict) == {"given-up": 1}
+    (told,) = verdict.of("given-up")
+    assert told.detail.endswith("25.000: 503 at 1.000 in 0.100 s, ClientConnectorError at 1.000 in 0.100 s")
 
 
 def test_what_came_while_there_was_no_room_may_be_given_up() -> None:
