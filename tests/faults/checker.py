@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
-from tests.faults.records import QUARANTINE, UNROUTABLE, Attempt, Case, Delivery, FaultBand, GivenUp, History
+from tests.faults.records import QUARANTINE, UNROUTABLE, Attempt, Case, Delivery, FaultBand, History
 
 QUESTIONS: Final = (
     "missing",
@@ -36,8 +36,8 @@ QUESTIONS: Final = (
     "given-up",
 )
 
-PATIENCE_S: Final = 30.0
-"""How long after a fault without room an event may still be given up: a call's timeout and all pauses."""
+RECOVERY_S: Final = 10.0
+"""How long after a fault a call may still be refused for it: the back-off that it leaves behind."""
 
 SETTLING_S: Final = 3.0
 """How long before and after a disturbance of the topology a queue may miss what another got."""
@@ -288,9 +288,10 @@ class _Judge:
     def _given_up(self) -> Iterator[str]:
         bands = [band for band in self._history.bands if band.may_give_up]
         for given_up in self._history.given_up:
-            if given_up.kind != "undecodable" and not _overlaps(bands, given_up):
-                key = (given_up.trigger, given_up.entity, given_up.ordinal)
-                calls = self._events[key].calls if key in self._events else []
+            if given_up.kind == "undecodable":
+                continue
+            calls = self._events[given_up.trigger, given_up.entity, given_up.ordinal].calls
+            if not any(_refused_for(bands, call) for call in calls):
                 yield (
                     f"{given_up.trigger} {given_up.entity} #{given_up.ordinal} was given up at "
                     f"{given_up.at:.3f}: {', '.join(map(_tell, calls))}"
@@ -345,7 +346,5 @@ def _within(bands: Iterable[FaultBand], at: float, slack_s: float) -> bool:
     return any(band.began - slack_s <= at <= band.ended + slack_s for band in bands)
 
 
-def _overlaps(bands: Iterable[FaultBand], given_up: GivenUp) -> bool:
-    return any(
-        band.began <= given_up.at and given_up.first_sent_at <= band.ended + PATIENCE_S for band in bands
-    )
+def _refused_for(bands: Iterable[FaultBand], call: Attempt) -> bool:
+    return any(band.began <= call.answered_at and call.sent_at <= band.ended + RECOVERY_S for band in bands)

@@ -282,18 +282,27 @@ def given_up(**changes: Any) -> GivenUp:
     return msgspec.structs.replace(made, **changes)
 
 
+def refused_calls() -> list[Attempt]:
+    """Make two calls of an event that is given up, at 10 and 25 s."""
+    first = call(1, entity=8, digest="d8", code=503, id=None, sent_at=10.0, answered_at=10.1)
+    error = {"code": None, "error": "ClientConnectorError"}
+    last = msgspec.structs.replace(first, number=2, sent_at=24.0, answered_at=25.0, **error)
+    return [*history().attempts, first, last]
+
+
 def test_nothing_is_given_up_while_there_is_room() -> None:
-    calls = [call(1, entity=8, digest="d8", code=503, id=None), call(1, entity=8, digest="d8", number=2)]
-    calls[1] = msgspec.structs.replace(calls[1], code=None, id=None, error="ClientConnectorError")
-    verdict = check(history(given_up=[given_up()], attempts=[*history().attempts, *calls]))
+    verdict = check(history(given_up=[given_up()], attempts=refused_calls()))
     assert wrong(verdict) == {"given-up": 1}
     (told,) = verdict.of("given-up")
-    assert told.detail.endswith("25.000: 503 at 1.000 in 0.100 s, ClientConnectorError at 1.000 in 0.100 s")
+    assert told.detail.endswith("25.000: 503 at 10.000 in 0.100 s, ClientConnectorError at 24.000 in 1.000 s")
 
 
 def test_what_came_while_there_was_no_room_may_be_given_up() -> None:
-    band = FaultBand(name="disk-full", began=11.0, ended=24.0, may_give_up=True)
-    assert wrong(check(history(given_up=[given_up()], bands=[band]))) == {}
+    band = FaultBand(name="disk-full", began=11.0, ended=13.9, may_give_up=True)
+    later = msgspec.structs.replace(band, ended=14.1)
+    whole = history(given_up=[given_up()], attempts=refused_calls(), bands=[band])
+    assert wrong(check(whole)) == {"given-up": 1}  # no call of it met the fault, or its last seconds
+    assert wrong(check(msgspec.structs.replace(whole, bands=[later]))) == {}
 
 
 def test_a_body_that_is_no_event_is_always_given_up() -> None:
