@@ -13,6 +13,7 @@ _HEAD = """\
 # Runs of `make faults`
 
 Written by the runs themselves; what the words mean stands in [reliability.md](../reliability.md).
+Given up: by the sender without a fault that allows it, of all that it gave up.
 
 | broker | outbox | seed | s | events | faults | missing | order | given up | copies / allowed | peak RSS | |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -54,7 +55,7 @@ def _row(path: Path, report: Report) -> str:
         f"{sum(figures.faults.values())}",
         _wrong(report, "missing", "partly-missing"),
         _wrong(report, "order"),
-        f"{counts.given_up}",
+        f"{_wrong(report, 'given-up')} of {counts.given_up}",
         f"{max(counts.copies.values(), default=0)} / {counts.copies_allowed}",
         f"{figures.peak_rss_mb:.0f} MB",
         "passed" if report.passed else "**failed**",
