@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.faults.brokers import make_node
 from tests.faults.checker import check
-from tests.faults.conductor import Plan, conduct
+from tests.faults.conductor import FAILURES, Plan, conduct
 from tests.faults.faults import FAULTS
 from tests.faults.index import write_index
 from tests.faults.report import Report, in_words, make_report, write
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--broker", choices=["3", "4"], help="generation of RabbitMQ; the machine's own")
     parser.add_argument("--no-outbox", action="store_true", help="a bridge without a disk")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/reliability", help="where reports go")
-    parser.add_argument("--keep", action="store_true", help="keep the records, and say where they are")
+    parser.add_argument("--keep", action="store_true", help="keep the records also of a run that passed")
     return parser
 
 
@@ -58,19 +58,26 @@ def _one(options: argparse.Namespace, seed: int) -> bool:
         disk=not options.no_outbox,
     )
     directory = Path(tempfile.mkdtemp(prefix="tms-faults-"))
+    passed = False
     try:
-        with make_node(options.broker) as node:
-            run = conduct(plan, node, directory, say)
-        (directory / "bridge.log").write_text(run.log)
-        report = make_report(run, check(run.history))
-        say(in_words(report))
-        for path in (*write(report, run, options.out, _name(report)), write_index(options.out)):
-            say(str(path))
+        passed = _run(plan, options, directory)
+    except FAILURES as failure:
+        say(f"FAILED: seed {seed} could not be run: {failure!r}")  # the next seed has its turn all the same
     finally:
-        if options.keep:
-            say(f"records: {directory}")
-        else:
+        if passed and not options.keep:
             shutil.rmtree(directory)
+        else:
+            say(f"records: {directory}")
+    return passed
+
+
+def _run(plan: Plan, options: argparse.Namespace, directory: Path) -> bool:
+    with make_node(options.broker) as node:
+        run = conduct(plan, node, directory, say)
+    report = make_report(run, check(run.history))
+    say(in_words(report))
+    for path in (*write(report, run, options.out, _name(report)), write_index(options.out)):
+        say(str(path))
     return report.passed
 
 

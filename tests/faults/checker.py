@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
-from tests.faults.records import QUARANTINE, UNROUTABLE, Attempt, Case, Delivery, FaultBand, GivenUp, History
+from tests.faults.records import QUARANTINE, UNROUTABLE, Attempt, Case, Delivery, FaultBand, History
 
 QUESTIONS: Final = (
     "missing",
@@ -36,8 +36,8 @@ QUESTIONS: Final = (
     "given-up",
 )
 
-PATIENCE_S: Final = 30.0
-"""How long after a fault without room an event may still be given up: a call's timeout and all pauses."""
+RECOVERY_S: Final = 10.0
+"""How long after a fault a call may still be refused for it: the back-off that it leaves behind."""
 
 SETTLING_S: Final = 3.0
 """How long before and after a disturbance of the topology a queue may miss what another got."""
@@ -189,16 +189,15 @@ class _Judge:
     def _order(self) -> Iterator[str]:
         events = sorted(self._events.items())
         for queue, firsts in self._firsts.items():
-            last: dict[tuple[str, int], tuple[int, _Event]] = {}
+            earlier: dict[tuple[str, int], list[tuple[Delivery, _Event]]] = defaultdict(list)
             for (trigger, entity, _), event in events:
                 first = firsts.get(event.id or "")
                 if first is None or first.replayed:
                     continue
-                before = last.get((trigger, entity))
-                if before is not None and before[0] > first.position:
-                    yield f"{queue}: {before[1].describe()} came after {event.describe()}"
-                if not first.redelivered:  # else its first delivery was lost with a consumer's connection
-                    last[trigger, entity] = first.position, event
+                late = [each for before, each in earlier[trigger, entity] if _overtaken(before, first)]
+                if late:
+                    yield f"{queue}: {late[-1].describe()} came after {event.describe()}"
+                earlier[trigger, entity].append((first, event))
 
     def _copies(self) -> Iterator[str]:
         """Each copy of an id must be paid for by an outcome of that id that was lost before it."""
@@ -289,10 +288,13 @@ class _Judge:
     def _given_up(self) -> Iterator[str]:
         bands = [band for band in self._history.bands if band.may_give_up]
         for given_up in self._history.given_up:
-            if given_up.kind != "undecodable" and not _overlaps(bands, given_up):
+            if given_up.kind == "undecodable":
+                continue
+            calls = self._events[given_up.trigger, given_up.entity, given_up.ordinal].calls
+            if not any(_refused_for(bands, call) for call in calls):
                 yield (
-                    f"{given_up.trigger} {given_up.entity} #{given_up.ordinal}, sent first at "
-                    f"{given_up.first_sent_at:.3f}, was given up at {given_up.at:.3f}"
+                    f"{given_up.trigger} {given_up.entity} #{given_up.ordinal} was given up at "
+                    f"{given_up.at:.3f}: {', '.join(map(_tell, calls))}"
                 )
 
 
@@ -306,6 +308,20 @@ def _row(body: _Event, told: set[str | None], rows: Sequence[Case], *, killed: b
     least = 1 if killed else sum(call.code == 422 for call in body.calls)
     if not least <= seen <= len(body.calls):
         yield f"{body.describe()}: seen {seen} times, and sent between {least} and {len(body.calls)} times"
+
+
+def _tell(call: Attempt) -> str:
+    return f"{call.code or call.error} at {call.sent_at:.3f} in {call.answered_at - call.sent_at:.3f} s"
+
+
+def _overtaken(before: Delivery, later: Delivery) -> bool:
+    """Tell whether a later event's first delivery came before an earlier one's.
+
+    The consumer does not write down what is lost with its connection. Where the broker says that it gave the
+    earlier event before, and this is the connection on which the later one came, it was on one before that.
+    """
+    given_before = before.redelivered and before.connection == later.connection
+    return before.position > later.position and not given_before
 
 
 def _firsts(deliveries: Iterable[Delivery]) -> dict[str, Delivery]:
@@ -330,7 +346,5 @@ def _within(bands: Iterable[FaultBand], at: float, slack_s: float) -> bool:
     return any(band.began - slack_s <= at <= band.ended + slack_s for band in bands)
 
 
-def _overlaps(bands: Iterable[FaultBand], given_up: GivenUp) -> bool:
-    return any(
-        band.began <= given_up.at and given_up.first_sent_at <= band.ended + PATIENCE_S for band in bands
-    )
+def _refused_for(bands: Iterable[FaultBand], call: Attempt) -> bool:
+    return any(band.began <= call.answered_at and call.sent_at <= band.ended + RECOVERY_S for band in bands)

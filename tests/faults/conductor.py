@@ -69,7 +69,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     observations: list[str]
     began: float
     ended: float
-    log: str
 
 
 def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None]) -> Run:
@@ -82,8 +81,6 @@ def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None])
             rig.send(rig.orders(seed=plan.seed, senders=plan.senders, rate=plan.rate))
             Conductor(plan, rig, say).run()
             say("sending what has begun to its end")
-            rig.finish_sending()
-            say("draining")
             cases = bring_to_rest(rig)
         finally:
             sampler.stop()
@@ -96,14 +93,14 @@ def conduct(plan: Plan, node: Node, directory: Path, say: Callable[[str], None])
             observations=rig.observations,
             began=began,
             ended=ended,
-            log=rig.subject.log,
         )
 
 
 def bring_to_rest(rig: Rig) -> list[Case]:
-    """Wait until everything is empty, then stop; what never is, is observed and judged as it stands."""
+    """Wait until all is sent and empty, then stop; what never is, is observed and judged as it stands."""
     cases: list[Case] = []
     try:
+        rig.finish_sending()
         if not rig.subject.running:
             rig.subject.start(wait=rig.disk)
         rig.drain()
@@ -199,10 +196,11 @@ class Conductor:
         return f"with {name}"
 
     def _hold(self, fault: Fault) -> float:
-        """Choose how long it lasts: no fault takes more than a quarter of the run."""
+        """Choose how long it lasts: no more than a quarter of the run, and not much beyond its end."""
         least, most = fault.hold_s
         most = min(most, MOST_DOWN_S) if fault.takes_bridge else most
-        return max(least, min(self._rng.uniform(least, most), self._plan.duration_s / 4))
+        left_s = self._ends_at - time.monotonic()
+        return max(least, min(self._rng.uniform(least, most), self._plan.duration_s / 4, left_s))
 
     def _pause(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))

@@ -68,9 +68,9 @@ class Consumer:
         """Consume for ever."""
         while True:
             await self._until_paused(paused=False)
+            self._turn += 1
             with contextlib.suppress(aiormq.exceptions.AMQPError, OSError, RuntimeError, TimeoutError):
                 await self._consume(self._urls[self._turn % len(self._urls)])
-            self._turn += 1
             await asyncio.sleep(_RECONNECT_S)
 
     async def _consume(self, url: str) -> None:
@@ -102,6 +102,7 @@ class Consumer:
                 redelivered=bool(message.redelivered),
                 at=time.monotonic(),
                 position=self._positions[self._queue],
+                connection=self._turn,
                 replayed=bool(headers.get("tms-replayed", False)),
             )
         )

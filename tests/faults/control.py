@@ -12,7 +12,7 @@ import aiormq
 from aiormq.abc import AbstractChannel
 from tests.faults.records import Binding
 
-from rabbitmq import Node
+from rabbitmq import BrokerFailedError, Node
 
 T = TypeVar("T")
 
@@ -122,7 +122,10 @@ class Control:
         return self.node.evaluate(f"{expressions}.")
 
     def _amqp(self, work: Callable[[AbstractChannel], Awaitable[T]]) -> T:
-        return asyncio.run(_with_channel(self.node.url, work))
+        try:
+            return asyncio.run(_with_channel(self.node.url, work))
+        except aiormq.exceptions.AMQPError as error:
+            raise BrokerFailedError(f"the broker refused what a fault asks of it: {error!r}") from error
 
 
 def empty(node: Node) -> None:

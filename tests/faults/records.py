@@ -77,6 +77,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         redelivered: the broker says that it gave this very message to a consumer before.
         replayed: the header `tms-replayed`.
         position: counts the deliveries of one queue.
+        connection: counts the connections of the queue's consumer.
     """
 
     queue: str
@@ -87,6 +88,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     redelivered: bool
     at: float
     position: int
+    connection: int = 1
     replayed: bool = False
 
 

@@ -93,8 +93,9 @@ def in_words(report: Report) -> str:
         f"most events in the outbox {figures.most_waiting}",
         f"copies by queue: {_list(counts.copies)}",
         f"publishes that were refused or lost their outcome: {counts.copies_allowed}",
-        f"second ids of one event: {counts.second_ids}; given up by the sender: {counts.given_up}",
-        f"peak RSS {figures.peak_rss_mb:g} MB",
+        f"second ids of one event: {counts.second_ids}",
+        f"given up by the sender: {counts.given_up}, {_excused(report)} of them for a fault that allows it",
+        f"peak RSS {figures.peak_rss_mb:g} MB; longest silence of the bridge {figures.longest_silence_s:g} s",
         "",
     ]
     for question in QUESTIONS:
@@ -103,6 +104,11 @@ def in_words(report: Report) -> str:
         lines += [f"    {detail}" for detail in wrong[:MANY]]
     lines += [f"observed: {observation}" for observation in report.observations]
     return "\n".join(lines)
+
+
+def _excused(report: Report) -> int:
+    """Count what the sender gave up and the checker finds nothing wrong with."""
+    return report.counts.given_up - sum(each.question == "given-up" for each in report.violations)
 
 
 def _list(tally: dict[str, int]) -> str:
@@ -118,8 +124,15 @@ def write(report: Report, run: Run, directory: Path, name: str) -> Sequence[Path
         directory / f"{name}.svg": draw(run.history, run.began, run.ended, _title(report)).encode(),
     }
     for path, content in files.items():
-        path.write_bytes(content)
+        replace(path, content)
     return list(files)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file as a whole: another run, of another broker, may read it meanwhile."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(content)
+    new.replace(path)
 
 
 def _title(report: Report) -> str:

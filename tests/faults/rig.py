@@ -109,6 +109,7 @@ class Rig:
             [self.control.bridge_url(proxy.port) for proxy in self.proxies], disk=self.disk
         )
         self._stack.push(self.subject)
+        self._stack.callback(self._keep_logs)
         self.subject.start()
         until(
             lambda: self.subject.metrics()["tms_bridge_broker_connected"] == 1, "a connection to the broker"
@@ -243,6 +244,11 @@ class Rig:
         self._disruptions.close()
         self._bands.close()
 
+    def _keep_logs(self) -> None:
+        """Put the bridge's and the broker's log to the records, before their directories go."""
+        for name, log in (("bridge.log", self.subject.log), ("broker.log", self.node.log)):
+            (self.directory / name).write_text(log)
+
     def _start_consumer(self) -> None:
         plan = self.directory / "consumer.json"
         orders = consumer.Orders(
@@ -264,7 +270,10 @@ class Rig:
 
     def _end(self, process: subprocess.Popen[bytes], *, timeout_s: float) -> None:
         process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout_s)
+        try:
+            code = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise NotReachedError(f"{process.args!r} did not end in {timeout_s:g} s") from None
         self._janitor.forget(process)
         if code:
             self.observations.append(f"{process.args!r} ended with exit code {code}")

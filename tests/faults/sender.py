@@ -42,6 +42,8 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
         repeats: share of events whose body is sent again as a real event once it is answered.
         undecodable: share of bodies that are no event.
         aborts: share of calls whose connection is closed before the answer.
+        most_aborts: how many calls of one event that befalls at most. While the bridge is up for ten seconds,
+            two calls of an event reach it: with one, nobody but the bridge is to blame for what is given up.
         large: share of bodies that are large.
     """
 
@@ -58,6 +60,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     repeats: float = 0.03
     undecodable: float = 0.01
     aborts: float = 0.02
+    most_aborts: int = 1
     large: float = 0.01
 
 
@@ -131,8 +134,11 @@ class Company:
     async def _send(self, sending: Sending, rng: random.Random) -> bool:
         """Call until it is answered 2xx or TMS would give up; true for a 2xx."""
         first_sent_at = time.monotonic()
+        aborts_left = self._orders.most_aborts
         for number in range(1, self._orders.max_retries + 2):
-            attempt = await self._attempt(sending, number, aborting=rng.random() < self._orders.aborts)
+            aborting = rng.random() < self._orders.aborts and aborts_left > 0
+            aborts_left -= aborting
+            attempt = await self._attempt(sending, number, aborting=aborting)
             self._attempts.write(attempt)
             if attempt.accepted:
                 return True

@@ -136,6 +136,8 @@ def test_what_the_broker_gave_before_may_come_late_but_nothing_may_overtake_it_e
     kept = [each for each in history().deliveries if each.queue != NARROW]
     late = [delivery(2, 1, queue=NARROW), delivery(1, 2, queue=NARROW, redelivered=True)]
     assert wrong(check(history(deliveries=[*kept, *late]))) == {}
+    later = [late[0], msgspec.structs.replace(late[1], connection=2)]  # perhaps given first behind the other
+    assert wrong(check(history(deliveries=[*kept, *later]))) == {"order": 1}
     early = [delivery(2, 1, queue=NARROW, redelivered=True), delivery(1, 2, queue=NARROW)]
     assert wrong(check(history(deliveries=[*kept, *early]))) == {"order": 1}
 
@@ -280,13 +282,27 @@ def given_up(**changes: Any) -> GivenUp:
     return msgspec.structs.replace(made, **changes)
 
 
+def refused_calls() -> list[Attempt]:
+    """Make two calls of an event that is given up, at 10 and 25 s."""
+    first = call(1, entity=8, digest="d8", code=503, id=None, sent_at=10.0, answered_at=10.1)
+    error = {"code": None, "error": "ClientConnectorError"}
+    last = msgspec.structs.replace(first, number=2, sent_at=24.0, answered_at=25.0, **error)
+    return [*history().attempts, first, last]
+
+
 def test_nothing_is_given_up_while_there_is_room() -> None:
-    assert wrong(check(history(given_up=[given_up()]))) == {"given-up": 1}
+    verdict = check(history(given_up=[given_up()], attempts=refused_calls()))
+    assert wrong(verdict) == {"given-up": 1}
+    (told,) = verdict.of("given-up")
+    assert told.detail.endswith("25.000: 503 at 10.000 in 0.100 s, ClientConnectorError at 24.000 in 1.000 s")
 
 
 def test_what_came_while_there_was_no_room_may_be_given_up() -> None:
-    band = FaultBand(name="disk-full", began=11.0, ended=24.0, may_give_up=True)
-    assert wrong(check(history(given_up=[given_up()], bands=[band]))) == {}
+    band = FaultBand(name="disk-full", began=11.0, ended=13.9, may_give_up=True)
+    later = msgspec.structs.replace(band, ended=14.1)
+    whole = history(given_up=[given_up()], attempts=refused_calls(), bands=[band])
+    assert wrong(check(whole)) == {"given-up": 1}  # no call of it met the fault, or its last seconds
+    assert wrong(check(msgspec.structs.replace(whole, bands=[later]))) == {}
 
 
 def test_a_body_that_is_no_event_is_always_given_up() -> None:

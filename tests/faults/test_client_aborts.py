@@ -13,7 +13,7 @@ from rabbitmq import Node
 @pytest.fixture
 def impatient(broker: Node, tmp_path: Path) -> Iterator[Trial]:
     """Senders that hang up within six milliseconds, a third of the time."""
-    with Rig(tmp_path, broker) as rig, Trial(rig, aborts=0.33) as trial:
+    with Rig(tmp_path, broker) as rig, Trial(rig, aborts=0.33, most_aborts=5) as trial:
         yield trial
 
 

@@ -16,9 +16,7 @@ def make_run(*, missing: bool = False) -> Run:
     )
     if missing:
         whole.deliveries = [delivery(1, 1), whole.deliveries[-1]]
-    return Run(
-        plan=Plan(seed=7), broker="3.10.8", history=whole, observations=[], began=0.0, ended=9.0, log=""
-    )
+    return Run(plan=Plan(seed=7), broker="3.10.8", history=whole, observations=[], began=0.0, ended=9.0)
 
 
 def test_a_good_run_is_told_in_words() -> None:
@@ -58,6 +56,17 @@ def test_the_index_lists_every_report(tmp_path: Path) -> None:
         run = make_run(missing=missing)
         write(make_report(run, check(run.history)), run, tmp_path, name)
     page = write_index(tmp_path).read_text()
-    assert "| 3.10.8 | journal | [7](a.txt) | 9 | 2 | 1 | 0 | 0 | 0 | 0 / 0 | 60 MB | passed |\n" in page
-    assert "| 3.10.8 | journal | [7](b.txt) | 9 | 2 | 1 | 2 | 0 | 0 | 0 / 0 | 60 MB | **failed** |\n" in page
+    assert "| 3.10.8 | journal | [7](a.txt) | 9 | 2 | 1 | 0 | 0 | 0 of 0 | 0 / 0 | 60 MB | passed |\n" in page
+    assert (
+        "| 3.10.8 | journal | [7](b.txt) | 9 | 2 | 1 | 2 | 0 | 0 of 0 | 0 / 0 | 60 MB | **failed** |\n"
+        in page
+    )
     assert "(a.svg)" in page
+
+
+def test_a_report_takes_the_place_of_the_last_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    for missing in (True, False):
+        run = make_run(missing=missing)
+        write(make_report(run, check(run.history)), run, tmp_path, "run")
+    assert {"run.json", "run.svg", "run.txt"} == {path.name for path in tmp_path.iterdir()}
+    assert (tmp_path / "run.txt").read_text().startswith("PASSED")

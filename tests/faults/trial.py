@@ -26,16 +26,16 @@ class Trial:
         rng: what the faults of the conductor draw from.
     """
 
-    def __init__(self, rig: Rig, *, aborts: float = 0.02) -> None:
+    def __init__(self, rig: Rig, *, aborts: float = 0.02, most_aborts: int = 1) -> None:
         self.rig = rig
-        self._aborts = aborts
+        self._aborts = {"aborts": aborts, "most_aborts": most_aborts}
         self.rng = random.Random(_SEED)
 
     def __enter__(self) -> Self:
         """Begin; the rig has been started."""
         orders = self.rig.orders(seed=_SEED, senders=SENDERS, rate=RATE)
         # TMS sends a body that it is told to be wrong for fifteen seconds more: each trial would wait for it.
-        self.rig.send(msgspec.structs.replace(orders, aborts=self._aborts, undecodable=0.0))
+        self.rig.send(msgspec.structs.replace(orders, **self._aborts, undecodable=0.0))
         self.progress(30)
         return self
 

@@ -222,6 +222,25 @@ async def test_a_file_that_another_program_has_open_is_locked(tmp_path: Path) ->
     other.close()
 
 
+@pytest.mark.parametrize("before", [0, 1])
+async def test_no_other_program_reads_an_open_journal_and_nothing_of_it_is_in_shared_memory(
+    tmp_path: Path, before: int
+) -> None:
+    """Without the directory's lock a second bridge would meet SQLite's."""
+    for number in range(before):
+        journal = await open_journal(tmp_path)
+        await journal.accept(event(number))
+        await journal.close()
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(9))
+    assert not (tmp_path / "outbox.db-shm").exists()
+    other = sqlite3.connect(tmp_path / "outbox.db", timeout=0)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("SELECT count(*) FROM sqlite_master")
+    other.close()
+    await journal.close()
+
+
 async def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutboxBroken, match=r"cannot be used: Not a directory; it must be a directory"):

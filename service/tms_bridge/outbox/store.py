@@ -224,10 +224,9 @@ def _connect(directory: Directory) -> sqlite3.Connection:
 
 
 def _configure(connection: sqlite3.Connection) -> None:
+    # First of all: what reads the file before it makes a shared-memory file, which a full disk would break.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect when the file is made
-    connection.execute(
-        "PRAGMA locking_mode = EXCLUSIVE"
-    )  # no shared-memory file, which a full disk would break
     for pragma, value, expected in DURABILITY:
         connection.execute(f"PRAGMA {pragma} = {value}")
         ((actual,),) = connection.execute(f"PRAGMA {pragma}").fetchall()
