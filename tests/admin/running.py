@@ -1,8 +1,7 @@
 """An admin listener over a real journal."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -93,9 +92,3 @@ def event(entity: int) -> Message:
 def body(number: int, raw: bytes) -> Message:
     changes = {"status": "", "routing_key": "", "entity": "", "body": raw, "reason": "odd"}
     return msgspec.structs.replace(event(number), kind=Kind.QUARANTINE, **changes)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the outbox sets no event for it
-            await asyncio.sleep(0.01)

@@ -2,7 +2,8 @@ import asyncio
 import json
 
 import pytest
-from tests.admin.running import Client, Desk, body, event, until
+from tests.admin.running import Client, Desk, body, event
+from tests.waiting import until
 
 from tms_bridge.listener.feed import MAX_WATCHERS, Seen
 

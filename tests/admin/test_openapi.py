@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
-from tests.admin.running import Client, Desk, body, event, until
+from tests.admin.running import Client, Desk, body, event
+from tests.waiting import until
 
 from tms_bridge.admin.openapi import PREFIX, describe
 from tms_bridge.admin.operations import OPERATIONS

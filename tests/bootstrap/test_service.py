@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import resource
 import signal
@@ -89,18 +90,25 @@ async def test_sigterm_serves_on_while_not_ready_then_drains_and_exits_0(tmp_pat
     assert len(await consume(vhost, 1)) == 1
 
 
+async def nobody_listens(host: str, port: int) -> None:
+    """Wait until a connection is refused."""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+
+
 async def test_a_request_that_has_begun_is_finished(tmp_path: Path) -> None:
     async with bridge(configure(tmp_path)) as process:
         host, port = process.http.rsplit(":", 1)
         reader, writer = await asyncio.open_connection(host, int(port))
-        raw = webhook(7)
-        writer.write(raw[:-5])
-        await writer.drain()
-        await asyncio.sleep(0.1)
-        process.send(signal.SIGTERM)
-        await process.until("stopping")
-        await asyncio.sleep(0.1)
-        writer.write(raw[-5:])
+        headers, body = webhook(7).split(b"\r\n\r\n")
+        writer.write(headers + b"\r\nExpect: 100-continue\r\n\r\n")
+        async with asyncio.timeout(20):
+            await reader.readuntil(b"\r\n\r\n")
+            process.send(signal.SIGTERM)
+            await nobody_listens(host, int(port))
+        writer.write(body)
         answer = await reader.read()
         writer.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +19,8 @@ from tms_bridge.broker.confirming import ConfirmingPublisher
 from tms_bridge.broker.pipelined import PipelinedPublisher
 from tms_bridge.broker.plain import PlainPublisher
 from tms_bridge.broker.session import Session, open_session
+from tms_bridge.broker.supervisor import PATIENT_CONNECT_S
+from tms_bridge.errors import BrokerError
 from tms_bridge.message import Kind, Message, Outcome
 from tms_bridge.settings.model import Amqp
 
@@ -27,6 +30,9 @@ KINDS: dict[str, type[PlainPublisher | PipelinedPublisher]] = {
     "plain": PlainPublisher,
     "pipelined": PipelinedPublisher,
 }
+
+_CONNECT_TRIES = 3
+_UNANSWERED = ("Read 0 bytes", "no answer in time")
 
 EVENT = Message(
     id="",
@@ -130,12 +136,27 @@ class Bench:
     async def session(
         self, *, url: URL | None = None, heartbeat_s: int = 10, context: ssl.SSLContext | None = None
     ) -> Session:
-        session = await open_session(
-            url or self.url, context=context, heartbeat_s=heartbeat_s, name="test", timeout_s=5.0
-        )
+        session = await self._open_session(url or self.url, heartbeat_s, context)
         self.sessions.append(session)
         self._stack.push_async_callback(session.abort)
         return session
+
+    async def _open_session(self, url: URL, heartbeat_s: int, context: ssl.SSLContext | None) -> Session:
+        """Try as patiently as the bridge itself.
+
+        A machine that stands still for seconds, with the node on it, looks like a broker that hangs up before
+        its first word: it is we who hang up when time is over. No test is about that.
+        """
+        connect = functools.partial(
+            open_session, context=context, heartbeat_s=heartbeat_s, name="test", timeout_s=PATIENT_CONNECT_S
+        )
+        for _ in range(_CONNECT_TRIES - 1):
+            try:
+                return await connect(url)
+            except BrokerError as failure:
+                if not any(text in str(failure) for text in _UNANSWERED):
+                    raise
+        return await connect(url)
 
     async def publisher(
         self,

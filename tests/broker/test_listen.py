@@ -39,8 +39,10 @@ async def test_a_listener_sees_what_its_keys_bind(
 async def test_a_lost_connection_ends_a_listener(plain_bench: Any, proxy: Any) -> None:
     await plain_bench.publisher()
     session = await plain_bench.session(url=plain_bench.url.with_port(proxy.port))
-    waiting = asyncio.ensure_future(anext(listen(session, "tms.events", ["#"])))
-    await asyncio.sleep(0.2)
+    listening = asyncio.Event()
+    waiting = asyncio.ensure_future(anext(listen(session, "tms.events", ["#"], listening.set)))
+    async with asyncio.timeout(20):
+        await listening.wait()
     proxy.reset()
     with pytest.raises(BrokerError, match="lost"):
         await waiting

@@ -9,6 +9,7 @@ import aiormq
 import pytest
 import structlog
 from structlog.testing import capture_logs
+from tests.waiting import until
 
 from rabbitmq import Node, free_port
 from tms_bridge.broker import Silent, Supervisor, topology
@@ -148,8 +149,9 @@ async def test_a_host_that_swallows_everything_does_not_keep_us_from_the_next(
 async def test_an_absent_broker_is_waited_for(bench: Any, proxy: Any) -> None:
     await proxy.refuse()
     watcher = supervisor(bench.url.with_port(proxy.port))
-    connecting = asyncio.create_task(watcher.connect())
-    await asyncio.sleep(0.5)
+    with capture_logs() as lines:
+        connecting = asyncio.create_task(watcher.connect())
+        await until(lambda: len(lines) == 2)
     assert not connecting.done()
     await proxy.start()
     async with asyncio.timeout(15):

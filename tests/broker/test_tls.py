@@ -47,7 +47,7 @@ async def tls_proxy(proxy: Any, certificate: Path) -> Any:
 
 
 async def connect(url: URL) -> Any:
-    return await open_session(url, context=tls_context(url), heartbeat_s=10, name="test", timeout_s=5.0)
+    return await open_session(url, context=tls_context(url), heartbeat_s=10, name="test", timeout_s=30.0)
 
 
 def amqps(bench: Any, proxy: Any, host: str = "localhost", **query: str) -> URL:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 import structlog
+from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
@@ -42,6 +43,8 @@ class Shelf:
         self.rows: dict[int, Message] = {}
         self.refused: dict[int, str] = {}
         self.broken = False
+        self.leaving = 0
+        self.asked_after = -1
         self._seqs = itertools.count(1)
         self._changed = asyncio.Condition()
 
@@ -51,13 +54,12 @@ class Shelf:
             self._changed.notify_all()
 
     async def page(self, after: int, limit: int) -> Sequence[Entry]:
+        self.asked_after = after
         async with self._changed:
             await self._changed.wait_for(lambda: self.broken or any(seq > after for seq in self.rows))
         if self.broken:
             raise OutboxBroken("fsync failed")
         return [Entry(seq, row) for seq, row in self.rows.items() if seq > after][:limit]
-
-    leaving = 0
 
     def settle(self, seq: int) -> None:
         del self.rows[seq]
@@ -72,9 +74,11 @@ class Shelf:
             self._changed.notify_all()
 
     async def empty(self) -> None:
-        async with asyncio.timeout(5):
-            while self.rows:  # noqa: ASYNC110 - settle is a plain call; the relay has no event for it
-                await asyncio.sleep(0.005)
+        await until(lambda: not self.rows)
+
+    async def taken(self, seq: int) -> None:
+        """Wait until the relay has all up to here, and so has published what of it may go."""
+        await until(lambda: self.asked_after >= seq)
 
 
 class ScriptedPublisher:
@@ -144,9 +148,7 @@ class ScriptedBroker:
         return self.publishers[-1]
 
     async def open_publishers(self, count: int) -> ScriptedPublisher:
-        async with asyncio.timeout(5):
-            while len(self.publishers) < count:  # noqa: ASYNC110 - as in Shelf.empty
-                await asyncio.sleep(0.005)
+        await until(lambda: len(self.publishers) >= count)
         return self.publishers[-1]
 
 
@@ -184,9 +186,13 @@ async def test_no_more_than_max_outstanding_are_in_flight(
 ) -> None:
     broker.answer = lambda _message, _exchange: None
     await shelf.add(*(message(str(entity)) for entity in range(50)))
-    await asyncio.sleep(0.05)
+    await shelf.taken(50)
     assert relay.outstanding == 8
     assert len(broker.published) == 8
+    broker.publishers[-1].hand_over(1, Outcome.CONFIRMED)
+    await until(lambda: len(broker.published) > 8)
+    assert [name for name, _ in broker.published] == [str(entity) for entity in range(9)]
+    assert relay.outstanding == 8
 
 
 async def test_a_publisher_without_room_gets_nothing_until_it_has_some(
@@ -195,7 +201,7 @@ async def test_a_publisher_without_room_gets_nothing_until_it_has_some(
     publisher = await broker.open_publishers(1)
     publisher.room = 0
     await shelf.add(message("1"))
-    await asyncio.sleep(0.05)
+    await shelf.taken(1)
     assert broker.published == []
     publisher.make_room(1)
     await shelf.empty()
@@ -203,16 +209,17 @@ async def test_a_publisher_without_room_gets_nothing_until_it_has_some(
 
 
 async def test_what_the_outbox_has_not_deleted_yet_counts_as_in_flight(
-    relay: Relay, shelf: Shelf, broker: ScriptedBroker
+    relay: Relay, shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tms_bridge.relay.loop._STUCK_AFTER_S", 60.0)
+    await broker.open_publishers(1)
     shelf.leaving = 6
     broker.answer = lambda _message, _exchange: None
     await shelf.add(*(message(str(entity)) for entity in range(50)))
-    await asyncio.sleep(0.05)
+    await shelf.taken(50)
     assert relay.outstanding == 2
     shelf.leaving = 0
-    await asyncio.sleep(0.05)
-    assert relay.outstanding == 8
+    await until(lambda: relay.outstanding == 8)
 
 
 async def test_an_outbox_that_cannot_delete_does_not_stop_what_waits(
@@ -243,9 +250,7 @@ async def test_a_nacked_key_is_read_again_from_the_outbox_once_it_opens(
     full = True
     broker.answer = lambda m, _: Outcome.NACKED if full and m.routing_key == "full" else Outcome.CONFIRMED
     await shelf.add(message("1", "full"), message("2", "full"), message("1"), message("3"))
-    async with asyncio.timeout(5):
-        while ("3", "tms.events") not in broker.published or relay.outstanding:  # noqa: ASYNC110 - as in Shelf.empty
-            await asyncio.sleep(0.005)
+    await until(lambda: ("3", "tms.events") in broker.published and not relay.outstanding)
     assert [row.entity for row in shelf.rows.values()] == ["1", "2", "1"]
     full = False
     await shelf.empty()
@@ -281,7 +286,7 @@ async def test_draining_does_not_wait_for_an_absent_broker(shelf: Shelf, broker:
     relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
     running = asyncio.create_task(relay.run())
     await shelf.add(message("1"))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert not await relay.drain(20.0)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -354,13 +359,9 @@ async def test_draining_reads_again_what_a_late_probe_lets_through(
     answers: deque[Answer] = deque([Outcome.NACKED, None])
     broker.answer = lambda *_: answers.popleft() if answers else Outcome.CONFIRMED
     await shelf.add(message("1"), message("1"))
-    async with asyncio.timeout(5):
-        while answers or not relay.outstanding:  # noqa: ASYNC110 - as in Shelf.empty
-            await asyncio.sleep(0.005)
+    await until(lambda: not answers and relay.outstanding > 0)
     draining = asyncio.create_task(relay.drain(5.0))
-    async with asyncio.timeout(5):
-        while not relay._exhausted:  # noqa: ASYNC110 - as in Shelf.empty
-            await asyncio.sleep(0.005)
+    await until(lambda: relay._exhausted)
     broker.publishers[-1].hand_over(1, Outcome.CONFIRMED)
     assert await draining
     assert shelf.rows == {}
@@ -402,11 +403,8 @@ async def test_a_connection_is_not_exchanged_while_a_confirm_is_awaited(
     answers: dict[str, Outcome | None] = {"full": Outcome.NACKED, "silent": None}
     broker.answer = lambda message, _exchange: answers.get(message.id, Outcome.CONFIRMED)
     await shelf.add(message("full", "tms.class.denied"), message("silent"))
-    while not relay._pausing:  # noqa: ASYNC110 - as in Shelf.empty
-        await asyncio.sleep(0.005)
+    await until(lambda: relay._pausing)
     await shelf.add(message("later"))
-    async with asyncio.timeout(5):
-        while "later" in {row.id for row in shelf.rows.values()}:  # noqa: ASYNC110 - as in Shelf.empty
-            await asyncio.sleep(0.005)
+    await until(lambda: "later" not in {row.id for row in shelf.rows.values()})
     assert 1 == len(broker.publishers)
     assert 1 == [event for event, _ in broker.published].count("silent")

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -208,10 +208,3 @@ async def serve(
             writer.close()
         shelf.open.set()
         await runner.cleanup()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what a test can see but not await."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the condition lies in code that sets no event
-            await asyncio.sleep(0.005)

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from tests.web.running import BODY, SOURCE, Answered, Bridge, read_answer, request, serve, until
+from tests.waiting import until
+from tests.web.running import BODY, SOURCE, Answered, Bridge, read_answer, request, serve
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.listener.server import Connection

@@ -3,7 +3,8 @@ import contextlib
 
 import msgspec
 import pytest
-from tests.web.running import BODY, SOURCE, Bridge, read_answer, request, serve, until
+from tests.waiting import until
+from tests.web.running import BODY, SOURCE, Bridge, read_answer, request, serve
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.settings.model import Http, Source
@@ -247,7 +248,7 @@ async def test_what_was_not_answered_is_recognised_when_it_comes_again(bridge: B
     writer.write(request())
     await until(lambda: bridge.webhooks.in_flight.count == 1)
     writer.close()
-    await asyncio.sleep(0.05)
+    await until(lambda: all(connection.transport is None for connection in bridge.server.connections))
     bridge.shelf.open.set()
     await until(lambda: bridge.count("accepted") == 1)
     answer = await bridge.post()

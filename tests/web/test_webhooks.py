@@ -4,7 +4,8 @@ import re
 
 import msgspec
 import pytest
-from tests.web.running import AUTHORIZATION, BODY, SOURCE, Bridge, read_answer, request, serve, until
+from tests.waiting import until
+from tests.web.running import AUTHORIZATION, BODY, SOURCE, Bridge, read_answer, request, serve
 
 import tms_events
 from tms_bridge.errors import OutboxBroken, Unavailable
@@ -31,7 +32,8 @@ async def test_a_webhook_is_answered_202_once_it_is_durable(bridge: Bridge) -> N
 async def test_nothing_is_answered_before_the_event_is_durable(bridge: Bridge) -> None:
     bridge.shelf.open.clear()
     asking = asyncio.create_task(bridge.post())
-    await asyncio.sleep(0.05)
+    await until(lambda: bridge.webhooks.in_flight.count == 1)
+    await bridge.ask(request(b"", "/livez", "GET"))
     early = asking.done()
     bridge.shelf.open.set()
 
@@ -208,7 +210,8 @@ async def test_a_problem_has_the_members_of_rfc_9457(bridge: Bridge) -> None:
 async def test_an_undecodable_body_is_422_only_after_it_is_safe(bridge: Bridge) -> None:
     bridge.shelf.open.clear()
     asking = asyncio.create_task(bridge.post(b"no json"))
-    await asyncio.sleep(0.05)
+    await until(lambda: bridge.webhooks.in_flight.count == 1)
+    await bridge.ask(request(b"", "/livez", "GET"))
     early = asking.done()
     bridge.shelf.open.set()
     answer = await asking
