@@ -101,6 +101,7 @@ class States:
             self._write_plain(batch, runs)
         else:
             self._write_mixed(batch)
+        self._remember(before, batch.rows)
         return before
 
     def retry(self, event_id: str) -> Appended:
@@ -186,15 +187,14 @@ class States:
         totals.last_seq += len(sizes)
         totals.add(State.PENDING, len(sizes) - gone, sum(sizes) - gone_bytes)
         swift.commit(self.connection, batch.rows, runs, totals)
-        self._remember(sizes)
         self.totals = totals
         self.unsaved_bytes += _PAGE_OVERHEAD_BYTES + sum(sizes) + gone_bytes
 
-    def _remember(self, sizes: Sequence[int]) -> None:
-        """Remember how large the rows are that were just added; a backlog's are soon too many."""
+    def _remember(self, before: int, rows: Sequence[NewRow]) -> None:
+        """Remember how large the rows after a seq are; a backlog's are soon too many."""
         if len(self._sizes) > _MAX_SIZES:
             self._sizes.clear()
-        self._sizes.update(enumerate(sizes, self.totals.last_seq + 1))
+        self._sizes.update((seq, len(row.blob)) for seq, row in enumerate(rows, before + 1))
 
     def _measure(self, seqs: Sequence[int]) -> tuple[int, int]:
         """Return how many of these rows there are, and their bytes."""
@@ -229,13 +229,15 @@ class States:
     def _insert(self, rows: Sequence[NewRow]) -> None:
         """Give each new row its seq and its place."""
         bus: list[object] = []
+        size, pending, held = 0, State.PENDING, State.HELD  # Python 3.11 takes 0.2 µs to look one up
         for seq, row in enumerate(rows, self.totals.last_seq + 1):
-            if row.state is not State.HELD:
-                taken_us = row.taken_us if row.state is State.PENDING else None
-                bus += (seq, taken_us, row.message.id, row.blob)
-                self._enter(State.PENDING, row.blob)
-            if row.state is not State.PENDING:
+            state = row.state
+            if state is not held:
+                bus += (seq, row.taken_us if state is pending else None, row.message.id, row.blob)
+                size += len(row.blob)
+            if state is not pending:
                 self._quarantine(seq, row)
+        self._count(pending, len(bus) // 4, size)
         self.totals.last_seq += len(rows)
         for start, size in _chunks(len(bus) // 4):
             self.connection.execute(_inserts[size], bus[start * 4 : (start + size) * 4])

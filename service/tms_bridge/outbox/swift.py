@@ -59,7 +59,8 @@ def runs_of(batch: Batch) -> list[tuple[int, int]] | None:
     """Return what leaves as runs of seqs, first and last, if the batch is plain; None if it is not."""
     if batch.refused or batch.owed or batch.seen or len(batch.rows) > MAX_ROWS:
         return None
-    if any(row.state is not State.PENDING for row in batch.rows):
+    pending = State.PENDING
+    if any(row.state is not pending for row in batch.rows):
         return None
     runs = list(_runs(sorted(batch.settled)))
     small = sum(len(row.blob) for row in batch.rows) <= MAX_BYTES
