@@ -62,7 +62,8 @@ async def test_a_return_that_matches_nothing_closes_the_connection(
     publisher = await Supervisor(Amqp(urls=(vhost,)), Silent(), structlog.get_logger()).connect()
     assert isinstance(publisher, PipelinedPublisher)
     publisher.publish(1, event(routing_key="nobody.wants.it"), "tms.events")
-    publisher._flights[1] = publisher._flights[1]._replace(message_id="another")
+    key, _, sent_at = publisher._flights[1]
+    publisher._flights[1] = (key, "another", sent_at)
     with pytest.raises(PublisherClosed, match="is not in flight"):
         await publisher.outcomes()
 

@@ -93,8 +93,9 @@ class ConfirmingPublisher(abc.ABC):
             return
         self._outstanding -= 1
         self.useful = True
+        if not self._outcomes:
+            self._wake()
         self._outcomes.append((key, outcome))
-        self._wake()
 
     def _touch(self) -> None:
         self._touched = True

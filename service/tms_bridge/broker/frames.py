@@ -5,6 +5,7 @@ body in as many frames as the broker's frame size asks for.
 """
 
 import struct
+from collections.abc import Iterable
 from typing import Final
 
 from pamqp import encode
@@ -27,19 +28,23 @@ FRAME_END: Final = b"\xce"
 
 _FRAME = struct.Struct(">BHI")
 _LENGTH = struct.Struct(">I")
-_BODY_SIZE = struct.Struct(">Q")
+_TIMESTAMP = struct.Struct(">Q")
+_HEADER = struct.Struct(">BHIHHQ")  # the frame's, then class, weight and body size
 _FRAME_OVERHEAD: Final = _FRAME.size + len(FRAME_END)
 _METHOD_FRAME, _HEADER_FRAME, _BODY_FRAME = 1, 2, 3
 _BASIC_PUBLISH: Final = struct.pack(">HHH", 60, 40, 0)
-_CONTENT_CLASS: Final = struct.pack(">HH", 60, 0)
+_CONTENT_CLASS: Final = 60
+_FIXED_SIZE: Final = _HEADER.size - _FRAME.size + _LENGTH.size + _TIMESTAMP.size
 _MANDATORY: Final = b"\x01"
 
 _FLAGS: Final = struct.pack(">H", 0xB0E8)
 """Content type, headers, delivery mode, message id, timestamp, type, application id."""
 
 _PERSISTENT: Final = bytes((PERSISTENT,))
+_MODE: Final = chr(PERSISTENT)
 _STRING: Final = b"S"
 _MAX_SHORT: Final = 255
+_EVENT: Final = Kind.EVENT  # Python 3.11 takes 0.2 µs to look it up
 
 
 def _before(name: str) -> str:
@@ -61,17 +66,20 @@ class Topic:
         publish: the whole method frame.
         headers: the header table's fixed entries.
         before_table: from the flags to the content type.
-        after_timestamp: the type and the application id.
+        after_timestamp: the type and the application id, and the frame's end.
+        size: how long the header frame's payload is without what is a message's own.
     """
 
-    __slots__ = ("after_timestamp", "before_table", "headers", "publish")
+    __slots__ = ("after_timestamp", "before_table", "headers", "publish", "size")
 
     def __init__(self, message: Message, exchange: str, channel: int) -> None:
         method = _BASIC_PUBLISH + short(exchange) + short(message.routing_key) + _MANDATORY
         self.publish = _FRAME.pack(_METHOD_FRAME, channel, len(method)) + method + FRAME_END
         self.headers = encode.field_table(fixed_headers(message))[_LENGTH.size :]
         self.before_table = _FLAGS + short(content_type_of(message))
-        self.after_timestamp = short(type_of(message)) + short(APP_ID)
+        after_timestamp = short(type_of(message)) + short(APP_ID)
+        self.after_timestamp = after_timestamp + FRAME_END
+        self.size = _FIXED_SIZE + len(self.before_table) + len(self.headers) + len(after_timestamp)
 
 
 class FrameWriter:
@@ -89,7 +97,24 @@ class FrameWriter:
             ValueError, struct.error, OverflowError: no frame can hold it.
         """
         topic = self._topic(message, exchange)
-        return b"".join((topic.publish, self._header(topic, message), self._body(message.body)))
+        own, entries = _own(message)
+        size = topic.size + len(own)
+        if size + _FRAME_OVERHEAD > self._frame_max:
+            raise ValueError("the headers do not fit into one frame")
+        body = message.body
+        return b"".join(
+            (
+                topic.publish,
+                _HEADER.pack(_HEADER_FRAME, self._channel, size, _CONTENT_CLASS, 0, len(body)),
+                topic.before_table,
+                _LENGTH.pack(len(topic.headers) + entries),
+                topic.headers,
+                own,
+                _TIMESTAMP.pack(message.received_at_us // 1_000_000),
+                topic.after_timestamp,
+                *self._body(body),
+            )
+        )
 
     def _topic(self, message: Message, exchange: str) -> Topic:
         # Together these decide every fixed byte; the routing key alone would not tell two sources apart.
@@ -109,58 +134,43 @@ class FrameWriter:
             topic = self._topics[key] = Topic(message, exchange, self._channel)
         return topic
 
-    def _header(self, topic: Topic, message: Message) -> bytes:
-        varying = _varying(message)
-        properties = b"".join(
-            (
-                _CONTENT_CLASS,
-                _BODY_SIZE.pack(len(message.body)),
-                topic.before_table,
-                _LENGTH.pack(len(topic.headers) + len(varying)),
-                topic.headers,
-                varying,
-                _PERSISTENT,
-                short(message.id),
-                _BODY_SIZE.pack(message.received_at_us // 1_000_000),
-                topic.after_timestamp,
-            )
-        )
-        if len(properties) + _FRAME_OVERHEAD > self._frame_max:
-            raise ValueError("the headers do not fit into one frame")
-        return _FRAME.pack(_HEADER_FRAME, self._channel, len(properties)) + properties + FRAME_END
-
-    def _body(self, body: bytes) -> bytes:
+    def _body(self, body: bytes) -> Iterable[bytes]:
         room = self._frame_max - _FRAME_OVERHEAD
         if 0 < len(body) <= room:
-            return _FRAME.pack(_BODY_FRAME, self._channel, len(body)) + body + FRAME_END
+            return _FRAME.pack(_BODY_FRAME, self._channel, len(body)), body, FRAME_END
         pieces = (body[start : start + room] for start in range(0, len(body), room))
-        return b"".join(
-            _FRAME.pack(_BODY_FRAME, self._channel, len(piece)) + piece + FRAME_END for piece in pieces
-        )
+        return [_FRAME.pack(_BODY_FRAME, self._channel, len(piece)) + piece + FRAME_END for piece in pieces]
 
 
-def _varying(message: Message) -> bytes:
-    """Return the header table's entries that are each message's own."""
-    if message.kind is Kind.EVENT:
+def _own(message: Message) -> tuple[bytes, int]:
+    """Return what is each message's own, and how many bytes of it are the header table's entries.
+
+    The delivery mode and the message id come after the entries.
+    """
+    if message.kind is _EVENT:
         try:
-            return _of_event(message)
+            own = _of_event(message)
         except UnicodeEncodeError:
             pass  # a value is longer than 127 bytes, or not ASCII
-    return _strings(varying_headers(message))
+        else:
+            return own, len(own) - len(message.id) - len(_PERSISTENT) - 1
+    entries = _strings(varying_headers(message))
+    return entries + _PERSISTENT + short(message.id), len(entries)
 
 
 def _of_event(message: Message) -> bytes:
-    """Return `varying_headers` of an event, encoded in one piece.
+    """Return what `_own` does, encoded in one piece.
 
     As long as all is ASCII, a text's length is a character too; longer texts fail to encode like others.
     """
+    event_id, trace, digest = message.id, message.traceparent, message.digest
+    length = chr(len(event_id))
     subject = f"{message.trigger}/{message.entity}"
     time = rfc3339(message.received_at_us)
-    trace, digest = message.traceparent, message.digest
     return (
-        f"{_ID}{chr(len(message.id))}{message.id}{_SUBJECT}{chr(len(subject))}{subject}"
+        f"{_ID}{length}{event_id}{_SUBJECT}{chr(len(subject))}{subject}"
         f"{_TIME}{chr(len(time))}{time}{_TRACEPARENT}{chr(len(trace))}{trace}"
-        f"{_DIGEST}{chr(len(digest))}{digest}"
+        f"{_DIGEST}{chr(len(digest))}{digest}{_MODE}{length}{event_id}"
     ).encode("ascii")
 
 

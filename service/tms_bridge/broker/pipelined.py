@@ -8,8 +8,7 @@ sends nothing on a channel that nobody asks it to use. `unfit` checks what can b
 """
 
 import struct
-from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
 import aiormq
 from aiormq.abc import AbstractChannel
@@ -51,12 +50,8 @@ _SAMPLE: Final = Message(
 )
 
 
-class Flight(NamedTuple):
-    """A publish without an outcome."""
-
-    key: int
-    message_id: str
-    sent_at: float
+Flight = tuple[int, str, float]
+"""A publish without an outcome: its key, its message's id, and when it was sent."""
 
 
 class PipelinedPublisher(ConfirmingPublisher):
@@ -69,9 +64,12 @@ class PipelinedPublisher(ConfirmingPublisher):
         self._channel = channel  # aiormq itself holds it only while somebody else does
         self._frames = FrameWriter(channel.number, session.frame_max)
         self._unsent: list[bytes] = []
-        self._flights: OrderedDict[int, Flight] = OrderedDict()
+        self._flights: dict[int, Flight] = {}
         self._returned: set[int] = set()
+        self._first_tag = 1
+        """No lower tag is in flight."""
         self._last_tag = 0
+        self._now = 0.0
         self._link.publishing_channel = channel.number
         self._link.claim = self._claim
 
@@ -83,11 +81,12 @@ class PipelinedPublisher(ConfirmingPublisher):
         except ENCODING_ERRORS:
             self._resolve(key, Outcome.REFUSED)
             return
-        self._last_tag += 1
-        self._flights[self._last_tag] = Flight(key, message.id, self._loop.time())
         if not self._unsent:
+            self._now = self._loop.time()
             self._loop.call_soon(self._flush)
         self._unsent.append(frames)
+        self._last_tag += 1
+        self._flights[self._last_tag] = (key, message.id, self._now)
 
     def _flush(self) -> None:
         """Write what one turn of the loop has published."""
@@ -117,15 +116,18 @@ class PipelinedPublisher(ConfirmingPublisher):
             if flight is not None:
                 self._land(tag, flight, outcome)
             return
-        while self._flights and next(iter(self._flights)) <= tag:
-            self._land(*self._flights.popitem(last=False), outcome)
+        while self._first_tag <= min(tag, self._last_tag):
+            flight = self._flights.pop(self._first_tag, None)
+            if flight is not None:
+                self._land(self._first_tag, flight, outcome)
+            self._first_tag += 1
 
     def _land(self, tag: int, flight: Flight, outcome: Outcome) -> None:
         if self._returned and tag in self._returned:
             self._returned.discard(tag)
             if outcome is Outcome.CONFIRMED:  # the ack of a returned message proves nothing
                 outcome = Outcome.RETURNED
-        self._resolve(flight.key, outcome)
+        self._resolve(flight[0], outcome)
 
     def _note_return(self, payload: bytes) -> None:
         """Find whose content comes back; its ack follows.
@@ -135,8 +137,8 @@ class PipelinedPublisher(ConfirmingPublisher):
         header = ContentHeader()
         header.unmarshal(payload)
         message_id = header.properties.message_id
-        for tag, flight in self._flights.items():
-            if flight.message_id == message_id and tag not in self._returned:
+        for tag, (_, sent_id, _) in self._flights.items():
+            if sent_id == message_id and tag not in self._returned:
                 self._returned.add(tag)
                 return
         # Some message of ours went nowhere, and its ack would pass for proof: none of them can be trusted.
@@ -144,8 +146,11 @@ class PipelinedPublisher(ConfirmingPublisher):
         self._link.abort()
 
     def _oldest_sent_at(self) -> float | None:
-        flight = next(iter(self._flights.values()), None)
-        return None if flight is None else flight.sent_at
+        while self._first_tag <= self._last_tag:
+            if (flight := self._flights.get(self._first_tag)) is not None:
+                return flight[2]
+            self._first_tag += 1
+        return None
 
 
 def unfit(session: Session, channel: AbstractChannel) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,8 @@ from tms_bridge.outbox.writer import Writer
 MAX_ARRIVALS = 256
 ENOUGH_DEPARTURES = 64
 """So many wake the writer by themselves; fewer wait for the next arrivals, or for LINGER_S."""
+
+_UNDECODABLE: Final = State.UNDECODABLE  # Python 3.11 takes 0.2 µs to look it up
 
 LINGER_S = 0.01
 STUCK_S = 1.0
@@ -60,7 +63,7 @@ class GroupCommit:
         self._arrivals.append(arrival)
         size = len(arrival.row.blob)
         self.queued_bytes += size
-        if arrival.row.state is State.UNDECODABLE:
+        if arrival.row.state is _UNDECODABLE:
             self.queued_undecodable_bytes += size
         self._next()
 
@@ -69,7 +72,11 @@ class GroupCommit:
         if seq not in self.leaving:
             self.leaving.add(seq)
             self._departures.settled.append(seq)
-            self._depart(owed)
+            if owed is not None:
+                self._departures.owed.append(owed)
+            self._departing += 1
+            if not self._writing:  # this is the path of every event
+                self._next()
 
     def refuse(self, seq: int, reason: str) -> None:
         """Park a row."""
@@ -173,7 +180,7 @@ class GroupCommit:
         for arrival in arrivals:
             size = len(arrival.row.blob)
             self.queued_bytes -= size
-            if arrival.row.state is State.UNDECODABLE:
+            if arrival.row.state is _UNDECODABLE:
                 self.queued_undecodable_bytes -= size
 
     def _cancel_timers(self) -> None:

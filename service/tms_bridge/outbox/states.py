@@ -29,6 +29,7 @@ import msgspec
 
 from tms_bridge.errors import RowMissing, Unavailable
 from tms_bridge.message import Kind, Message
+from tms_bridge.outbox import swift
 from tms_bridge.outbox.interface import Entry
 from tms_bridge.outbox.rows import Appended, Batch, Imported, NewRow, State, Totals, pack, unpack
 
@@ -78,25 +79,29 @@ _UPDATE_TOTALS = f"UPDATE totals SET ({_TOTALS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?)" 
 _PAGE_OVERHEAD_BYTES = 32 * 1024
 """What a transaction writes besides its rows: interior pages, index leaves, the totals."""
 
+_MAX_SIZES = 16_384
+
 
 class States:
     """The journal's rows, behind one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        swift.prepare(connection)
         self.totals = self._stored_totals()
+        self._sizes: dict[int, int] = {}
+        """How large the newest rows are, by seq; of any other, the file is asked."""
         self.unsaved_bytes = 0
         """About how much the write-ahead log holds that no checkpoint has moved yet."""
 
     def write(self, batch: Batch) -> int:
         """Commit a batch; return the seq before that of its first new row."""
-        with self._transaction():
-            before = self.totals.last_seq
-            self._insert(batch.rows)
-            self._settle(batch.settled)
-            for seq, reason in batch.refused:
-                self._refuse(seq, reason)
-            self._note(batch)
+        before = self.totals.last_seq
+        if (runs := swift.runs_of(batch)) is not None:
+            self._write_plain(batch, runs)
+        else:
+            self._write_mixed(batch)
+        self._remember(before, batch.rows)
         return before
 
     def retry(self, event_id: str) -> Appended:
@@ -121,6 +126,7 @@ class States:
             row = self._execute("DELETE FROM pending WHERE seq = ? RETURNING message", seq).fetchone()
             if row is None:
                 raise RowMissing(f"no pending event has seq {seq}: it has just been delivered")
+            self._sizes.pop(seq, None)
             return self._leave(State.PENDING, row[0])
 
     def drop_refused(self, event_id: str) -> Message:
@@ -165,6 +171,42 @@ class States:
             with self._transaction():
                 self._execute("DELETE FROM receipts WHERE taken_us < ? OR taken_us > ?", since_us, now_us)
 
+    def _write_mixed(self, batch: Batch) -> None:
+        with self._transaction():
+            self._insert(batch.rows)
+            self._settle(batch.settled)
+            for seq, reason in batch.refused:
+                self._refuse(seq, reason)
+            self._note(batch)
+
+    def _write_plain(self, batch: Batch, runs: Sequence[tuple[int, int]]) -> None:
+        """Commit in one statement; nobody else writes, so what leaves can be measured before it."""
+        gone, gone_bytes = self._measure(batch.settled)
+        sizes = [len(row.blob) for row in batch.rows]
+        totals = msgspec.structs.replace(self.totals)
+        totals.last_seq += len(sizes)
+        totals.add(State.PENDING, len(sizes) - gone, sum(sizes) - gone_bytes)
+        swift.commit(self.connection, batch.rows, runs, totals)
+        self.totals = totals
+        self.unsaved_bytes += _PAGE_OVERHEAD_BYTES + sum(sizes) + gone_bytes
+
+    def _remember(self, before: int, rows: Sequence[NewRow]) -> None:
+        """Remember how large the rows after a seq are; a backlog's are soon too many."""
+        if len(self._sizes) > _MAX_SIZES:
+            self._sizes.clear()
+        self._sizes.update((seq, len(row.blob)) for seq, row in enumerate(rows, before + 1))
+
+    def _measure(self, seqs: Sequence[int]) -> tuple[int, int]:
+        """Return how many of these rows there are, and their bytes."""
+        try:
+            return len(seqs), sum(map(self._sizes.pop, seqs))
+        except KeyError:  # of an earlier run, or forgotten
+            found = [
+                self.connection.execute(_SIZE + _marks[len(chunk)], chunk).fetchone()
+                for chunk in _filled(seqs)
+            ]
+        return sum(rows for rows, _ in found), sum(size for _, size in found)
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Do it all, or nothing; totals included."""
@@ -187,13 +229,15 @@ class States:
     def _insert(self, rows: Sequence[NewRow]) -> None:
         """Give each new row its seq and its place."""
         bus: list[object] = []
+        size, pending, held = 0, State.PENDING, State.HELD  # Python 3.11 takes 0.2 µs to look one up
         for seq, row in enumerate(rows, self.totals.last_seq + 1):
-            if row.state is not State.HELD:
-                taken_us = row.taken_us if row.state is State.PENDING else None
-                bus += (seq, taken_us, row.message.id, row.blob)
-                self._enter(State.PENDING, row.blob)
-            if row.state is not State.PENDING:
+            state = row.state
+            if state is not held:
+                bus += (seq, row.taken_us if state is pending else None, row.message.id, row.blob)
+                size += len(row.blob)
+            if state is not pending:
                 self._quarantine(seq, row)
+        self._count(pending, len(bus) // 4, size)
         self.totals.last_seq += len(rows)
         for start, size in _chunks(len(bus) // 4):
             self.connection.execute(_inserts[size], bus[start * 4 : (start + size) * 4])
@@ -204,16 +248,16 @@ class States:
         self._enter(row.state, row.blob)
 
     def _settle(self, seqs: Sequence[int]) -> None:
+        rows, size = self._measure(seqs)
+        self._count(State.PENDING, -rows, -size)
         for chunk in _filled(seqs):
-            marks = _marks[len(chunk)]
-            rows, size = self.connection.execute(_SIZE + marks, chunk).fetchone()
-            self.connection.execute(_DELETE + marks, chunk)
-            self._count(State.PENDING, -rows, -size)
+            self.connection.execute(_DELETE + _marks[len(chunk)], chunk)
 
     def _refuse(self, seq: int, reason: str) -> None:
         found = self._execute("DELETE FROM pending WHERE seq = ? RETURNING taken_us, id, message", seq)
         if (row := found.fetchone()) is None:  # an operator dropped it in the meantime
             return
+        self._sizes.pop(seq, None)
         taken_us, event_id, blob = row
         values = (seq, taken_us, event_id, blob, reason, time.time_ns() // 1000)
         self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)

@@ -1,8 +1,11 @@
 """What the relay's window is made of: a parcel is a message in memory, a lane is what a nack can block."""
 
 from collections.abc import Callable
+from typing import Final
 
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message
+
+_EVENT: Final = Kind.EVENT  # looked up once, see `window`
 
 FIRST_DELAY_S = 0.5
 """How long a lane waits after its first nack."""
@@ -38,7 +41,7 @@ class Parcel:
         self.message = message
         self.line = line
         self.exchange = exchange
-        self.lane = message.routing_key if message.kind is Kind.EVENT else exchange_lane(exchange)
+        self.lane = message.routing_key if message.kind is _EVENT else exchange_lane(exchange)
         self.follower: Parcel | None = None
         self.probing: Lane | None = None
         self.sent_at = 0.0
@@ -46,7 +49,7 @@ class Parcel:
     @property
     def can_be_rerouted(self) -> bool:
         """Whether a return sends it to the unroutable exchange, which takes events alone, and only once."""
-        return self.message.kind is Kind.EVENT and self.exchange != UNROUTABLE_EXCHANGE
+        return self.message.kind is _EVENT and self.exchange != UNROUTABLE_EXCHANGE
 
     def reroute(self) -> None:
         """Send it to the unroutable exchange from now on."""

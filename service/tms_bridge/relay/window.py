@@ -67,6 +67,10 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_SKIPPED: Final = 100_000
 """How many entities it remembers as skipped; beyond them it looks at no more of the outbox."""
 
+# Python 3.11 takes 0.2 µs to look a member of an enumeration up, which is a lot for what every event does.
+_EVENT: Final = Kind.EVENT
+_CONFIRMED: Final = Outcome.CONFIRMED
+
 _NOBODYS_FAULT: Final = (403, 404)
 _UNENCODABLE: Final = "the AMQP client cannot encode it; see the log line of its id"
 
@@ -155,7 +159,7 @@ class Window:
 
     def _append(self, entry: Entry, line: str) -> None:
         message = entry.message
-        exchange = self._exchange if message.kind is Kind.EVENT else QUARANTINE_EXCHANGE
+        exchange = self._exchange if message.kind is _EVENT else QUARANTINE_EXCHANGE
         parcel = self._parcels[entry.seq] = Parcel(entry.seq, message, line, exchange)
         self._bytes += len(message.body)
         tail = self._tails.get(line)
@@ -216,7 +220,7 @@ class Window:
     def note(self, seq: int, outcome: Outcome, now: float) -> None:
         """Take in what became of one publish."""
         parcel = self._land(seq)
-        if outcome is Outcome.CONFIRMED:
+        if outcome is _CONFIRMED:
             self._observer.confirmed(now - parcel.sent_at)
             self._pending.settle(seq)
             self._finish(parcel, now)
