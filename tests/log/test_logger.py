@@ -4,10 +4,12 @@ import logging
 import subprocess
 import sys
 import textwrap
+from typing import Literal
 
+import msgspec
 import pytest
 
-from tms_bridge.log import Log, without_passwords
+from tms_bridge.log import Line, Log, without_passwords
 from tms_bridge.settings.model import Log as LogSettings
 
 
@@ -42,10 +44,18 @@ def test_a_line_is_one_json_object_with_time_and_level_first(lines: Lines) -> No
     assert str(line["timestamp"]).endswith("Z")
 
 
+class Short(Line):
+    """A line of the short way."""
+
+    source: str = "contoso"
+    path: str | msgspec.UnsetType = msgspec.UNSET
+    event: str = "webhook"
+
+
 @pytest.mark.parametrize("level", ["info", "warning"])
-def test_the_short_way_writes_the_same_line(lines: Lines, level: str) -> None:
+def test_the_short_way_writes_the_same_line(lines: Lines, level: Literal["info", "warning"]) -> None:
     log = Log(LogSettings(), lines)
-    log.line(level, "webhook", {"source": "contoso", "path": "/\udcff"})
+    log.line(Short("", level, "contoso", "/\udcff"))
     log.logger.log(getattr(logging, level.upper()), "webhook", source="contoso", path="/\udcff")
     short, long = lines.json()
 
@@ -55,13 +65,13 @@ def test_the_short_way_writes_the_same_line(lines: Lines, level: str) -> None:
 
 
 def test_the_short_way_heeds_the_level(lines: Lines) -> None:
-    Log(LogSettings(level="warning"), lines).line("info", "webhook", {})
+    Log(LogSettings(level="warning"), lines).line(Short("", "info"))
 
     assert lines.raw == b""
 
 
 def test_the_short_way_writes_console_lines_too(lines: Lines) -> None:
-    Log(LogSettings(format="console"), lines).line("info", "webhook", {"source": "contoso"})
+    Log(LogSettings(format="console"), lines).line(Short("", "info"))
 
     assert b"contoso" in lines.raw
 
@@ -186,9 +196,9 @@ async def test_the_short_lines_of_one_turn_of_the_loop_are_one_write_and_keep_th
     writes = Writes()
     log = Log(LogSettings(), writes)
     for event in ("one", "two"):
-        log.line("info", event, {})
+        log.line(Short("", "info", event=event))
     log.logger.info("three")
-    log.line("info", "four", {})
+    log.line(Short("", "info", event="four"))
     await asyncio.sleep(0)
 
     assert [["one", "two"], ["three"], ["four"]] == writes.events
@@ -198,7 +208,7 @@ async def test_short_lines_gather_only_up_to_what_a_pipe_takes_at_once() -> None
     writes = Writes()
     log = Log(LogSettings(), writes)
     for _ in range(3):
-        log.line("info", "long", {"text": "x" * 1500})
+        log.line(Short("", "info", "x" * 1500, event="long"))
     log.close()
 
     assert [["long", "long"], ["long"]] == writes.events

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import structlog
@@ -30,6 +30,13 @@ Logger = FilteringBoundLogger
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _METHOD_LEVELS = _LEVELS | {"exception": 40, "msg": 20, "warn": 30, "fatal": 50, "err": 40}
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+class Line(msgspec.Struct, gc=False):
+    """What a line of the short way begins with; each kind of line derives from it, and ends with `event`."""
+
+    timestamp: str
+    level: Literal["info", "warning"]
 
 
 class Stream(Protocol):
@@ -56,18 +63,20 @@ class Log:
             cache_logger_on_first_use=True,
         ).bind()
 
-    def line(self, level: str, event: str, fields: dict[str, object]) -> None:
-        """Write one line by the short way, for what is said at every webhook; `level` is info or warning.
+    def line(self, line: Line) -> None:
+        """Write one line by the short way, for what is said at every webhook; the timestamp is set here.
 
-        The result is that of `logger`; the way through its processors would cost three times as much.
+        The result is that of `logger`; the way through its processors would cost four times as much.
         """
-        if not self._is_json:
-            self.logger.log(_LEVELS[level], event, **fields)
-        elif _LEVELS[level] >= self._threshold:
-            self._sink.gather(
-                _render_json(None, "", {"timestamp": _now(), "level": level, **fields, "event": event})
-                + b"\n"
-            )
+        if _LEVELS[line.level] < self._threshold:
+            return
+        if self._is_json:
+            line.timestamp = _now()
+            self._sink.gather(_encoded(line) + b"\n")
+        else:
+            fields = msgspec.to_builtins(line)
+            del fields["timestamp"]
+            self.logger.log(_LEVELS[fields.pop("level")], fields.pop("event"), **fields)
 
     def set_level(self, settings: LogSettings) -> None:
         """Write from now on what this level and those above it say."""
@@ -191,10 +200,14 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def _render_json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
+    return _encoded(event)
+
+
+def _encoded(line: EventDict | Line) -> bytes:
     try:
-        return _encoder.encode(event)
+        return _encoder.encode(line)
     except UnicodeEncodeError:  # a path or header with bytes that are no UTF-8
-        return json.dumps(event, default=str).encode()
+        return json.dumps(msgspec.to_builtins(line, enc_hook=str), default=str).encode()
 
 
 def _console_renderer() -> structlog.typing.Processor:

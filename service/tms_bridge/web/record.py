@@ -3,12 +3,33 @@
 import time
 from typing import Final
 
+import msgspec
+
 from tms_bridge.listener.feed import Feed, Seen
-from tms_bridge.log import Log
+from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.visit import UNLISTED_VALID, Visit
 
 _MAX_DETAIL: Final = 500
+
+
+class WebhookLine(Line, gc=False):
+    """The log line of one request; what is unset is left out."""
+
+    outcome: str
+    http_status: int
+    source: str
+    trigger: str
+    id: str
+    status: str
+    routing_key: str
+    duration_ms: float
+    request_id: str
+    remote: str
+    peer: str | msgspec.UnsetType
+    detail: str | msgspec.UnsetType
+    answered: bool | msgspec.UnsetType
+    event: str = "webhook"
 
 
 class Record:
@@ -32,8 +53,7 @@ class Record:
             self._note_event(visit, seconds)
         if visit.unlisted and visit.credential:
             self._vendor_moved(visit)
-        level = "warning" if visit.detail else "info"
-        self._log.line(level, "webhook", _fields(visit, http_status, seconds))
+        self._log.line(_line(visit, http_status, seconds))
 
     def defect(self, visit: Visit, error: Exception) -> None:
         """Log the traceback of an error that nobody foresaw."""
@@ -72,23 +92,22 @@ class Record:
         )
 
 
-def _fields(visit: Visit, http_status: int, seconds: float) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "outcome": visit.outcome,
-        "http_status": http_status,
-        "source": visit.source,
-        "trigger": visit.trigger,
-        "id": visit.id,
-        "status": visit.status,
-        "routing_key": visit.routing_key,
-        "duration_ms": round(seconds * 1000, 3),
-        "request_id": visit.request_id,
-        "remote": visit.client or visit.peer,
-    }
-    if visit.client and visit.client != visit.peer:
-        fields["peer"] = visit.peer
-    if visit.detail:
-        fields["detail"] = visit.detail[:_MAX_DETAIL]
-    if not visit.answered:
-        fields["answered"] = False
-    return fields
+def _line(visit: Visit, http_status: int, seconds: float) -> WebhookLine:
+    remote = visit.client or visit.peer
+    return WebhookLine(
+        "",
+        "warning" if visit.detail else "info",
+        visit.outcome,
+        http_status,
+        visit.source,
+        visit.trigger,
+        visit.id,
+        visit.status,
+        visit.routing_key,
+        round(seconds * 1000, 3),
+        visit.request_id,
+        remote,
+        msgspec.UNSET if visit.peer == remote else visit.peer,
+        visit.detail[:_MAX_DETAIL] if visit.detail else msgspec.UNSET,
+        msgspec.UNSET if visit.answered else False,
+    )

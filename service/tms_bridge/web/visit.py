@@ -10,7 +10,7 @@ UNLISTED_VALID: Final = "unlisted_address_valid_credentials"
 """Outcome and log event of the special signal that the vendor has moved."""
 
 
-class Visit(msgspec.Struct):
+class Visit(msgspec.Struct, gc=False):
     """One request, from the end of its headers to its answer.
 
     Attributes:
