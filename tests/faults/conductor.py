@@ -102,7 +102,7 @@ def bring_to_rest(rig: Rig) -> list[Case]:
     try:
         rig.finish_sending()
         if not rig.subject.running:
-            rig.subject.start(wait=rig.disk)
+            rig.start_bridge()
         rig.drain()
         rig.observations += rig.proxy.doubles[:MOST_TOLD]
         cases = rig.cases()
@@ -152,7 +152,7 @@ class Conductor:
         if not rig.subject.running:
             tail = rig.subject.tail()
             rig.observations.append(f"the bridge ended by itself, exit code {rig.subject.wait()}:\n{tail}")
-            rig.subject.start(wait=rig.disk)
+            rig.start_bridge()
 
     def _one(self, fault: Fault) -> None:
         rig, rng = self._rig, self._rng
@@ -190,7 +190,7 @@ class Conductor:
         else:
             name = "bridge-kill"
             self._rig.kill_bridge()
-            self._rig.subject.start(wait=self._rig.disk)
+            self._rig.start_bridge()
             self._bridge_up_since = time.monotonic()
         self._rig.note_band(FaultBand(name=name, began=began, ended=time.monotonic()))
         return f"with {name}"
