@@ -192,3 +192,22 @@ async def test_an_alarm_leaves_no_room_until_it_is_over(
     assert not is_blocked(watcher)
     assert publisher.room == 256
     await publisher.close()
+
+
+async def test_what_an_alarm_holds_up_is_not_late(
+    private_rabbitmq: Node, event: Callable[..., Message], collect: Any
+) -> None:
+    """Who abandoned the connection for it would leave the bytes there and send them again."""
+    queues = (Queue(name="crm", bindings=("#",)),)
+    watcher = supervisor(private_rabbitmq.url, queues=queues, confirm_timeout_s=0.5)
+    publisher = await watcher.connect()
+    private_rabbitmq.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+    publisher.publish(1, event(), "tms.events")
+    async with asyncio.timeout(10):
+        while not is_blocked(watcher):
+            assert await publisher.outcomes() == []
+    await asyncio.sleep(1.2)  # more than twice the time limit of a confirm
+    private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+    assert await collect(publisher, 1) == {1: Outcome.CONFIRMED}
+    assert publisher.open
+    await publisher.close()

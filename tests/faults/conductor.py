@@ -20,7 +20,7 @@ LEAST_UP_S: Final = 10.0
 """How long the bridge stays up between two faults that take it: it is down at most 10 s in any 15."""
 
 MOST_DOWN_S: Final = 5.0
-"""How long one of them may hold it down."""
+"""How long one of them may hold it down, its start not counted."""
 
 FAILURES: Final = (OSError, NotReachedError, SubjectFailedError, BrokerFailedError)
 """What a system that does not do as it must makes of a run: a report that says so."""
@@ -102,7 +102,7 @@ def bring_to_rest(rig: Rig) -> list[Case]:
     try:
         rig.finish_sending()
         if not rig.subject.running:
-            rig.subject.start(wait=rig.disk)
+            rig.start_bridge()
         rig.drain()
         rig.observations += rig.proxy.doubles[:MOST_TOLD]
         cases = rig.cases()
@@ -152,7 +152,7 @@ class Conductor:
         if not rig.subject.running:
             tail = rig.subject.tail()
             rig.observations.append(f"the bridge ended by itself, exit code {rig.subject.wait()}:\n{tail}")
-            rig.subject.start(wait=rig.disk)
+            rig.start_bridge()
 
     def _one(self, fault: Fault) -> None:
         rig, rng = self._rig, self._rng
@@ -160,6 +160,8 @@ class Conductor:
         self._say(f"{time.monotonic():.1f} {fault.name} for {hold_s:.1f} s")
         began = time.monotonic()
         fault.inject(rig, rng)
+        if fault.takes_bridge:  # what its stop took is a part of the time for which it is down
+            hold_s = min(hold_s, began + MOST_DOWN_S - time.monotonic())
         self._pause(hold_s / 2)
         second = self._second(fault, hold_s)
         self._pause(hold_s / 2)
@@ -190,7 +192,7 @@ class Conductor:
         else:
             name = "bridge-kill"
             self._rig.kill_bridge()
-            self._rig.subject.start(wait=self._rig.disk)
+            self._rig.start_bridge()
             self._bridge_up_since = time.monotonic()
         self._rig.note_band(FaultBand(name=name, began=began, ended=time.monotonic()))
         return f"with {name}"

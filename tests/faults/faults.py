@@ -185,7 +185,7 @@ def _terminate(rig: Rig, _rng: random.Random) -> None:
 
 
 def _start_bridge(rig: Rig, _rng: random.Random) -> None:
-    rig.subject.start(wait=rig.disk)
+    rig.start_bridge()
 
 
 def _break_disk(line: str) -> Step:

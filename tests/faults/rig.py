@@ -122,6 +122,10 @@ class Rig:
         self.control.declare_fanout(UNROUTABLE)
         self.control.declare_fanout(QUARANTINE)
 
+    def start_bridge(self) -> None:
+        """Start it, and wait until it takes webhooks: without a disk it is not ready without a broker."""
+        self.subject.start(probe="/readyz" if self.disk else "/startupz")
+
     def kill_bridge(self) -> None:
         """SIGKILL: everything without an outcome may come again."""
         self.subject.kill()

@@ -125,22 +125,24 @@ class Subject:
         """What its process and its command line need in their environment."""
         return {**os.environ, "TMS_PASSWORD": "webhookpassword", "PYTHONPATH": str(ROOT)}
 
-    def start(self, *, wait: bool = True, timeout_s: float = 20.0) -> None:
-        """Start it, and wait until it is ready unless told otherwise."""
+    def start(self, *, wait: bool = True, probe: str = "/readyz", timeout_s: float = 20.0) -> None:
+        """Start it, and wait until it answers this probe unless told otherwise."""
         command = [*self.prefix, sys.executable, "-m", "tests.faults.shaken", str(self._control)]
         command += ["serve", "--config", str(self.configuration)]
         self._process = self._janitor.spawn(command, env=self.environment, cwd=ROOT, output=self._log)
         if wait:
-            self.wait_ready(timeout_s=timeout_s)
+            self.wait_for(probe, timeout_s=timeout_s)
 
-    def wait_ready(self, *, timeout_s: float = 20.0) -> None:
-        """Wait until it says that it is ready."""
+    def wait_for(self, probe: str, *, timeout_s: float = 20.0) -> None:
+        """Wait until it answers this probe of the admin listener."""
         deadline = time.monotonic() + timeout_s
-        while not self.answers("/readyz"):
+        while not self.answers(probe):
             if (code := self._started().poll()) is not None:
                 raise SubjectFailedError(f"the bridge ended with exit code {code}:\n{self.tail()}")
             if time.monotonic() > deadline:
-                raise SubjectFailedError(f"the bridge was not ready in {timeout_s:g} s:\n{self.tail()}")
+                raise SubjectFailedError(
+                    f"the bridge did not answer {probe} in {timeout_s:g} s:\n{self.tail()}"
+                )
             time.sleep(0.02)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
