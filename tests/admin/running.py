@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin
+from tms_bridge.admin.server import Runner
 from tms_bridge.listener.feed import Feed
 from tms_bridge.listener.health import Health
 from tms_bridge.log import Log
@@ -37,6 +38,13 @@ class Lines:
 
     def of(self, event: str) -> list[dict[str, object]]:
         return [line for line in map(json.loads, self.raw.splitlines()) if line["event"] == event]
+
+
+class Served(TestServer):
+    """The application behind the connections that it has in the bridge."""
+
+    async def _make_runner(self, **_: object) -> Runner:
+        return Runner(self.app)
 
 
 class Desk:
@@ -69,7 +77,7 @@ class Desk:
             version="0.1.0",
         )
         app = admin.build(context, settings or Admin())
-        async with TestClient(TestServer(app)) as client:
+        async with TestClient(Served(app)) as client:
             yield client
 
 

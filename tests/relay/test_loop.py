@@ -14,6 +14,7 @@ from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.outbox.interface import Entry
 from tms_bridge.relay import Relay, Silent, renewal
+from tms_bridge.relay.observer import Observer
 from tms_bridge.relay.publisher import Publisher
 from tms_bridge.settings.model import Amqp
 
@@ -162,14 +163,25 @@ def broker() -> ScriptedBroker:
     return ScriptedBroker()
 
 
+@contextlib.asynccontextmanager
+async def carrying(
+    shelf: Shelf, broker: ScriptedBroker, observer: Observer | None = None
+) -> AsyncIterator[Relay]:
+    """Run a relay for as long as the context lasts."""
+    relay = Relay(shelf, broker, observer or Silent(), structlog.get_logger(), SETTINGS)
+    running = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
 @pytest.fixture
 async def relay(shelf: Shelf, broker: ScriptedBroker) -> AsyncIterator[Relay]:
-    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
-    running = asyncio.create_task(relay.run())
-    yield relay
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    async with carrying(shelf, broker) as relay:
+        yield relay
 
 
 async def test_what_is_pending_is_published_and_settled(
@@ -283,14 +295,9 @@ async def test_draining_gives_up_when_time_is_up(relay: Relay, shelf: Shelf, bro
 
 async def test_draining_does_not_wait_for_an_absent_broker(shelf: Shelf, broker: ScriptedBroker) -> None:
     broker.there.clear()
-    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
-    running = asyncio.create_task(relay.run())
-    await shelf.add(message("1"))
-    async with asyncio.timeout(10):
+    async with carrying(shelf, broker) as relay, asyncio.timeout(10):
+        await shelf.add(message("1"))
         assert not await relay.drain(20.0)
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
 
 
 async def test_a_fault_costs_a_connection_but_no_message(
@@ -312,15 +319,11 @@ async def test_a_fault_costs_a_connection_but_no_message(
 
     broker.answer = answer
     counting = Counting()
-    relay = Relay(shelf, broker, counting, structlog.get_logger(), SETTINGS)
-    running = asyncio.create_task(relay.run())
-    await shelf.add(message("1"), message("2"))
-    await shelf.empty()
+    async with carrying(shelf, broker, counting):
+        await shelf.add(message("1"), message("2"))
+        await shelf.empty()
     assert counting.seen == 1
     assert len(broker.publishers) == 2
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
 
 
 async def test_a_fault_while_much_waits_holds_up_nobody(
@@ -344,13 +347,9 @@ async def test_a_fault_while_much_waits_holds_up_nobody(
     broker.answer = answer
     monkeypatch.setattr(shelf, "page", page)
     await shelf.add(*(message(str(entity)) for entity in range(600)))
-    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
-    running = asyncio.create_task(relay.run())
-    await shelf.empty()
+    async with carrying(shelf, broker):
+        await shelf.empty()
     assert broker.published[-1] == ("599", "tms.events")
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
 
 
 async def test_draining_reads_again_what_a_late_probe_lets_through(

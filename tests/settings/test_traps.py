@@ -64,9 +64,8 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
         (
             ("[admin]", "[admin]\nlisten = ':8081'"),
             (
-                "admin.token: is not set and admin.listen is reached from other machines, so that "
-                "console and API "
-                "stay off; probes and metrics are served"
+                "admin.token: is not set and admin.listen is reached from other machines, so that the API "
+                "stays off; probes and metrics are served"
             ),
         ),
         (

@@ -1,13 +1,29 @@
-"""Runs the admin application on sockets that are bound already."""
+"""Runs the admin application on sockets that are bound already, behind connections that bear any bytes."""
 
 import socket
 
 from aiohttp import web
 
+from tms_bridge.listener import server as listener
+
+
+class Server(listener.Server):
+    """The webhook listener's server, without its express."""
+
+    lingering_s = 10.0  # a refused import reads why before the close resets its connection
+
+
+class Runner(web.AppRunner):
+    """Gives the application the webhook listener's connections instead of aiohttp's own."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return Server(made.request_handler, request_factory=made.request_factory)
+
 
 async def start(app: web.Application, sockets: list[socket.socket], finish_s: float) -> web.AppRunner:
     """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=finish_s)
+    runner = Runner(app, shutdown_timeout=finish_s)
     await runner.setup()
     for listening in sockets:
         await web.SockSite(runner, listening).start()

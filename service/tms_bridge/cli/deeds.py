@@ -1,5 +1,6 @@
 """What an operator does to rows, one after the other, and what came of each."""
 
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -23,40 +24,63 @@ class Deed(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def chosen_options(command: F) -> F:
-    """Give a command its ids, and `--all` instead of them."""
+class Choice(msgspec.Struct, frozen=True):
+    """The rows that a deed is for: those with these ids, or all."""
+
+    ids: tuple[str, ...]
+    all_of_them: bool = False
+
+    async def of(self, rows: Rows, state: State) -> AsyncIterator[str]:
+        """Yield their ids; all are all of this state."""
+        if self.all_of_them:
+            async for row in every(rows, (state,)):
+                yield row.id
+        else:
+            for row_id in self.ids:
+                yield row_id
+
+
+def choice_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command ids, or `--all` instead of them, as its `choice`."""
+
+    @functools.wraps(command)
+    def choose(*, ids: tuple[str, ...], all_of_them: bool, **others: object) -> int:
+        if bool(ids) == all_of_them:
+            raise click.UsageError("name the ids, or else give --all")
+        return command(choice=Choice(ids, all_of_them), **others)
+
     every_one = click.option("--all", "all_of_them", is_flag=True, help="Every one of them, instead of ids.")
-    return click.argument("ids", nargs=-1, metavar="[ID]...")(every_one(command))
+    return click.argument("ids", nargs=-1, metavar="[ID]...")(every_one(choose))
 
 
-def yes_option(command: F) -> F:
-    """Give a command the `--yes` without which nothing is dropped."""
-    return click.option("--yes", is_flag=True, help="Really drop; without it nothing is dropped.")(command)
+def drop_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command its ids, and the `--yes` without which nothing is dropped."""
+
+    @functools.wraps(command)
+    def ask(*, yes: bool, **others: object) -> int:
+        if not yes:
+            raise click.UsageError("a drop cannot be undone: add --yes if it is meant, after an export")
+        return command(**others)
+
+    really = click.option("--yes", is_flag=True, help="Really drop; without it nothing is dropped.")
+    return really(click.argument("ids", nargs=-1, required=True, metavar="ID...")(ask))
 
 
-def must_say_yes(*, yes: bool) -> None:
-    """Refuse to drop without `--yes`."""
-    if not yes:
-        raise click.UsageError("a drop cannot be undone: add --yes if it is meant, after an export")
+def list_options(states: Sequence[State]) -> Callable[[F], F]:
+    """Give a command the states that it lists, one or all of these, and how many rows at most."""
+
+    def read(_context: click.Context, _option: click.Parameter, value: str | None) -> Sequence[State]:
+        return states if value is None else (State(value),)
+
+    names = click.Choice([str(state) for state in states])
+    one = click.option("--state", "states", type=names, callback=read, help="Only these; default: both.")
+    most = click.option(
+        "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, at most."
+    )
+    return lambda command: one(most(command))
 
 
-def must_choose(ids: tuple[str, ...], *, all_of_them: bool) -> None:
-    """Refuse a call that names no row, or names some besides all."""
-    if bool(ids) == all_of_them:
-        raise click.UsageError("name the ids, or else give --all")
-
-
-async def chosen(rows: Rows, ids: Iterable[str], state: State, *, all_of_them: bool) -> AsyncIterator[str]:
-    """Yield the ids that a deed is for."""
-    if all_of_them:
-        async for row in every(rows, (state,)):
-            yield row.id
-    else:
-        for row_id in ids:
-            yield row_id
-
-
-async def drop_each(rows: Rows, ids: Iterable[str], states: Sequence[State], out: Output) -> int:
+async def drop_each(rows: Rows, ids: tuple[str, ...], states: Sequence[State], out: Output) -> int:
     """Drop each row, and log what is gone."""
 
     async def drop(row_id: str) -> None:
@@ -64,7 +88,7 @@ async def drop_each(rows: Rows, ids: Iterable[str], states: Sequence[State], out
         await rows.drop(row_id, states)
         note(f"dropped {row.state} {row_id} of {row.source}, {row.trigger} {row.entity}, digest {row.digest}")
 
-    return await do_each(chosen(rows, ids, states[0], all_of_them=False), drop, out, "dropped")
+    return await do_each(Choice(ids).of(rows, states[0]), drop, out, "dropped")
 
 
 async def do_each(

@@ -1,5 +1,6 @@
 """The command `outbox`: the events that wait, and those that were refused."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -7,15 +8,14 @@ import click
 import msgspec
 
 from tms_bridge.cli.deeds import (
-    chosen,
-    chosen_options,
+    Choice,
+    choice_options,
     do_each,
     drop_each,
+    drop_options,
     export_rows,
+    list_options,
     list_rows,
-    must_choose,
-    must_say_yes,
-    yes_option,
 )
 from tms_bridge.cli.output import Output, common_options, note
 from tms_bridge.cli.rows import Rows, Status, with_rows
@@ -48,36 +48,28 @@ def show_status(*, config: Path, out: Output) -> None:
 
 @outbox.command("list")
 @common_options
-@click.option(
-    "--state", type=click.Choice([str(state) for state in OUTBOX]), help="Only these; default: both."
-)
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, at most.")
-def list_events(*, config: Path, out: Output, state: str | None, limit: int) -> None:
+@list_options(OUTBOX)
+def list_events(*, config: Path, out: Output, states: Sequence[State], limit: int) -> None:
     """List the events, oldest first, without their bodies."""
-    with_rows(config, lambda rows: list_rows(rows, [State(state)] if state else OUTBOX, limit, out, COLUMNS))
+    with_rows(config, lambda rows: list_rows(rows, states, limit, out, COLUMNS))
 
 
 @outbox.command()
 @common_options
-@chosen_options
-def retry(*, config: Path, out: Output, ids: tuple[str, ...], all_of_them: bool) -> int:
+@choice_options
+def retry(*, config: Path, out: Output, choice: Choice) -> int:
     """Send refused events again, from the tail, with their old ids."""
-    must_choose(ids, all_of_them=all_of_them)
     return with_rows(
         config,
-        lambda rows: do_each(
-            chosen(rows, ids, State.REFUSED, all_of_them=all_of_them), rows.retry, out, "retried"
-        ),
+        lambda rows: do_each(choice.of(rows, State.REFUSED), rows.retry, out, "retried"),
     )
 
 
 @outbox.command()
 @common_options
-@yes_option
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-def drop(*, config: Path, out: Output, ids: tuple[str, ...], yes: bool) -> int:
+@drop_options
+def drop(*, config: Path, out: Output, ids: tuple[str, ...]) -> int:
     """Forget events for good, pending or refused."""
-    must_say_yes(yes=yes)
     return with_rows(config, lambda rows: drop_each(rows, ids, OUTBOX, out))
 
 

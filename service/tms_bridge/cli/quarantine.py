@@ -2,6 +2,7 @@
 
 import base64
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,17 +10,16 @@ import click
 import msgspec
 
 from tms_bridge.cli.deeds import (
+    Choice,
     Listed,
-    chosen,
-    chosen_options,
+    choice_options,
     do_each,
     drop_each,
+    drop_options,
     export_rows,
+    list_options,
     list_rows,
     listed,
-    must_choose,
-    must_say_yes,
-    yes_option,
 )
 from tms_bridge.cli.output import Output, common_options, visible
 from tms_bridge.cli.rows import Row, with_rows
@@ -40,15 +40,10 @@ def quarantine() -> None:
 
 @quarantine.command("list")
 @common_options
-@click.option(
-    "--state", type=click.Choice([str(state) for state in QUARANTINE]), help="Only these; default: both."
-)
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, at most.")
-def list_bodies(*, config: Path, out: Output, state: str | None, limit: int) -> None:
+@list_options(QUARANTINE)
+def list_bodies(*, config: Path, out: Output, states: Sequence[State], limit: int) -> None:
     """List what is in quarantine, oldest first, and why."""
-    with_rows(
-        config, lambda rows: list_rows(rows, [State(state)] if state else QUARANTINE, limit, out, COLUMNS)
-    )
+    with_rows(config, lambda rows: list_rows(rows, states, limit, out, COLUMNS))
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -94,39 +89,31 @@ def _fields(row: Row) -> list[tuple[str, object]]:
 
 @quarantine.command()
 @common_options
-@chosen_options
-def replay(*, config: Path, out: Output, ids: tuple[str, ...], all_of_them: bool) -> int:
+@choice_options
+def replay(*, config: Path, out: Output, choice: Choice) -> int:
     """Read bodies once more, as the configuration now says; what is understood is sent, the rest stays."""
-    must_choose(ids, all_of_them=all_of_them)
     return with_rows(
         config,
-        lambda rows: do_each(
-            chosen(rows, ids, State.UNDECODABLE, all_of_them=all_of_them), rows.replay, out, "replayed"
-        ),
+        lambda rows: do_each(choice.of(rows, State.UNDECODABLE), rows.replay, out, "replayed"),
     )
 
 
 @quarantine.command()
 @common_options
-@chosen_options
-def release(*, config: Path, out: Output, ids: tuple[str, ...], all_of_them: bool) -> int:
+@choice_options
+def release(*, config: Path, out: Output, choice: Choice) -> int:
     """Send events that were held because they came from an address that is not listed."""
-    must_choose(ids, all_of_them=all_of_them)
     return with_rows(
         config,
-        lambda rows: do_each(
-            chosen(rows, ids, State.HELD, all_of_them=all_of_them), rows.release, out, "released"
-        ),
+        lambda rows: do_each(choice.of(rows, State.HELD), rows.release, out, "released"),
     )
 
 
 @quarantine.command()
 @common_options
-@yes_option
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-def drop(*, config: Path, out: Output, ids: tuple[str, ...], yes: bool) -> int:
+@drop_options
+def drop(*, config: Path, out: Output, ids: tuple[str, ...]) -> int:
     """Forget bodies, or events that are held, for good."""
-    must_say_yes(yes=yes)
     return with_rows(config, lambda rows: drop_each(rows, ids, QUARANTINE, out))
 
 

@@ -34,6 +34,11 @@ _CALLER_OPEN: Final = frozenset({1, 4, 5})
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+RequestFactory = Callable[
+    [RawRequestMessage, StreamReader, web.RequestHandler, AbstractStreamWriter, "asyncio.Task[None]"],
+    web.BaseRequest,
+]
+
 NoteMalformed = Callable[[str, str, str], None]
 """Takes the peer, the request id and what was said to a caller whose bytes no handler has seen."""
 
@@ -170,13 +175,18 @@ class Server(web.Server):
 
     connection: ClassVar[type[Connection]] = Connection
 
+    lingering_s: ClassVar[float] = 0.0
+    """How long a body that nobody asked for is read and thrown away once its request is answered."""
+
     def __init__(
         self,
         handler: Handler,
         note_malformed: NoteMalformed = lambda *_: None,
         express: Express | None = None,
+        request_factory: RequestFactory | None = None,
     ) -> None:
         super().__init__(handler)
+        self._build_request = request_factory or super()._make_request
         self._loop = asyncio.get_running_loop()
         self.express = express
         self.note_malformed = note_malformed
@@ -193,7 +203,7 @@ class Server(web.Server):
         # the caller its answer; nothing here reads that host.
         if message.url.absolute:
             message = message._replace(url=message.url.relative())
-        return super()._make_request(message, payload, protocol, writer, task)
+        return self._build_request(message, payload, protocol, writer, task)
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
@@ -203,7 +213,7 @@ class Server(web.Server):
             keepalive_timeout=KEEP_ALIVE_S,
             access_log=None,  # type: ignore[arg-type]  # documented, but not in the signature
             auto_decompress=False,  # a compressed body is refused, not unpacked
-            lingering_time=0.0,  # a refused body is not read
+            lingering_time=self.lingering_s,
             read_bufsize=READ_BYTES,
         )
 

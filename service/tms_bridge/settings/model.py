@@ -61,14 +61,14 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The admin listener: probes, metrics, console, API."""
+    """The admin listener: probes, metrics, API."""
 
     listen: Annotated[str | tuple[str, ...], Meta(description="Address and port, or a list of them.")] = (
         "127.0.0.1:8081"
     )
     token: Annotated[
         Secret | None,
-        Meta(description="Bearer token of console and API, which stay off beyond loopback without one."),
+        Meta(description="Bearer token of the API, which stays off beyond loopback without one."),
     ] = None
 
     def __repr__(self) -> str:

@@ -20,7 +20,7 @@ listen = "0.0.0.0:8080"
 deadline_s = 5.0
 
 [admin]
-# Probes and metrics; console and API too, which beyond loopback need a token.
+# Probes and metrics; the API too, which beyond loopback needs a token.
 listen = "127.0.0.1:8081"
 # token = "${file:/run/secrets/admin-token}"
 

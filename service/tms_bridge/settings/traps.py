@@ -89,7 +89,7 @@ def _admin(settings: Settings) -> Iterator[Problem]:
     if admin.token is None and not local:
         yield Problem(
             "admin.token",
-            "is not set and admin.listen is reached from other machines, so that console and API stay off; "
+            "is not set and admin.listen is reached from other machines, so that the API stays off; "
             "probes and metrics are served",
         )
     if admin.token is not None and len(admin.token) < _TOKEN_LENGTH:
