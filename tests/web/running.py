@@ -74,9 +74,10 @@ class Shelf:
 
     async def recall(self, digest: str) -> Receipt | None:
         found = self.unanswered_receipts.get(digest)
-        return (
-            None if found is None else Receipt(found.seq, found.id, found.routing_key, digest, duplicate=True)
-        )
+        if found is None:
+            return None
+        await self.open.wait()
+        return Receipt(found.seq, found.id, found.routing_key, digest, duplicate=True)
 
     async def accept(self, message: Message) -> Receipt:
         return await self._keep(self.accepted, message, message.routing_key)
@@ -190,15 +191,15 @@ def request(
 
 @asynccontextmanager
 async def serve(
-    http: Http, sources: dict[str, Source], outbox: Intake | None = None
+    http: Http, sources: dict[str, Source], outbox: Intake | None = None, *, express: bool = True
 ) -> AsyncIterator[Bridge]:
-    """Run a listener for as long as the context lasts."""
+    """Run a listener for as long as the context lasts; without `express` every request goes the long way."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
     record = Record(metrics.intake, Log(LogSettings(), lines), Feed())
     webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
-    server = Server(webhooks.handle, webhooks.note_malformed, webhooks.express)
+    server = Server(webhooks.handle, webhooks.note_malformed, webhooks.express if express else None)
     runner = await start(server, sockets, finish_s=2)
     bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks, server)
     try:

@@ -1,6 +1,7 @@
 """Requests whose heads are known, and what keeps others from passing for one of them."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -316,3 +317,33 @@ async def test_bytes_behind_a_body_do_not_pass_for_a_boundary(bridge: Bridge, ca
 
     assert [first.status, rest.status] == [202, 202]
     assert [message.entity for message in bridge.shelf.accepted] == ["1000", "7", "1002"]
+
+
+async def test_a_caller_who_reads_no_answers_is_not_read_either(bridge: Bridge, caller: Caller) -> None:
+    asked, (connection,) = 3000, bridge.server.connections
+    transport = connection.transport
+    assert transport is not None
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    client = caller.writer.transport
+    assert isinstance(client, asyncio.Transport)
+    client.pause_reading()
+    caller.writer.write(b"GET /livez HTTP/1.1\r\nHost: bridge\r\n\r\n" * asked)
+    await until(lambda: transport.get_write_buffer_size() > 0 and not transport.is_reading())
+    for _ in range(100):
+        await bridge.ask(b"GET /livez HTTP/1.1\r\nHost: bridge\r\nConnection: close\r\n\r\n")
+
+    assert transport.get_write_buffer_size() < 100_000
+    client.resume_reading()
+    assert [(await read_answer(caller.reader)).status for _ in range(asked)] == [200] * asked
+
+
+async def test_the_express_adds_nothing_to_answers_that_are_not_read(bridge: Bridge, caller: Caller) -> None:
+    (connection,) = bridge.server.connections
+    connection.pause_writing()
+    assert (await caller.ask(request(body(1)))).status == 202
+    assert bridge.shelf.expressed == []
+
+    connection.resume_writing()
+    await until(lambda: connection._waiter is not None)
+    assert (await caller.ask(request(body(2)))).status == 202
+    assert [message.entity for message in bridge.shelf.expressed] == ["1002"]

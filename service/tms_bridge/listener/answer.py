@@ -41,7 +41,12 @@ class Sent(web.StreamResponse):
         self._keep_alive = keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Do nothing: the bytes are written."""
+        """Wait for a caller who does not read its answers, so that they do not pile up in memory.
+
+        The bytes are written; until this returns, aiohttp begins with no other request of the connection.
+        """
+        if self._keep_alive:
+            await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the bytes are written."""

@@ -98,7 +98,7 @@ class Connection(web.RequestHandler):
             self._keep_behind(data)
             return
         if self._fed == 0:
-            if self._express is not None and self._express.take(data, self):
+            if self._express is not None and not self.writing_paused and self._express.take(data, self):
                 self._crossing = True
                 self._next_keepalive_close_time = self._loop.time() + KEEP_ALIVE_S
                 return
