@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.web.running import AUTHORIZATION, SOURCE, Bridge, request, serve, until
+from tests.waiting import until
+from tests.web.running import AUTHORIZATION, SOURCE, Bridge, request, serve
 
 from tms_bridge.settings.model import Http
 
