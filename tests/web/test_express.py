@@ -233,6 +233,18 @@ async def test_a_defect_is_answered_500_and_logged(bridge: Bridge, caller: Calle
     assert "ZeroDivisionError" in str(bridge.lines.of("defect")[0]["exception"])
 
 
+async def test_a_defect_in_the_record_does_not_reach_the_outbox(
+    bridge: Bridge, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loud: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: loud.append(context))
+    monkeypatch.setattr(bridge.metrics.intake.duration, "observe", lambda _: 1 / 0)
+    answer = await caller.ask(request(body(1)))
+
+    assert (answer.status, bridge.webhooks.in_flight.count, loud) == (202, 0, [])
+    assert "ZeroDivisionError" in str(bridge.lines.of("defect")[0]["exception"])
+
+
 async def test_a_caller_who_hangs_up_before_the_commit_counts_as_unanswered(
     bridge: Bridge, caller: Caller
 ) -> None:
