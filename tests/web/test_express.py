@@ -98,6 +98,20 @@ async def test_one_other_byte_in_the_head_is_judged_anew(
     assert (answer.status, bridge.shelf.expressed) == (401, [])
 
 
+async def test_one_connection_of_a_proxy_lets_in_only_those_who_are_listed() -> None:
+    http = Http(client_address="x-forwarded-for", trusted_proxies=("127.0.0.1",))
+    listed = msgspec.structs.replace(SOURCE, allow_from=("203.0.113.7",))
+    async with serve(http, {"contoso": listed}) as bridge:
+        proxy = Caller(*await bridge.connect())
+        told = [
+            (await proxy.ask(request(body(number), X_Forwarded_For=client))).status
+            for number, client in enumerate(["203.0.113.7", "203.0.113.7", "203.0.113.8"])
+        ]
+
+        assert told == [202, 202, 403]
+        assert [message.entity for message in bridge.shelf.expressed] == ["1001"]
+
+
 async def test_a_reload_judges_known_heads_anew(bridge: Bridge, caller: Caller) -> None:
     elsewhere = msgspec.structs.replace(SOURCE, allow_from=("192.0.2.1",))
     bridge.webhooks.take_over(Routes(Http(), {"contoso": elsewhere}))
