@@ -77,6 +77,21 @@ async def test_many_in_one_commit_are_told_in_their_order(tmp_path: Path) -> Non
     await journal.close()
 
 
+async def test_a_waiter_that_fails_costs_nobody_else_anything(tmp_path: Path) -> None:
+    loud: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: loud.append(context))
+    journal = await open_journal(tmp_path)
+    failing, other = Prompt(), Prompt()
+    failing.told.cancel()
+    journal.take(event(1), failing)
+    journal.take(event(2), other)
+
+    assert (await other.told).id == event(2).id
+    assert [entry.message for entry in await journal.page(0, 10)] == [event(1), event(2)]
+    assert [type(context["exception"]) for context in loud] == [asyncio.InvalidStateError]
+    await journal.close()
+
+
 async def test_where_answers_cannot_be_noted_nobody_is_told_that_it_is_durable(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     os.close(journal._ring._descriptor)

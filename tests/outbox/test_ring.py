@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,17 @@ def test_what_was_not_marked_is_unanswered_from_the_newest_back(tmp_path: Path) 
     answered.clear(4)
     answered.close()
     assert [5, 4, 2] == unanswered(tmp_path / "ring", 5)
+
+
+def test_a_closed_ring_writes_to_no_file_that_got_its_descriptor(tmp_path: Path) -> None:
+    answered = opened(tmp_path / "ring", 0)
+    answered.close()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        answered.mark([1])
+    os.close(other)
+
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_a_late_answer_leaves_the_slot_to_the_later_event_that_has_it(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
 from tms_bridge.outbox.interface import Answers, Receipt, Waiter
 from tms_bridge.outbox.rows import Owed
+
+T = TypeVar("T")
 
 Clock = Callable[[], float]
 """Seconds that never go back: `time.monotonic`, or a test's."""
@@ -57,7 +60,7 @@ class Taken(msgspec.Struct):
                 waiter.set_result(None)
         if self.prompt is not None:
             prompt, self.prompt = self.prompt, None
-            prompt.durable(self.receipt(duplicate=False))
+            _tell(prompt.durable, self.receipt(duplicate=False))
 
     def fail(self, error: Exception) -> None:
         """It is not durable and will not be."""
@@ -71,7 +74,7 @@ class Taken(msgspec.Struct):
         """Whoever would answer without a coroutine must not answer 2xx."""
         if self.prompt is not None:
             prompt, self.prompt = self.prompt, None
-            prompt.failed(error)
+            _tell(prompt.failed, error)
 
 
 class Window:
@@ -180,6 +183,15 @@ class Receipts(Window):
     def _forget(self, taken: Taken) -> None:
         super()._forget(taken)
         self._by_seq.pop(taken.seq, None)
+
+
+def _tell(say: Callable[[T], None], what: T) -> None:
+    """Tell one waiter: where that fails, the others and the relay still get theirs."""
+    try:
+        say(what)
+    except Exception as error:  # noqa: BLE001 - it ends in the log
+        context = {"message": "whoever waited for an event failed", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
 
 
 def microseconds(seconds: float) -> int:

@@ -85,8 +85,9 @@ class Ring:
         return int(_SLOT.unpack(os.pread(self._descriptor, _SLOT.size, _place(seq)))[0])
 
     def close(self) -> None:
-        """Let the file go."""
+        """Let the file go; a commit that is told of after this must not write to whatever gets its number."""
         os.close(self._descriptor)
+        self._descriptor = -1
 
 
 def _place(seq: int) -> int:

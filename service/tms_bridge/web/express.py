@@ -123,6 +123,13 @@ class Express:
         self._in_flight.leave()
         self.deadlines.discard(crossing)
 
+    def write_down(self, visit: Visit, status: int) -> None:
+        """Record an answer; whoever tells of the commit has others to tell, so a defect ends here."""
+        try:
+            self.record.write(visit, status, perf_counter())
+        except Exception as error:  # noqa: BLE001 - it is answered already; recorded
+            self.record.defect(visit, error)
+
 
 class Crossing:
     """One request on its way to the outbox and back; the outbox's `Waiter`."""
@@ -174,4 +181,4 @@ class Crossing:
         self._express.leave(self)
         keep_alive = not (answer.refusal or self._express.health.stopping)
         self.visit.answered = self._connection.answer(answer, self.visit.request_id, keep_alive=keep_alive)
-        self._express.record.write(self.visit, answer.status, perf_counter())
+        self._express.write_down(self.visit, answer.status)
