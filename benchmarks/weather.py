@@ -22,7 +22,7 @@ def _end_alarm(node: Node) -> None:
     node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark({absolute, 4000000000}).")
 
 
-OUTAGES: Mapping[str, tuple[Callable[[Node], None], Callable[[Node], None]]] = {
+OUTAGES: Mapping[str, tuple[Callable[[Node], object], Callable[[Node], object]]] = {
     "stopped": (Node.stop, Node.start),
     "black hole": (Node.pause, Node.resume),
     "memory alarm": (_raise_alarm, _end_alarm),

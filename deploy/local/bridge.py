@@ -4,21 +4,17 @@ import base64
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from janitor import Janitor
+from program import Program, ProgramFailedError
 from rabbitmq import free_port
-
-_TAIL_LINES = 20
 
 _CONFIGURATION = """\
 [http]
@@ -39,11 +35,11 @@ basic = {{ username = "Webhookuser", password = {password} }}
 """
 
 
-class BridgeFailedError(Exception):
+class BridgeFailedError(ProgramFailedError):
     """The bridge did not do what was asked; the text ends with the tail of its log."""
 
 
-class Bridge:
+class Bridge(Program):
     """One `tms-bridge serve`; use it as a context manager, or call `start` and `close`.
 
     Attributes:
@@ -53,10 +49,12 @@ class Bridge:
         password: the password of `Webhookuser`, in the source `contoso`.
     """
 
+    title = "the bridge"
+    failure = BridgeFailedError
+
     def __init__(self, amqp_url: str, *, more: str = "", shutdown_delay_s: float = 0.0) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="tms-bridge-"))
-        self._janitor = Janitor(self._directory)
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(Janitor(self._directory))
         port, admin_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.admin_url = f"http://127.0.0.1:{admin_port}"
@@ -82,11 +80,6 @@ class Bridge:
         return "Basic " + base64.urlsafe_b64encode(f"Webhookuser:{self.password}".encode()).decode()
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._running().pid
-
-    @property
     def log(self) -> str:
         """Everything that it has logged, over all its starts."""
         path = self._directory / "log"
@@ -102,70 +95,18 @@ class Bridge:
         log = self._directory / "log"
         command = self.command("serve")
         self._process = self._janitor.spawn(command, env=os.environ, cwd=self._directory, output=log)
-        self._wait_ready(timeout_s)
+        self.wait_ready(timeout_s=timeout_s)
 
-    def stop(self, *, timeout_s: float = 30.0) -> int:
-        """Stop it in order (SIGTERM) and return its exit code."""
-        process = self._running()
-        process.send_signal(signal.SIGTERM)
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            message = f"the bridge did not stop within {timeout_s:g} s:\n{self._tail()}"
-            raise BridgeFailedError(message) from None
-        self._ended(process)
-        return code
-
-    def kill(self) -> None:
-        """Kill it at once (SIGKILL); its outbox stays for the next `start`."""
-        process = self._running()
-        process.kill()
-        process.wait()
-        self._ended(process)
-
-    def close(self) -> None:
-        """End it if it runs, and remove its directory."""
-        self._janitor.clean()
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
+    def is_ready(self) -> bool:
+        """Tell whether it takes webhooks."""
+        return _answers(f"{self.admin_url}/readyz")
 
     def __exit__(self, *_: object) -> None:
         try:
-            if self._process is not None and self._process.poll() is None:
+            if self.running:
                 self.stop()
         finally:
             self.close()
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise BridgeFailedError("the bridge is not running; call start first")
-        return self._process
-
-    def _ended(self, process: subprocess.Popen[bytes]) -> None:
-        self._janitor.forget(process)
-        self._process = None
-
-    def _wait_ready(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not _answers(f"{self.admin_url}/readyz"):
-            code = self._running().poll()
-            if code is not None:
-                raise BridgeFailedError(f"the bridge ended with exit code {code}:\n{self._tail()}")
-            if time.monotonic() > deadline:
-                raise BridgeFailedError(f"the bridge was not ready within {timeout_s:g} s:\n{self._tail()}")
-            time.sleep(0.02)
-
-    def _tail(self) -> str:
-        return "\n".join(self.log.splitlines()[-_TAIL_LINES:])
 
 
 def _answers(url: str) -> bool:

@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
 from urllib.parse import quote
 
 from generations import choose_installation
 from installation import Installation
 from janitor import Janitor
+from program import Program, ProgramFailedError
 
 # Below the range from which the kernel takes ports for outgoing connections: while a node is down, nobody
 # else may get the port on which it comes back.
@@ -32,7 +32,7 @@ _NOT_CONNECTED = "erl_call: failed to connect"
 _CONNECT_TRIES = 4
 
 
-class BrokerFailedError(Exception):
+class BrokerFailedError(ProgramFailedError):
     """The node did not do what was asked; the text ends with the tail of its log."""
 
 
@@ -55,7 +55,7 @@ def free_port() -> int:
     raise BrokerFailedError(message)
 
 
-class Node:
+class Node(Program):
     """One RabbitMQ node; use it as a context manager, or call `start` and `close`.
 
     Attributes:
@@ -65,6 +65,9 @@ class Node:
         name: the Erlang node name.
         epmd_port: the port of its Erlang port mapper, which all nodes of a cluster share.
     """
+
+    title = "RabbitMQ"
+    failure = BrokerFailedError
 
     def __init__(  # noqa: PLR0913 - every argument has a default; a cluster sets most of them
         self,
@@ -87,10 +90,9 @@ class Node:
         self._needs_mapper = epmd_port is None
         self._plugins = plugins
         self._conf = dict(conf or {})
-        self._process: subprocess.Popen[bytes] | None = None
         self._mapper: subprocess.Popen[bytes] | None = None
         self._directory = self._make_directory()
-        self._janitor = Janitor(self._directory, command=self._installation.cleanup)
+        super().__init__(Janitor(self._directory, command=self._installation.cleanup))
 
     @property
     def url(self) -> str:
@@ -100,16 +102,6 @@ class Node:
     def url_for(self, vhost: str) -> str:
         """Return the AMQP URL of a virtual host."""
         return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started, and has not ended since."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """The process id of the Erlang machine."""
-        return self._running().pid
 
     @property
     def log(self) -> str:
@@ -142,33 +134,17 @@ class Node:
             return
         self._mapper = self._janitor.spawn(command, env=os.environ, cwd=self._directory)
 
+    def is_ready(self) -> bool:
+        """Tell whether the node answers the AMQP handshake."""
+        return _answers(self.port)
+
     def wait_ready(self, *, timeout_s: float = 60.0) -> None:
-        """Wait until the node answers the AMQP handshake."""
-        deadline = time.monotonic() + timeout_s
-        while not _answers(self.port):
-            if self._running().poll() is not None:
-                raise BrokerFailedError(f"RabbitMQ ended while it started:\n{self._log_tail()}")
-            if time.monotonic() > deadline:
-                raise BrokerFailedError(f"RabbitMQ was not ready within {timeout_s:g} s:\n{self._log_tail()}")
-            time.sleep(0.05)
+        """Wait until it is ready, which takes longer than a program of ours."""
+        super().wait_ready(timeout_s=timeout_s)
 
-    def stop(self, *, timeout_s: float = 30.0) -> None:
-        """Shut the node down in order; its data stay for the next `start`."""
-        process = self._running()
-        self._installation.signal(process, signal.SIGTERM)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            message = f"RabbitMQ did not stop within {timeout_s:g} s:\n{self._log_tail()}"
-            raise BrokerFailedError(message) from None
-        self._ended(process)
-
-    def kill(self) -> None:
-        """Kill the node as a crash would; its data stay for the next `start`."""
-        process = self._running()
-        self._installation.signal(process, signal.SIGKILL)
-        process.wait()
-        self._ended(process)
+    def send_signal(self, number: int) -> None:
+        """Send the Erlang machine a signal."""
+        self._installation.signal(self._started(), number)
 
     def restart(self, *, timeout_s: float = 60.0) -> None:
         """Start the node again on the same data and port, stopping it first if it runs."""
@@ -178,11 +154,11 @@ class Node:
 
     def pause(self) -> None:
         """Freeze the node: connections stay open and nothing answers."""
-        self._installation.signal(self._running(), signal.SIGSTOP)
+        self.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a frozen node go on."""
-        self._installation.signal(self._running(), signal.SIGCONT)
+        self.send_signal(signal.SIGCONT)
 
     def ctl(self, *arguments: str, timeout_s: float = 60.0) -> str:
         """Run `rabbitmqctl` against this node and return what it printed."""
@@ -229,34 +205,11 @@ class Node:
         self.evaluate(f'rabbit_vhost:delete(<<"{vhost}">>, <<"{self.user}">>).')
 
     def close(self) -> None:
-        """End the node at once and remove its directory."""
-        self._janitor.clean()
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
+        """End the node at once, with its port mapper, and remove its directory."""
+        super().close()
         if self._mapper is not None:
             self._mapper.wait()
             self._mapper = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise BrokerFailedError("RabbitMQ is not running; call start first")
-        return self._process
-
-    def _ended(self, process: subprocess.Popen[bytes]) -> None:
-        self._janitor.forget(process)
-        self._process = None
 
     def _run(self, command: list[str], *, timeout_s: float, stdin: str = "") -> str:
         done = subprocess.run(
@@ -273,7 +226,7 @@ class Node:
             raise kind(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def _log_tail(self) -> str:
+    def tail(self) -> str:
         """Return the end of the log, or the first errors in it: Erlang's crash reports bury their cause."""
         lines = self.log.splitlines()
         errors = [line for line in lines if "[error]" in line and line.rstrip()[-1] != ">"]

@@ -1,6 +1,5 @@
 import http.client
 import json
-import signal
 import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -64,5 +63,5 @@ def test_what_was_accepted_before_a_kill_is_there_after_it(bridge: Bridge) -> No
 def test_a_second_signal_hurries_the_first(bridge: Bridge) -> None:
     process = bridge.pid
     assert process > 0
-    threading.Timer(0.2, bridge._running().send_signal, [signal.SIGTERM]).start()
+    threading.Timer(0.2, bridge.terminate).start()
     assert bridge.stop(timeout_s=1.4) == 0

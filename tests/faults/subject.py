@@ -3,19 +3,17 @@
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 from janitor import Janitor
+from program import Program, ProgramFailedError
 from rabbitmq import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,11 +45,11 @@ basic = {{ username = "Webhookuser", password = "${{TMS_PASSWORD}}" }}
 """
 
 
-class SubjectFailedError(Exception):
+class SubjectFailedError(ProgramFailedError):
     """The bridge did not do what was asked; the text ends with the tail of its log."""
 
 
-class Subject:
+class Subject(Program):
     """One `tms-bridge serve`; use it as a context manager, or call `start` and `close`.
 
     Attributes:
@@ -59,6 +57,9 @@ class Subject:
         outbox: its directory, also where the configuration has none.
         prefix: words before the command, as `nsenter` wants them.
     """
+
+    title = "the bridge"
+    failure = SubjectFailedError
 
     def __init__(
         self,
@@ -73,8 +74,7 @@ class Subject:
         prefix: Sequence[str] = (),
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="tms-faults-"))
-        self._janitor = Janitor(self.directory)
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(Janitor(self.directory))
         self.outbox = outbox or self.directory / "outbox"
         self.prefix = prefix
         self.max_outstanding = max_outstanding
@@ -82,6 +82,7 @@ class Subject:
         self.url, self.admin_url = f"http://{listen}", f"http://{admin}"
         self.configuration = self.directory / "tms-bridge.toml"
         self._control = self.directory / "control"
+        self._probe = "/readyz"
         self._log = self.directory / "log"
         # A JSON string or list is a TOML one too.
         text = _CONFIGURATION.format(
@@ -95,16 +96,6 @@ class Subject:
         )
         self.configuration.touch(mode=0o600)
         self.configuration.write_text(text)
-
-    @property
-    def running(self) -> bool:
-        """Whether its process is there."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._started().pid
 
     @property
     def log(self) -> str:
@@ -127,54 +118,22 @@ class Subject:
 
     def start(self, *, wait: bool = True, probe: str = "/readyz", timeout_s: float = 20.0) -> None:
         """Start it, and wait until it answers this probe unless told otherwise."""
+        self._probe = probe
         command = [*self.prefix, sys.executable, "-m", "tests.faults.shaken", str(self._control)]
         command += ["serve", "--config", str(self.configuration)]
         self._process = self._janitor.spawn(command, env=self.environment, cwd=ROOT, output=self._log)
         if wait:
-            self.wait_for(probe, timeout_s=timeout_s)
+            self.wait_ready(timeout_s=timeout_s)
 
-    def wait_for(self, probe: str, *, timeout_s: float = 20.0) -> None:
-        """Wait until it answers this probe of the admin listener."""
-        deadline = time.monotonic() + timeout_s
-        while not self.answers(probe):
-            if (code := self._started().poll()) is not None:
-                raise SubjectFailedError(f"the bridge ended with exit code {code}:\n{self.tail()}")
-            if time.monotonic() > deadline:
-                raise SubjectFailedError(
-                    f"the bridge did not answer {probe} in {timeout_s:g} s:\n{self.tail()}"
-                )
-            time.sleep(0.02)
+    def is_ready(self) -> bool:
+        """Tell whether it answers the probe that its start waits for."""
+        return self.answers(self._probe)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of `tms-bridge` with this configuration."""
         program = [*self.prefix, sys.executable, "-m", "tms_bridge", *arguments]
         program += ["--config", str(self.configuration)]
         return subprocess.run(program, env=self.environment, capture_output=True, text=True, check=False)
-
-    def terminate(self) -> None:
-        """Ask it to stop in order (SIGTERM), and do not wait."""
-        self._started().send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Kill it at once (SIGKILL); its outbox stays for the next `start`."""
-        self._started().kill()
-        self.wait()
-
-    def wait(self, *, timeout_s: float = 30.0) -> int:
-        """Wait until it has ended, for whatever reason, and return its exit code."""
-        process = self._started()
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            raise SubjectFailedError(f"the bridge did not end in {timeout_s:g} s:\n{self.tail()}") from None
-        self._janitor.forget(process)
-        self._process = None
-        return code
-
-    def stop(self, *, timeout_s: float = 30.0) -> int:
-        """Stop it in order and return its exit code."""
-        self.terminate()
-        return self.wait(timeout_s=timeout_s)
 
     def shake(self, line: str) -> None:
         """Put a line of `tests.faults.shaken` in force; return when it is."""
@@ -209,30 +168,3 @@ class Subject:
         """Return its resident memory; raises OSError where it is gone."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-
-    def tail(self, lines: int = 20) -> str:
-        """Return the end of its log."""
-        return "\n".join(self.log.splitlines()[-lines:])
-
-    def close(self) -> None:
-        """End it if it runs, and remove its directory."""
-        self._janitor.clean()
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise SubjectFailedError("the bridge is not running; call start first")
-        return self._process
