@@ -121,8 +121,9 @@ def _shake_life(shaking: Shaking) -> None:
     from tms_bridge.broker.pipelined import PipelinedPublisher  # noqa: PLC0415 - see main
     from tms_bridge.outbox.journal import Journal  # noqa: PLC0415 - see main
 
-    _watch(Journal, "answering", before=lambda: shaking.passing("committed"))
-    _watch(Journal, "answering", after=lambda: shaking.passing("marked"))
+    # Every way to a 2xx leads through it, once for all that one commit has made durable.
+    _watch(Journal, "_mark", before=lambda: shaking.passing("committed"))
+    _watch(Journal, "_mark", after=lambda: shaking.passing("marked"))
     _watch(PipelinedPublisher, "_flush", after=lambda: shaking.passing("published"))
     _watch(Journal, "settle", before=lambda: shaking.passing("acked"))
 
