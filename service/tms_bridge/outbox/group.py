@@ -159,9 +159,11 @@ class GroupCommit:
             self.leaving.difference_update(seq for seq, _ in batch.refused)
         else:
             self._take_back(batch)
+        if self._arrivals:
+            self._push()  # first of all, so that the writer works while the loop answers
         self._landed(committed, arrivals)
         self._next()
-        if self._stuck or not (self._arrivals or self._departing):
+        if not self._writing and (self._stuck or not (self._arrivals or self._departing)):
             self._idle.set()
 
     def _take_back(self, batch: Batch) -> None:
