@@ -13,6 +13,10 @@ from tms_bridge.outbox.store import Committed
 from tms_bridge.outbox.writer import Writer
 
 MAX_ARRIVALS = 256
+FEW_ARRIVALS = 12
+"""After a batch of so few the next goes at once, so that the writer works while the loop answers; after a
+larger one the loop is busy, and what a turn of it adds to the next saves commits."""
+
 ENOUGH_DEPARTURES = 64
 """So many wake the writer by themselves; fewer wait for the next arrivals, or for LINGER_S."""
 
@@ -159,9 +163,11 @@ class GroupCommit:
             self.leaving.difference_update(seq for seq, _ in batch.refused)
         else:
             self._take_back(batch)
+        if self._arrivals and len(arrivals) <= FEW_ARRIVALS:
+            self._push()
         self._landed(committed, arrivals)
         self._next()
-        if self._stuck or not (self._arrivals or self._departing):
+        if not self._writing and (self._stuck or not (self._arrivals or self._departing)):
             self._idle.set()
 
     def _take_back(self, batch: Batch) -> None:

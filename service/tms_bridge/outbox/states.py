@@ -1,10 +1,11 @@
-"""The states of what the outbox keeps, their transitions, and all the SQL that makes them.
+"""The states of what the outbox keeps, their transitions, and the SQL that makes them.
 
 Theory of operation. Everything that is kept has a `seq`, given inside the transaction that commits it, so
 the order of seq is the order of commits, and a reader who has seen a seq has seen all before it. Each public
 method that changes something is one transaction: it happens whole or not at all, and `totals` (one row, kept
 in step here so that no start has to count) goes with it. When the method has returned, its effect is synced
-to the disk. Only the writer thread calls. A failure leaves rows and totals as they were.
+to the disk. Only the writer thread calls. A failure leaves rows and totals as they were. A small batch of
+nothing but new and settled events is one statement instead of six (`swift`), with the same effect.
 
 | state | in table | comes from | goes to |
 | --- | --- | --- | --- |

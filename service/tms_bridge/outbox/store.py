@@ -26,7 +26,7 @@ APPLICATION_ID = 0x544D5342
 """Marks the file as ours ("TMSB")."""
 
 SCHEMA_VERSION = 1
-CHECKPOINT_BYTES = 16 << 20
+CHECKPOINT_BYTES = 4 << 20
 """A checkpoint of this much takes a few milliseconds, and comes after the waiters have been told."""
 
 DURABILITY = (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2))
