@@ -100,14 +100,26 @@ async def open_session(
     )
     loop = asyncio.get_running_loop()
     # A TLS stream to a silent peer would wait for its goodbye when it is closed; an aborted one does not.
-    hang_up = loop.call_later(timeout_s - _ABORT_LEAD_S, link.abort)
+    late = loop.time() + timeout_s - _ABORT_LEAD_S
+    hang_up = loop.call_at(late, link.abort)
     try:
-        with translated(f"connect to {place_of(url)}"):
+        with translated(f"connect to {place_of(url)}"), _ended_by_us(late):
             async with asyncio.timeout(timeout_s):
                 await connection.connect()
     finally:
         hang_up.cancel()
     return Session(connection, link)
+
+
+@contextlib.contextmanager
+def _ended_by_us(late: float) -> Iterator[None]:
+    """Blame our own patience, not the broker, for what fails once we have hung up."""
+    try:
+        yield
+    except LIBRARY_ERRORS as failure:
+        if asyncio.get_running_loop().time() < late:
+            raise
+        raise TimeoutError from failure
 
 
 def place_of(url: URL) -> str:
