@@ -11,6 +11,7 @@ def test_killed_anywhere_and_again_nothing_is_lost(trial: Trial) -> None:
         with trial.under("bridge-kill"):
             assert not trial.rig.subject.running
         trial.deliver(40)
+        trial.recover()
     verdict = trial.verdict()
     assert [] == verdict.violations
     assert 0 == verdict.counts.given_up
@@ -22,6 +23,7 @@ def test_killed_at_a_point_that_hurts_nothing_is_lost(trial: Trial, point: str) 
         _kill_at(trial, point, passings)
         trial.rig.subject.start()
         trial.deliver(40)
+        trial.recover()
     verdict = trial.verdict()
     assert [] == verdict.violations
     assert 0 == verdict.counts.given_up

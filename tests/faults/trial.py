@@ -67,6 +67,14 @@ class Trial:
         goal = self.delivered + messages
         until(lambda: self.delivered >= goal, f"{messages} more messages to arrive", timeout_s=timeout_s)
 
+    def recover(self) -> None:
+        """Wait until all events of which a call failed are taken: another kill may be one too many."""
+        failed = {_event(call) for call in self.attempts() if not call.accepted}
+        until(
+            lambda: failed <= {_event(call) for call in self.attempts() if call.accepted},
+            "events to be taken after all",
+        )
+
     @contextlib.contextmanager
     def under(self, name: str) -> Iterator[None]:
         """Inject a fault as the conductor would, and heal it at the end."""
@@ -97,6 +105,10 @@ class Trial:
     def given_up(self) -> list[GivenUp]:
         """Return what the sender has given up so far."""
         return read(self.rig.directory / "given_up.jsonl", GivenUp)
+
+
+def _event(call: Attempt) -> tuple[str, int, int]:
+    return call.trigger, call.entity, call.ordinal
 
 
 def _lines(path: Path, mark: bytes) -> int:
