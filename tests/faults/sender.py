@@ -41,9 +41,10 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
         timeout_s: TMS's Timeout Seconds.
         repeats: share of events whose body is sent again as a real event once it is answered.
         undecodable: share of bodies that are no event.
-        aborts: share of calls whose connection is closed before the answer.
+        aborts: share of calls whose connection is closed before the answer, but never an event's last one.
         most_aborts: how many calls of one event that befalls at most. While the bridge is up for ten seconds,
-            two calls of an event reach it: with one, nobody but the bridge is to blame for what is given up.
+            two calls of an event reach it, and while it is away for ten, only the last one comes after that:
+            so nobody but the bridge is to blame for what is given up.
         large: share of bodies that are large.
     """
 
@@ -136,7 +137,8 @@ class Company:
         first_sent_at = time.monotonic()
         aborts_left = self._orders.most_aborts
         for number in range(1, self._orders.max_retries + 2):
-            aborting = rng.random() < self._orders.aborts and aborts_left > 0
+            may_abort = aborts_left > 0 and number <= self._orders.max_retries
+            aborting = rng.random() < self._orders.aborts and may_abort
             aborts_left -= aborting
             attempt = await self._attempt(sending, number, aborting=aborting)
             self._attempts.write(attempt)
