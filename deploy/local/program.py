@@ -16,7 +16,30 @@ class ProgramFailedError(Exception):
     """A program did not do what was asked; the text ends with the tail of its log."""
 
 
-class Program(ABC):
+class Lifetime(ABC):
+    """What is started and closed; as a context manager, what fails to start leaves nothing."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it at once, and remove what it made."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Program(Lifetime):
     """One program; use it as a context manager, or call `start` and `close`.
 
     Attributes:
@@ -45,10 +68,6 @@ class Program(ABC):
     @abstractmethod
     def log(self) -> str:
         """Everything that it has logged, over all its starts."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
 
     @abstractmethod
     def is_ready(self) -> bool:
@@ -103,18 +122,6 @@ class Program(ABC):
         if self._process is not None:
             self._process.wait()
             self._process = None
-
-    def __enter__(self) -> Self:
-        """Start; what fails to start leaves nothing."""
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -13,6 +13,7 @@ from tests.waiting import until
 
 from rabbitmq import Node, free_port
 from tms_bridge.broker import Silent, Supervisor, topology
+from tms_bridge.broker.confirming import ConfirmingPublisher
 from tms_bridge.broker.session import Session
 from tms_bridge.broker.topology import Finding, Part
 from tms_bridge.errors import PublisherClosed
@@ -176,16 +177,22 @@ async def test_the_brokers_operator_sees_our_name(vhost: str, rabbitmq: Node) ->
     await publisher.close()
 
 
+async def publish_into_alarm(watcher: Supervisor, node: Node, message: Message) -> ConfirmingPublisher:
+    """Publish under key 1 while the broker has a memory alarm; return when it has blocked the connection."""
+    publisher = await watcher.connect()
+    node.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+    publisher.publish(1, message, "tms.events")
+    async with asyncio.timeout(10):
+        while not is_blocked(watcher):
+            assert await publisher.outcomes() == []
+    return publisher
+
+
 async def test_an_alarm_leaves_no_room_until_it_is_over(
     private_rabbitmq: Node, event: Callable[..., Message], collect: Any
 ) -> None:
     watcher = supervisor(private_rabbitmq.url, queues=(Queue(name="crm", bindings=("#",)),))
-    publisher = await watcher.connect()
-    private_rabbitmq.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
-    publisher.publish(1, event(), "tms.events")
-    async with asyncio.timeout(10):
-        while not is_blocked(watcher):
-            assert await publisher.outcomes() == []
+    publisher = await publish_into_alarm(watcher, private_rabbitmq, event())
     assert publisher.room == 0
     private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
     assert await collect(publisher, 1) == {1: Outcome.CONFIRMED}
@@ -200,12 +207,7 @@ async def test_what_an_alarm_holds_up_is_not_late(
     """Who abandoned the connection for it would leave the bytes there and send them again."""
     queues = (Queue(name="crm", bindings=("#",)),)
     watcher = supervisor(private_rabbitmq.url, queues=queues, confirm_timeout_s=0.5)
-    publisher = await watcher.connect()
-    private_rabbitmq.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
-    publisher.publish(1, event(), "tms.events")
-    async with asyncio.timeout(10):
-        while not is_blocked(watcher):
-            assert await publisher.outcomes() == []
+    publisher = await publish_into_alarm(watcher, private_rabbitmq, event())
     await asyncio.sleep(1.2)  # more than twice the time limit of a confirm
     private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
     assert await collect(publisher, 1) == {1: Outcome.CONFIRMED}

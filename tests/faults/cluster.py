@@ -3,10 +3,11 @@
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, Self
+from typing import Final
 
 from tests.faults.rig import until
 
+from program import Lifetime
 from rabbitmq import BrokerFailedError, Node
 
 SIZE: Final = 3
@@ -17,7 +18,7 @@ length(case erlang:function_exported(rabbit_nodes, list_running, 0) of
 true -> rabbit_nodes:list_running(); false -> rabbit_nodes:all_running() end)."""
 
 
-class Cluster:
+class Cluster(Lifetime):
     """Use it as a context manager.
 
     Attributes:
@@ -77,18 +78,6 @@ class Cluster:
         """End all nodes; the first goes last, for it has the port mapper."""
         for node in reversed(self.nodes):
             node.close()
-
-    def __enter__(self) -> Self:
-        """Start."""
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _others(self, node: Node) -> list[Node]:
         return [each for each in self.nodes if each is not node]

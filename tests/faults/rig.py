@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 from tests.faults import consumer, sender
@@ -33,6 +33,7 @@ from tests.faults.records import (
 from tests.faults.subject import AUTHORIZATION, ROOT, SOURCE, Subject
 
 from janitor import Janitor
+from program import Lifetime
 from rabbitmq import Node
 
 FULL: Final = "limited"
@@ -69,7 +70,7 @@ def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 30.0) 
         time.sleep(0.02)
 
 
-class Rig:
+class Rig(Lifetime):
     """One run; use it as a context manager.
 
     Attributes:
@@ -226,17 +227,6 @@ class Rig:
             bindings=list(BINDINGS),
             outbox=self.disk,
         )
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End everything at once."""

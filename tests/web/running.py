@@ -45,7 +45,7 @@ class Shelf:
         self.open.set()
         self.failure: Exception | None = None
         self.full: Exception | None = None
-        self.expressed: list[Message] = []
+        self.fast: list[Message] = []
         self._handing_over: set[asyncio.Task[None]] = set()
 
     def knows(self, digest: str) -> bool:
@@ -54,7 +54,7 @@ class Shelf:
     def take(self, message: Message, waiter: Waiter) -> None:
         if self.full is not None:
             raise self.full
-        self.expressed.append(message)
+        self.fast.append(message)
         task = asyncio.create_task(self._hand_over(message, waiter))
         self._handing_over.add(task)
         task.add_done_callback(self._handing_over.discard)
@@ -191,15 +191,15 @@ def request(
 
 @asynccontextmanager
 async def serve(
-    http: Http, sources: dict[str, Source], outbox: Intake | None = None, *, express: bool = True
+    http: Http, sources: dict[str, Source], outbox: Intake | None = None, *, fast_path: bool = True
 ) -> AsyncIterator[Bridge]:
-    """Run a listener for as long as the context lasts; without `express` every request goes the long way."""
+    """Run a listener for as long as the context lasts, with the fast path or without."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
     record = Record(metrics.intake, Log(LogSettings(), lines), Feed())
     webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
-    server = Server(webhooks.handle, webhooks.note_malformed, webhooks.express if express else None)
+    server = Server(webhooks.handle, webhooks.note_malformed, webhooks.fast_path if fast_path else None)
     runner = await start(server, sockets, finish_s=2)
     bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks, server)
     try:

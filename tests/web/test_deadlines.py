@@ -15,7 +15,7 @@ async def _wait(deadlines: Deadlines, moment: float) -> str:
 
 
 async def test_each_wait_ends_at_its_own_moment_whichever_began_first() -> None:
-    deadlines, now = Deadlines(), asyncio.get_running_loop().time()
+    deadlines, now = Deadlines(60), asyncio.get_running_loop().time()
     ended: list[int] = []
 
     async def wait(number: int, moment: float) -> None:
@@ -29,12 +29,12 @@ async def test_each_wait_ends_at_its_own_moment_whichever_began_first() -> None:
 
 
 async def test_a_moment_that_has_passed_ends_the_wait_at_once() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(60)
     assert await _wait(deadlines, asyncio.get_running_loop().time() - 1) == "late"
 
 
 async def test_what_ends_in_time_is_left_alone_when_the_timer_goes_off() -> None:
-    deadlines, loop = Deadlines(), asyncio.get_running_loop()
+    deadlines, loop = Deadlines(60), asyncio.get_running_loop()
     with deadlines.until(loop.time() + 0.01):
         done = await asyncio.sleep(0, "done")
     await asyncio.sleep(0.03)
@@ -42,7 +42,7 @@ async def test_what_ends_in_time_is_left_alone_when_the_timer_goes_off() -> None
 
 
 async def test_a_cancellation_from_elsewhere_stays_one() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(60)
     waiting = asyncio.create_task(_wait(deadlines, asyncio.get_running_loop().time() + 60))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -51,7 +51,7 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
 
 
 async def test_a_cancellation_that_comes_with_the_deadline_is_not_swallowed() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(60)
     waiting = asyncio.create_task(_wait(deadlines, asyncio.get_running_loop().time() + 60))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -63,7 +63,7 @@ async def test_a_cancellation_that_comes_with_the_deadline_is_not_swallowed() ->
 
 def test_only_a_task_can_be_kept_to_a_deadline() -> None:
     async def deadlines() -> Deadlines:
-        return Deadlines()
+        return Deadlines(60)
 
     made = asyncio.run(deadlines())
     with pytest.raises(RuntimeError, match="only a task"), made.until(0):

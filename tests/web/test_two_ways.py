@@ -1,4 +1,4 @@
-"""The express and the long way side by side: nobody can tell them apart by what is answered or kept."""
+"""The fast path and the slow path side by side: nobody can tell them apart by what is answered or kept."""
 
 import asyncio
 import contextlib
@@ -129,11 +129,11 @@ async def hang_up(bridge: Bridge, raw: bytes) -> None:
     await until(lambda: len(bridge.lines.of("webhook")) > before)
 
 
-async def play(steps: Sequence[Step], *, express: bool) -> tuple[Transcript, int]:
-    """Return what was seen of these steps, and how many requests took the express."""
+async def play(steps: Sequence[Step], *, fast_path: bool) -> tuple[Transcript, int]:
+    """Return what was seen of these steps, and how many requests took the fast path."""
     http = Http(deadline_s=2.0, max_body_bytes=250)
     transcript = Transcript()
-    async with serve(http, {"contoso": SOURCE}, express=express) as bridge:
+    async with serve(http, {"contoso": SOURCE}, fast_path=fast_path) as bridge:
         for step in steps:
             if isinstance(step, Sending):
                 transcript.told.append(await send(bridge, step))
@@ -148,7 +148,7 @@ async def play(steps: Sequence[Step], *, express: bool) -> tuple[Transcript, int
     transcript.answered, transcript.taken_back = shelf.answered, shelf.taken_back
     told = ("outcome", "http_status", "source", "status", "remote", "detail", "answered")
     transcript.logged = [tuple(line.get(name) for name in told) for line in bridge.lines.of("webhook")]
-    return transcript, len(shelf.expressed)
+    return transcript, len(shelf.fast)
 
 
 def anonymous(answers: bytes, ids: Sequence[str]) -> bytes:
@@ -170,8 +170,8 @@ STEPS = st.lists(SENDINGS | SENDINGS | st.builds(HangingUp, st.sampled_from(USUA
 @given(STEPS)
 def test_both_ways_answer_keep_and_log_the_same(steps: list[Step]) -> None:
     steps = [Sending([FIRST]), *steps]
-    long_way, none = asyncio.run(play(steps, express=False))
-    by_express, _ = asyncio.run(play(steps, express=True))
+    slow, none = asyncio.run(play(steps, fast_path=False))
+    fast, _ = asyncio.run(play(steps, fast_path=True))
 
     assert none == 0
-    assert long_way == by_express
+    assert slow == fast

@@ -8,7 +8,7 @@ from tms_bridge.listener import server as listener
 
 
 class Server(listener.Server):
-    """The webhook listener's server, without its express."""
+    """The webhook listener's server, without its fast path."""
 
     lingering_s = 10.0  # a refused import reads why before the close resets its connection
 

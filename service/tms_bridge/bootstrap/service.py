@@ -130,7 +130,7 @@ class Bridge:
             closing.push_async_callback(admin_runner.cleanup)
             webhooks = self._webhooks
             server = build_server(
-                webhooks.handle, self._settings.http, webhooks.note_malformed, webhooks.express
+                webhooks.handle, self._settings.http, webhooks.note_malformed, webhooks.fast_path
             )
             runner = await start(server, traffic, _WEB_FINISH_S)
             closing.push_async_callback(runner.cleanup)

@@ -6,7 +6,7 @@ from tms_bridge.auth.forwarding import Unreadable
 from tms_bridge.auth.networks import Networks
 from tms_bridge.auth.node import parse_peer
 from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
-from tms_bridge.listener.server import Connection, Express, Handler, NoteMalformed, Server
+from tms_bridge.listener.server import Connection, FastPath, Handler, NoteMalformed, Server
 from tms_bridge.settings.model import Http
 
 
@@ -14,12 +14,12 @@ def build_server(
     handler: Handler,
     http: Http,
     note_malformed: NoteMalformed = lambda *_: None,
-    express: Express | None = None,
+    fast_path: FastPath | None = None,
 ) -> Server:
     """Return the server that reads the client address as it is declared."""
     if http.client_address == "proxy-protocol":
-        return ProxiedServer(handler, Networks(http.trusted_proxies), note_malformed, express)
-    return Server(handler, note_malformed, express)
+        return ProxiedServer(handler, Networks(http.trusted_proxies), note_malformed, fast_path)
+    return Server(handler, note_malformed, fast_path)
 
 
 class ProxiedConnection(Connection):
@@ -84,9 +84,9 @@ class ProxiedServer(Server):
         handler: Handler,
         trusted: Networks,
         note_malformed: NoteMalformed = lambda *_: None,
-        express: Express | None = None,
+        fast_path: FastPath | None = None,
     ) -> None:
-        super().__init__(handler, note_malformed, express)
+        super().__init__(handler, note_malformed, fast_path)
         self._trusted = trusted
 
     def trusts(self, peer: str) -> bool:

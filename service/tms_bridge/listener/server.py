@@ -27,7 +27,7 @@ _MALFORMED: Final = MalformedRequest(
     "The bytes are no HTTP/1.1 request, or a header is too long; send one as RFC 9112 describes."
 )
 
-_HEAD_END: Final = b"\r\n\r\n"
+HEAD_END: Final = b"\r\n\r\n"
 _LOOK_EVERY_S: Final = 0.05
 _CALLER_OPEN: Final = frozenset({1, 4, 5})
 """Linux's numbers of ESTABLISHED, FIN_WAIT1 and FIN_WAIT2."""
@@ -43,7 +43,7 @@ NoteMalformed = Callable[[str, str, str], None]
 """Takes the peer, the request id and what was said to a caller whose bytes no handler has seen."""
 
 
-class Express(Protocol):
+class FastPath(Protocol):
     """Takes requests past aiohttp."""
 
     def take(self, data: bytes, connection: "Connection") -> bool:
@@ -54,17 +54,17 @@ class Express(Protocol):
 class Connection(web.RequestHandler):
     """One connection; what is no HTTP gets a problem as its answer, and no traceback in the log."""
 
-    __slots__ = ("_behind", "_crossing", "_express", "_fed", "_first", "_peer")
+    __slots__ = ("_behind", "_fast_path", "_fed", "_first", "_owing", "_peer")
 
     _peer: str
 
-    _express: "Express | None"
+    _fast_path: "FastPath | None"
 
-    _crossing: bool
-    """Whether the express owes an answer, or what came behind it has not been gone on with."""
+    _owing: bool
+    """Whether the fast path owes an answer, or what came behind it has not been gone on with."""
 
     _behind: bytes
-    """What has come behind the request that the express has."""
+    """What has come behind the request that the fast path has."""
 
     _fed: int
     """How much aiohttp was given since the last boundary of a request; 0 at a boundary."""
@@ -82,9 +82,9 @@ class Connection(web.RequestHandler):
         name = transport.get_extra_info("peername")
         self._peer = str(name[0]) if name else ""
         self._behind = self._first = b""
-        self._crossing = False
+        self._owing = False
         self._fed = 0
-        self._express = self._manager.express if isinstance(self._manager, Server) else None
+        self._fast_path = self._manager.fast_path if isinstance(self._manager, Server) else None
         super().connection_made(transport)
 
     @property
@@ -93,13 +93,13 @@ class Connection(web.RequestHandler):
         return self._peer
 
     def data_received(self, data: bytes) -> None:
-        """Give a request to the express, or else to aiohttp."""
-        if self._crossing:
+        """Give a request to the fast path, or else to aiohttp."""
+        if self._owing:
             self._keep_behind(data)
             return
         if self._fed == 0:
-            if self._express is not None and not self.writing_paused and self._express.take(data, self):
-                self._crossing = True
+            if self._fast_path is not None and not self.writing_paused and self._fast_path.take(data, self):
+                self._owing = True
                 self._next_keepalive_close_time = self._loop.time() + KEEP_ALIVE_S
                 return
             self._first = data
@@ -107,8 +107,8 @@ class Connection(web.RequestHandler):
         super().data_received(data)
 
     def answer(self, answer: Answer, request_id: str, *, keep_alive: bool) -> bool:
-        """Answer what the express has taken; return whether a connection that is still open has taken it."""
-        self._crossing = bool(self._behind)  # what comes now stays behind that
+        """Answer what the fast path has taken; return whether a connection that is still open took it."""
+        self._owing = bool(self._behind)  # what comes now stays behind that
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
@@ -121,16 +121,17 @@ class Connection(web.RequestHandler):
             self._loop.call_soon(self._catch_up)
         return taken
 
-    def head_at_boundary(self, request: web.BaseRequest) -> bytes | None:
-        """Say that a request is answered; return its head if it was all that aiohttp has been given.
+    def take_head(self, request: web.BaseRequest) -> bytes | None:
+        """Note that a request is answered; return its head if it was all that aiohttp has been given.
 
-        Then this is a boundary, and the next request may go to the express.
+        Then this is a boundary, and the next request may go to the fast path.
         """
-        first, length = self._first, request.content_length or 0
-        end = first.find(_HEAD_END) + len(_HEAD_END)
+        first, self._first = self._first, b""
+        length = request.content_length or 0
+        end = first.find(HEAD_END) + len(HEAD_END)
         if end + length != self._fed or "Transfer-Encoding" in request.headers or not _is_strict(first[:end]):
             return None
-        self._first, self._fed = b"", 0
+        self._fed = 0
         return first[:end]
 
     def _keep_behind(self, data: bytes) -> None:
@@ -141,7 +142,7 @@ class Connection(web.RequestHandler):
     def _catch_up(self) -> None:
         """Go on with what has come behind the request that was answered."""
         behind, self._behind = self._behind, b""
-        self._crossing = False
+        self._owing = False
         if self.transport is None:
             return
         if len(behind) > READ_BYTES:
@@ -182,13 +183,13 @@ class Server(web.Server):
         self,
         handler: Handler,
         note_malformed: NoteMalformed = lambda *_: None,
-        express: Express | None = None,
+        fast_path: FastPath | None = None,
         request_factory: RequestFactory | None = None,
     ) -> None:
         super().__init__(handler)
         self._build_request = request_factory or super()._make_request
         self._loop = asyncio.get_running_loop()
-        self.express = express
+        self.fast_path = fast_path
         self.note_malformed = note_malformed
 
     def _make_request(

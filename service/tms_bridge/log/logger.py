@@ -66,7 +66,7 @@ class Log:
     def line(self, line: Line) -> None:
         """Write one line by the short way, for what is said at every webhook; the timestamp is set here.
 
-        The result is that of `logger`; the way through its processors would cost four times as much.
+        The result is that of `logger`; the way through its processors would cost several times as much.
         """
         if _LEVELS[line.level] < self._threshold:
             return

@@ -5,7 +5,7 @@ the order of seq is the order of commits, and a reader who has seen a seq has se
 method that changes something is one transaction: it happens whole or not at all, and `totals` (one row, kept
 in step here so that no start has to count) goes with it. When the method has returned, its effect is synced
 to the disk. Only the writer thread calls. A failure leaves rows and totals as they were. A small batch of
-nothing but new and settled events is one statement instead of six (`swift`), with the same effect.
+nothing but new and settled events is one statement instead of six (`plain_batch`), with the same effect.
 
 | state | in table | comes from | goes to |
 | --- | --- | --- | --- |
@@ -30,7 +30,7 @@ import msgspec
 
 from tms_bridge.errors import RowMissing, Unavailable
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox import swift
+from tms_bridge.outbox import plain_batch
 from tms_bridge.outbox.interface import Entry
 from tms_bridge.outbox.rows import Appended, Batch, Imported, NewRow, State, Totals, pack, unpack
 
@@ -88,7 +88,7 @@ class States:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        swift.prepare(connection)
+        plain_batch.prepare(connection)
         self.totals = self._stored_totals()
         self._sizes: dict[int, int] = {}
         """How large the newest rows are, by seq; of any other, the file is asked."""
@@ -98,7 +98,7 @@ class States:
     def write(self, batch: Batch) -> int:
         """Commit a batch; return the seq before that of its first new row."""
         before = self.totals.last_seq
-        if (runs := swift.runs_of(batch)) is not None:
+        if (runs := plain_batch.runs_of(batch)) is not None:
             self._write_plain(batch, runs)
         else:
             self._write_mixed(batch)
@@ -187,7 +187,7 @@ class States:
         totals = msgspec.structs.replace(self.totals)
         totals.last_seq += len(sizes)
         totals.add(State.PENDING, len(sizes) - gone, sum(sizes) - gone_bytes)
-        swift.commit(self.connection, batch.rows, runs, totals)
+        plain_batch.commit(self.connection, batch.rows, runs, totals)
         self.totals = totals
         self.unsaved_bytes += _PAGE_OVERHEAD_BYTES + sum(sizes) + gone_bytes
 

@@ -8,6 +8,10 @@ from types import TracebackType
 from typing import Final, Protocol
 
 _NEVER: Final = float("inf")
+_MARGIN: Final = 0.05
+"""Of a deadline: what it takes to say that it has passed."""
+
+TOO_LATE: Final = "The event could not be made durable within http.deadline_s; try again."
 
 
 class Timed(Protocol):
@@ -26,11 +30,16 @@ class Timed(Protocol):
 class Deadlines:
     """The waits that have a limit just now; `until` makes one."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline_s: float) -> None:
         self.loop = asyncio.get_running_loop()
+        self._patience_s = deadline_s * (1 - _MARGIN)
         self._waits: set[Timed] = set()
         self._due = _NEVER
         self._timer: asyncio.TimerHandle | None = None
+
+    def next(self) -> float:
+        """Return when it is too late for what begins now, on the event loop's clock."""
+        return self.loop.time() + self._patience_s
 
     def until(self, moment: float) -> "Wait":
         """Return a context that ends with TimeoutError at a moment of the event loop's clock."""

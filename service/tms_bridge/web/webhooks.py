@@ -4,7 +4,6 @@ Handlers raise; `_answer` alone makes problems of errors. Nothing of a body is r
 sent, before path, method, address, credentials and framing have passed.
 """
 
-import asyncio
 from time import perf_counter
 from typing import Final
 
@@ -26,18 +25,17 @@ from tms_bridge.listener.server import Connection, let_read
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Http
 from tms_bridge.web.body import check_framing, let_continue, read_body
-from tms_bridge.web.deadlines import Deadlines
-from tms_bridge.web.express import TOO_LATE, Express
+from tms_bridge.web.deadlines import TOO_LATE, Deadlines
+from tms_bridge.web.fast_path import Desk, FastPath
 from tms_bridge.web.in_flight import InFlight
 from tms_bridge.web.reception import Reception
 from tms_bridge.web.record import Record
 from tms_bridge.web.route import Route, Routes
 from tms_bridge.web.visit import Visit
 
-_MARGIN: Final = 0.05
-"""Of the deadline: what it takes to say that it has passed."""
-
 _UNUSUAL: Final = ("Expect", "Upgrade", "traceparent", "tracestate", "X-Request-Id", "Date")
+"""Headers that mean more than the body alone, or differ each time."""
+
 _READS: Final = ("GET", "HEAD")
 _CLOSE: Final = Sent(keep_alive=False)
 _KEEP: Final = Sent(keep_alive=True)
@@ -66,18 +64,16 @@ class Webhooks:
         self._reception = reception
         self._health = health
         self._record = record
-        self._patience_s = http.deadline_s * (1 - _MARGIN)
-        self._loop_time = asyncio.get_running_loop().time
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(http.deadline_s)
         self.in_flight = InFlight(http.max_in_flight)
-        self.express = Express(
-            http, reception, health, record, self.in_flight, self._deadlines, self._patience_s
+        self.fast_path = FastPath(
+            Desk(http.success_status, reception, health, record, self.in_flight, self._deadlines)
         )
 
     def take_over(self, routes: Routes) -> None:
         """Judge by these from now on; a reload does it."""
         self._routes = routes
-        self.express.forget()
+        self.fast_path.forget()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request in full."""
@@ -111,14 +107,14 @@ class Webhooks:
         await self.in_flight.none()
 
     def _remember(self, request: web.BaseRequest, visit: Visit) -> None:
-        """Let the next request with this head go by the express, if nothing in it differs each time."""
+        """Let the next request with this head go by the fast path, if nothing in it differs each time."""
         connection = request.protocol
-        head = connection.head_at_boundary(request) if isinstance(connection, Connection) else None
+        head = connection.take_head(request) if isinstance(connection, Connection) else None
         if head is None or visit.receipt is None or visit.held or not _is_usual(request):
             return
         route = self._routes.find(request.rel_url.raw_path)
         if route is not None:
-            self.express.learn(head, request.content_length or 0, route, visit)
+            self.fast_path.learn(head, request.content_length or 0, route, visit)
 
     def _may_go_on(self, request: web.BaseRequest, answer: Answer) -> bool:
         return (
@@ -167,7 +163,7 @@ class Webhooks:
         return self._health.probe(path)
 
     async def _post(self, request: web.BaseRequest, route: Route, visit: Visit) -> Answer:
-        until = self._loop_time() + self._patience_s
+        until = self._deadlines.next()
         if not visit.peer:
             # The kernel forgets the address of a caller who hung up before being accepted; that is no
             # address on no list.

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from tms_bridge.outbox.rows import State
+from tms_bridge.outbox.stats import Stats
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,20 @@ class Status(msgspec.Struct, frozen=True):
     undecodable: int
     undecodable_bytes: int
     unavailable: str
+
+    @classmethod
+    def of(cls, stats: Stats) -> "Status":
+        """Return what a command shows of the outbox's own numbers."""
+        return cls(
+            pending=stats.events,
+            bytes=stats.bytes,
+            oldest_at=moment(stats.oldest_us) if stats.oldest_us is not None else None,
+            refused=stats.refused,
+            held=stats.held,
+            undecodable=stats.undecodable,
+            undecodable_bytes=stats.undecodable_bytes,
+            unavailable=stats.unavailable,
+        )
 
 
 class Rows(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 
 import msgspec
 
-from tms_bridge.cli.rows.interface import Row, Status, moment
+from tms_bridge.cli.rows.interface import Row, Status
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest import Arrival, rules_of, understand
 from tms_bridge.message import Message
@@ -26,17 +26,7 @@ class OnDisk:
 
     async def status(self) -> Status:
         """Return the numbers."""
-        stats = self._journal.stats()
-        return Status(
-            pending=stats.events,
-            bytes=stats.bytes,
-            oldest_at=moment(stats.oldest_us) if stats.oldest_us is not None else None,
-            refused=stats.refused,
-            held=stats.held,
-            undecodable=stats.undecodable,
-            undecodable_bytes=stats.undecodable_bytes,
-            unavailable=stats.unavailable,
-        )
+        return Status.of(self._journal.stats())
 
     async def listed(self, state: State, after: int, limit: int) -> list[Row]:
         """Return up to `limit` rows of a state whose seq is above `after`, in order."""

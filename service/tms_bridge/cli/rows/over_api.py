@@ -5,29 +5,17 @@ from collections.abc import AsyncIterator, Iterable
 import msgspec
 
 from tms_bridge.cli.admin_api import AdminApi
-from tms_bridge.cli.rows.interface import PAGE, Row, Status, moment
+from tms_bridge.cli.rows.interface import PAGE, Row, Status
 from tms_bridge.errors import RowMissing
 from tms_bridge.outbox.records import QUARANTINE
 from tms_bridge.outbox.rows import State
-
-
-class Numbers(msgspec.Struct):
-    """What the commands read of the outbox's numbers."""
-
-    events: int
-    bytes: int
-    oldest_us: int | None
-    refused: int
-    held: int
-    undecodable: int
-    undecodable_bytes: int
-    unavailable: str
+from tms_bridge.outbox.stats import Stats
 
 
 class BridgeStatus(msgspec.Struct):
     """What the commands read of `/api/v1/status`."""
 
-    outbox: Numbers
+    outbox: Stats
 
 
 class Page(msgspec.Struct):
@@ -51,17 +39,7 @@ class OverApi:
 
     async def status(self) -> Status:
         """Return the numbers."""
-        numbers = self._api.ask("GET", "/api/v1/status", BridgeStatus).outbox
-        return Status(
-            pending=numbers.events,
-            bytes=numbers.bytes,
-            oldest_at=moment(numbers.oldest_us) if numbers.oldest_us is not None else None,
-            refused=numbers.refused,
-            held=numbers.held,
-            undecodable=numbers.undecodable,
-            undecodable_bytes=numbers.undecodable_bytes,
-            unavailable=numbers.unavailable,
-        )
+        return Status.of(self._api.ask("GET", "/api/v1/status", BridgeStatus).outbox)
 
     async def listed(self, state: State, after: int, limit: int) -> list[Row]:
         """Return up to `limit` rows of a state whose seq is above `after`, in order."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.outbox.outboxes import event
 
-from tms_bridge.outbox import swift
+from tms_bridge.outbox import plain_batch
 from tms_bridge.outbox.rows import Batch, NewRow, Totals, pack
 from tms_bridge.outbox.states import SCHEMA, States
 
@@ -66,25 +66,25 @@ def test_one_statement_leaves_what_a_transaction_leaves(plans: list[tuple[int, s
 
 
 def test_neighbours_leave_as_one_run() -> None:
-    assert [(1, 3), (5, 5), (9, 10)] == swift.runs_of(batch(20, 1, [10, 1, 3, 2, 5, 9]))
-    assert [] == swift.runs_of(batch(1, 1))
+    assert [(1, 3), (5, 5), (9, 10)] == plain_batch.runs_of(batch(20, 1, [10, 1, 3, 2, 5, 9]))
+    assert [] == plain_batch.runs_of(batch(1, 1))
 
 
 def test_what_is_not_plain_or_not_small_is_left_to_a_transaction() -> None:
     for other in (
         Batch(refused=[(1, "too long")]),
         Batch(seen={1: 2}),
-        batch(1, swift.MAX_ROWS + 1),
-        batch(1, 1, range(1, 4 * swift.MAX_RUNS, 2)),
-        Batch(rows=[NewRow(event(1), bytes(swift.MAX_BYTES + 1), 1)]),
+        batch(1, plain_batch.MAX_ROWS + 1),
+        batch(1, 1, range(1, 4 * plain_batch.MAX_RUNS, 2)),
+        Batch(rows=[NewRow(event(1), bytes(plain_batch.MAX_BYTES + 1), 1)]),
     ):
-        assert swift.runs_of(other) is None
+        assert plain_batch.runs_of(other) is None
 
 
 def test_the_largest_plain_batch_finds_its_statement(states: States) -> None:
     for first in (1, 17, 33):
-        states.write(batch(first, swift.MAX_ROWS))
-    states.write(batch(49, swift.MAX_ROWS, range(1, 2 * swift.MAX_RUNS, 2)))
+        states.write(batch(first, plain_batch.MAX_ROWS))
+    states.write(batch(49, plain_batch.MAX_ROWS, range(1, 2 * plain_batch.MAX_RUNS, 2)))
     rows, totals = content(states)
     assert (48, 64, 48) == (len(rows), totals.last_seq, totals.pending_rows)
 

@@ -12,7 +12,7 @@ from tests.web.running import BODY, SOURCE, Answered, Bridge, read_answer, reque
 from tms_bridge.errors import Unavailable
 from tms_bridge.listener.server import Connection
 from tms_bridge.settings.model import Http
-from tms_bridge.web import Routes, express
+from tms_bridge.web import Routes, deadlines, fast_path
 
 
 class Caller:
@@ -43,19 +43,19 @@ async def caller(bridge: Bridge) -> AsyncIterator[Caller]:
     """A caller whose head, with a body of this length, the bridge has seen."""
     caller = Caller(*await bridge.connect())
     assert (await caller.ask(request(body(0)))).status == 202
-    assert bridge.shelf.expressed == []
+    assert bridge.shelf.fast == []
     yield caller
     caller.writer.close()
 
 
-async def test_a_head_that_was_let_in_once_goes_by_the_express(bridge: Bridge, caller: Caller) -> None:
+async def test_a_head_that_was_let_in_once_takes_the_fast_path(bridge: Bridge, caller: Caller) -> None:
     first = await caller.ask(request(body(1)))
     second = await caller.ask(request(body(2)))
 
     assert [first.status, second.status] == [202, 202]
-    assert [message.entity for message in bridge.shelf.expressed] == ["1001", "1002"]
+    assert [message.entity for message in bridge.shelf.fast] == ["1001", "1002"]
     assert second.json == {
-        "id": bridge.shelf.expressed[1].id,
+        "id": bridge.shelf.fast[1].id,
         "outcome": "accepted",
         "routing_key": "tms.class.completed",
         "durable": "outbox",
@@ -65,22 +65,22 @@ async def test_a_head_that_was_let_in_once_goes_by_the_express(bridge: Bridge, c
 
 async def test_it_is_logged_and_counted_like_any_other(bridge: Bridge, caller: Caller) -> None:
     answer = await caller.ask(request(body(1)))
-    by_aiohttp, by_express = bridge.lines.of("webhook")
+    by_aiohttp, by_fast_path = bridge.lines.of("webhook")
 
     assert bridge.count("accepted") == 2
-    assert by_express["request_id"] == answer.headers["x-request-id"]
-    assert by_express["id"] == answer.json["id"]
+    assert by_fast_path["request_id"] == answer.headers["x-request-id"]
+    assert by_fast_path["id"] == answer.json["id"]
     varying = {"timestamp", "id", "request_id", "duration_ms"}
     assert {key: by_aiohttp[key] for key in by_aiohttp.keys() - varying} == {
-        key: by_express[key] for key in by_express.keys() - varying
+        key: by_fast_path[key] for key in by_fast_path.keys() - varying
     }
-    assert bridge.shelf.expressed[0].traceparent.split("-")[2] == by_express["request_id"]
+    assert bridge.shelf.fast[0].traceparent.split("-")[2] == by_fast_path["request_id"]
 
 
 @pytest.mark.usefixtures("caller")
 async def test_another_connection_from_the_same_address_may_use_it(bridge: Bridge) -> None:
     assert (await bridge.ask(request(body(1)))).status == 202
-    assert len(bridge.shelf.expressed) == 1
+    assert len(bridge.shelf.fast) == 1
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_one_other_byte_in_the_head_is_judged_anew(
 ) -> None:
     answer = await caller.ask(request(body(1), **head))
 
-    assert (answer.status, bridge.shelf.expressed) == (401, [])
+    assert (answer.status, bridge.shelf.fast) == (401, [])
 
 
 async def test_one_connection_of_a_proxy_lets_in_only_those_who_are_listed() -> None:
@@ -110,7 +110,7 @@ async def test_one_connection_of_a_proxy_lets_in_only_those_who_are_listed() -> 
         ]
 
         assert told == [202, 202, 403]
-        assert [message.entity for message in bridge.shelf.expressed] == ["1001"]
+        assert [message.entity for message in bridge.shelf.fast] == ["1001"]
 
 
 async def test_a_reload_judges_known_heads_anew(bridge: Bridge, caller: Caller) -> None:
@@ -140,7 +140,7 @@ async def test_a_head_that_was_let_in_before_a_reload_is_not_learned_after_it(br
         {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
         {"X_Request_Id": "7"},
         {"Connection": "close"},
-        {"X_Padding": "x" * express._MAX_HEAD_BYTES},
+        {"X_Padding": "x" * fast_path._MAX_HEAD_BYTES},
     ],
 )
 async def test_a_head_out_of_the_ordinary_is_never_known(bridge: Bridge, head: dict[str, str]) -> None:
@@ -148,7 +148,7 @@ async def test_a_head_out_of_the_ordinary_is_never_known(bridge: Bridge, head: d
         answer = await bridge.ask(request(body(number), **head))
         assert answer.status in {100, 202}
     await until(lambda: len(bridge.shelf.accepted) == 2)
-    assert bridge.shelf.expressed == []
+    assert bridge.shelf.fast == []
 
 
 async def test_a_chunked_body_is_never_known(bridge: Bridge) -> None:
@@ -156,7 +156,7 @@ async def test_a_chunked_body_is_never_known(bridge: Bridge) -> None:
     caller = Caller(*await bridge.connect())
     for number in range(2):
         assert (await caller.ask(raw % (len(body(number)), body(number)))).status == 202
-    assert (bridge.shelf.expressed, len(bridge.shelf.accepted)) == ([], 2)
+    assert (bridge.shelf.fast, len(bridge.shelf.accepted)) == ([], 2)
 
 
 async def test_a_body_that_comes_in_parts_goes_the_long_way_and_the_next_does_not(
@@ -164,9 +164,9 @@ async def test_a_body_that_comes_in_parts_goes_the_long_way_and_the_next_does_no
 ) -> None:
     raw = request(body(1))
     assert (await caller.ask(raw[:-10], raw[-10:])).status == 202
-    assert bridge.shelf.expressed == []
+    assert bridge.shelf.fast == []
     assert (await caller.ask(request(body(2)))).status == 202
-    assert [message.entity for message in bridge.shelf.expressed] == ["1002"]
+    assert [message.entity for message in bridge.shelf.fast] == ["1002"]
 
 
 async def test_a_head_that_comes_in_parts_is_answered(bridge: Bridge, caller: Caller) -> None:
@@ -179,7 +179,7 @@ async def test_a_head_that_comes_in_parts_is_answered(bridge: Bridge, caller: Ca
 async def test_pipelined_requests_are_answered_in_order(bridge: Bridge, caller: Caller) -> None:
     bridge.shelf.open.clear()
     caller.writer.write(request(body(1)))
-    await until(lambda: len(bridge.shelf.expressed) == 1)
+    await until(lambda: len(bridge.shelf.fast) == 1)
     caller.writer.write(request(body(2)))
     caller.writer.write(request(body(3)) + request(body(4)))
     probe = b"GET /livez HTTP/1.1\r\nHost: bridge\r\n\r\n"
@@ -194,7 +194,7 @@ async def test_pipelined_requests_are_answered_in_order(bridge: Bridge, caller: 
 async def test_much_that_is_pipelined_is_not_kept_in_memory(bridge: Bridge, caller: Caller) -> None:
     bridge.shelf.open.clear()
     caller.writer.write(request(body(1)))
-    await until(lambda: len(bridge.shelf.expressed) == 1)
+    await until(lambda: len(bridge.shelf.fast) == 1)
     caller.writer.write(request(body(2)) * 20_000)
     (connection,) = bridge.server.connections
     assert isinstance(connection, Connection)
@@ -209,17 +209,17 @@ async def test_much_that_is_pipelined_is_not_kept_in_memory(bridge: Bridge, call
 
 async def test_a_retry_is_recognised_as_by_the_long_way(bridge: Bridge, caller: Caller) -> None:
     first = await caller.ask(request(body(1)))
-    bridge.shelf.unanswered(bridge.shelf.unanswered_receipt(bridge.shelf.expressed[0], seq=2))
+    bridge.shelf.unanswered(bridge.shelf.unanswered_receipt(bridge.shelf.fast[0], seq=2))
     again = await caller.ask(request(body(1)))
 
     assert (again.json["outcome"], again.json["id"]) == ("duplicate", first.json["id"])
-    assert len(bridge.shelf.expressed) == 1
+    assert len(bridge.shelf.fast) == 1
 
 
 async def test_an_undecodable_body_is_quarantined_once(bridge: Bridge, caller: Caller) -> None:
     answer = await caller.ask(request(b"x" * len(body(0))))
 
-    assert (answer.status, len(bridge.shelf.quarantined), bridge.shelf.expressed) == (422, 1, [])
+    assert (answer.status, len(bridge.shelf.quarantined), bridge.shelf.fast) == (422, 1, [])
 
 
 async def test_a_full_outbox_is_answered_503(bridge: Bridge, caller: Caller) -> None:
@@ -235,7 +235,7 @@ async def test_what_did_not_become_durable_is_answered_503(bridge: Bridge, calle
     answer = await caller.ask(request(body(1)))
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-    assert len(bridge.shelf.expressed) == 1
+    assert len(bridge.shelf.fast) == 1
     assert await caller.gone()
     assert (bridge.count("unavailable"), bridge.webhooks.in_flight.count) == (1, 0)
 
@@ -265,7 +265,7 @@ async def test_a_caller_who_hangs_up_before_the_commit_counts_as_unanswered(
 ) -> None:
     bridge.shelf.open.clear()
     caller.writer.write(request(body(1)))
-    await until(lambda: len(bridge.shelf.expressed) == 1)
+    await until(lambda: len(bridge.shelf.fast) == 1)
     caller.writer.transport.abort()
     await until(lambda: not bridge.server.connections)
     bridge.shelf.open.set()
@@ -282,7 +282,7 @@ async def test_an_event_that_becomes_durable_too_late_counts_as_unanswered() -> 
         bridge.shelf.open.clear()
         answer = await caller.ask(request(body(1)))
 
-        assert (answer.status, answer.json["detail"]) == (503, express.TOO_LATE)
+        assert (answer.status, answer.json["detail"]) == (503, deadlines.TOO_LATE)
         assert await caller.gone()
         bridge.shelf.open.set()
         await until(lambda: bridge.shelf.taken_back == [2])
@@ -291,7 +291,7 @@ async def test_an_event_that_becomes_durable_too_late_counts_as_unanswered() -> 
 async def test_a_stopping_bridge_closes_after_the_answer(bridge: Bridge, caller: Caller) -> None:
     bridge.shelf.open.clear()
     caller.writer.write(request(body(1)))
-    await until(lambda: len(bridge.shelf.expressed) == 1)
+    await until(lambda: len(bridge.shelf.fast) == 1)
     bridge.health.stopping = True
     bridge.shelf.open.set()
     answer = await read_answer(caller.reader)
@@ -316,13 +316,13 @@ async def test_no_more_are_taken_in_than_may_be() -> None:
 
 
 async def test_memory_for_heads_is_bounded(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(express, "_MAX_HEADS", 2)
+    monkeypatch.setattr(fast_path, "_MAX_HEADS", 2)
     for number in range(3):
         await bridge.ask(request(body(number), X_Number=str(number)))
     await bridge.ask(request(body(9), X_Number="2"))
     await bridge.ask(request(body(8), X_Number="0"))
 
-    assert [message.entity for message in bridge.shelf.expressed] == ["1009"]
+    assert [message.entity for message in bridge.shelf.fast] == ["1009"]
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r"])
@@ -333,7 +333,7 @@ async def test_a_head_whose_end_others_could_see_elsewhere_is_never_known(
     for _ in range(2):
         answer = await bridge.ask(raw)
         assert answer.status in {202, 400}
-    assert bridge.shelf.expressed == []
+    assert bridge.shelf.fast == []
 
 
 async def test_bytes_behind_a_body_do_not_pass_for_a_boundary(bridge: Bridge, caller: Caller) -> None:
@@ -363,13 +363,13 @@ async def test_a_caller_who_reads_no_answers_is_not_read_either(bridge: Bridge, 
     assert [(await read_answer(caller.reader)).status for _ in range(asked)] == [200] * asked
 
 
-async def test_the_express_adds_nothing_to_answers_that_are_not_read(bridge: Bridge, caller: Caller) -> None:
+async def test_the_fast_path_adds_nothing_to_unread_answers(bridge: Bridge, caller: Caller) -> None:
     (connection,) = bridge.server.connections
     connection.pause_writing()
     assert (await caller.ask(request(body(1)))).status == 202
-    assert bridge.shelf.expressed == []
+    assert bridge.shelf.fast == []
 
     connection.resume_writing()
     await until(lambda: connection._waiter is not None)
     assert (await caller.ask(request(body(2)))).status == 202
-    assert [message.entity for message in bridge.shelf.expressed] == ["1002"]
+    assert [message.entity for message in bridge.shelf.fast] == ["1002"]
