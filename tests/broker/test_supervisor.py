@@ -180,7 +180,10 @@ async def test_the_brokers_operator_sees_our_name(vhost: str, rabbitmq: Node) ->
 async def publish_into_alarm(watcher: Supervisor, node: Node, message: Message) -> ConfirmingPublisher:
     """Publish under key 1 while the broker has a memory alarm; return when it has blocked the connection."""
     publisher = await watcher.connect()
-    node.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+    # The first call only posts the alarm; that the second is answered says that it is in force.
+    node.evaluate(
+        "rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}), rabbit_alarm:get_alarms()."
+    )
     publisher.publish(1, message, "tms.events")
     async with asyncio.timeout(10):
         while not is_blocked(watcher):
@@ -208,7 +211,9 @@ async def test_what_an_alarm_holds_up_is_not_late(
     queues = (Queue(name="crm", bindings=("#",)),)
     watcher = supervisor(private_rabbitmq.url, queues=queues, confirm_timeout_s=0.5)
     publisher = await publish_into_alarm(watcher, private_rabbitmq, event())
-    await asyncio.sleep(1.2)  # more than twice the time limit of a confirm
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.2):  # more than twice the time limit of a confirm
+            await collect(publisher, 1)
     private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
     assert await collect(publisher, 1) == {1: Outcome.CONFIRMED}
     assert publisher.open
