@@ -9,6 +9,7 @@ machine say little, so the processor time of a webhook is told, too.
 
 import argparse
 import base64
+import random
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ ENTITIES = 10_000
 RATE = 500.0
 _PACED_S = 15.0
 _LIVE_S = 10.0
+_WARM_UP_S = 2.0
 _BODY = base64.b64encode(b"{}".rjust(1000)).decode()
 _MIB = 1 << 20
 
@@ -139,7 +141,13 @@ def _exported(number: int) -> bytes:
         '"status":"scheduled","routing_key":"tms.class.scheduled","received_at_us":1790000000000000,'
         f'"replayed":false,"reason":"","traceparent":"00-{"1" * 32}-{"1" * 16}-01","digest":"{number:064x}",'
     )
-    return f'{head}"id":"{uuid.uuid4()}","entity":"{number % ENTITIES}","body":"{_BODY}"}}\n'.encode()
+    return f'{head}"id":"{_id(number)}","entity":"{number % ENTITIES}","body":"{_BODY}"}}\n'.encode()
+
+
+def _id(number: int) -> uuid.UUID:
+    """Return an id that rises with time, as the bridge's own do; with others the journal's index is large."""
+    milliseconds = 1_790_000_000_000 + number
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | random.getrandbits(62))
 
 
 def _drain(receiver: Receiver, live: float, p99_ms: float, drain_s: float) -> Iterator[Bound]:
@@ -148,6 +156,7 @@ def _drain(receiver: Receiver, live: float, p99_ms: float, drain_s: float) -> It
     fullest = journal.stat().st_size
     yield Bound("start to ready with all of it waiting, s", receiver.start(), most=2)
     _wait_for_publishing(receiver)
+    keep_rate(receiver.target, _WARM_UP_S, rate=RATE, entities=ENTITIES)
     meanwhile = keep_rate(receiver.target, _PACED_S, rate=RATE, entities=ENTITIES)
     rate, left = _drain_alone(receiver, drain_s)
     _tell(f"{rate:,.0f} a second, live {live:,.0f}; p99 {meanwhile.p99_ms:.1f} ms, without {p99_ms:.1f}")

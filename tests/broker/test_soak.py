@@ -37,6 +37,7 @@ class Shelf:
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self.rows = dict(zip(itertools.count(1), messages, strict=False))
+        self.last_seq = len(self.rows)
         self.refused: list[str] = []
         self.empty = asyncio.Event()
 

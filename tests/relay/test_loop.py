@@ -14,6 +14,7 @@ from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.outbox.interface import Entry
 from tms_bridge.relay import Relay, Silent, renewal
+from tms_bridge.relay.loop import PAGE_LIMIT
 from tms_bridge.relay.observer import Observer
 from tms_bridge.relay.publisher import Publisher
 from tms_bridge.settings.model import Amqp
@@ -46,12 +47,15 @@ class Shelf:
         self.broken = False
         self.leaving = 0
         self.asked_after = -1
+        self.last_seq = 0
         self._seqs = itertools.count(1)
         self._changed = asyncio.Condition()
 
     async def add(self, *messages: Message) -> None:
         async with self._changed:
-            self.rows.update(zip(self._seqs, messages, strict=False))
+            for each in messages:
+                self.last_seq = next(self._seqs)
+                self.rows[self.last_seq] = each
             self._changed.notify_all()
 
     async def page(self, after: int, limit: int) -> Sequence[Entry]:
@@ -232,6 +236,21 @@ async def test_what_the_outbox_has_not_deleted_yet_counts_as_in_flight(
     assert relay.outstanding == 2
     shelf.leaving = 0
     await until(lambda: relay.outstanding == 8)
+
+
+async def test_a_backlog_gives_way_to_what_arrives(
+    shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tms_bridge.relay.pace.NEAR", 100)
+    monkeypatch.setattr("tms_bridge.relay.pace.RATE", 2000.0)
+    await shelf.add(*(message(str(entity)) for entity in range(1200)))
+    began = asyncio.get_running_loop().time()
+    async with carrying(shelf, broker):
+        while len(broker.published) < 1000:
+            shelf.last_seq += 1
+            await asyncio.sleep(0.005)
+    took_s = asyncio.get_running_loop().time() - began
+    assert took_s > (1000 - 3 * PAGE_LIMIT) / 2000
 
 
 async def test_an_outbox_that_cannot_delete_does_not_stop_what_waits(

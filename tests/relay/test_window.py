@@ -49,10 +49,11 @@ class Shelf:
         self.rows: dict[int, Message] = {}
         self.settled: list[int] = []
         self.refused: dict[int, str] = {}
-        self._seqs = itertools.count(1)
+        self.last_seq = 0
 
     def add(self, *messages: Message) -> list[int]:
-        seqs = [next(self._seqs) for _ in messages]
+        seqs = list(range(self.last_seq + 1, self.last_seq + 1 + len(messages)))
+        self.last_seq += len(messages)
         self.rows.update(zip(seqs, messages, strict=True))
         return seqs
 

@@ -144,6 +144,11 @@ class Pending(Protocol):
         ...
 
     @property
+    def last_seq(self) -> int:
+        """The highest seq that a page may show now."""
+        ...
+
+    @property
     def leaving(self) -> int:
         """How many rows were settled or refused and are still on disk: copies, if the process died now."""
         ...

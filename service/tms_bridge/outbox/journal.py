@@ -275,6 +275,11 @@ class Journal:
         return (page[-1].seq if page else floor), entries
 
     @property
+    def last_seq(self) -> int:
+        """The seq of the message that was committed last."""
+        return self._snapshot.totals.last_seq
+
+    @property
     def leaving(self) -> int:
         """How many rows were settled or refused and are still on disk."""
         return len(self._group.leaving)

@@ -121,6 +121,11 @@ class MemoryOutbox:
             await self._tail.arrival()
 
     @property
+    def last_seq(self) -> int:
+        """The seq of the message that was taken in last."""
+        return self._last_seq
+
+    @property
     def leaving(self) -> int:
         """Nothing: what is settled is gone."""
         return 0

@@ -13,13 +13,14 @@ from tms_bridge.log import Logger
 from tms_bridge.message import Outcome
 from tms_bridge.outbox.interface import Entry, Pending
 from tms_bridge.relay.observer import Observer
+from tms_bridge.relay.pace import Pace
 from tms_bridge.relay.publisher import Broker, Publisher
 from tms_bridge.relay.renewal import PAUSE_S, Renewal
 from tms_bridge.relay.window import Window
 from tms_bridge.settings.model import Amqp
 
-PAGE_LIMIT: Final = 256
-"""How many messages are asked of the outbox at a time."""
+PAGE_LIMIT: Final = 64
+"""How many messages are asked of the outbox at a time; a commit may have to wait for a page from the disk."""
 
 EMPTY_AFTER_S: Final = 0.2
 """While draining, an outbox that has given nothing for this long is empty."""
@@ -47,6 +48,8 @@ class Relay:
         self._exchange = settings.exchange
         self._window = Window(pending, observer, settings.exchange)
         self._renewal = Renewal()
+        self._pace = Pace(pending.last_seq)
+        self._published = 0
         self._pausing = False
         self._publisher: Publisher | None = None
         self._group: asyncio.TaskGroup
@@ -178,9 +181,11 @@ class Relay:
             return
         window.wake(now)
         room = min(publisher.room, self._max_outstanding - window.outstanding - self._count_leaving(now))
+        before = room
         while room > 0 and (parcel := window.take(now)) is not None:
             publisher.publish(parcel.seq, parcel.message, parcel.exchange)
             room -= 1
+        self._published += before - room
         self._note_held_up(now)
 
     def _renew(self, publisher: Publisher) -> None:
@@ -235,6 +240,7 @@ class Relay:
     async def _feed(self) -> None:
         while True:
             await self._hungry.wait()
+            await self._give_way()
             limit = min(PAGE_LIMIT, self._window.appetite)
             if limit == 0:
                 self._hungry.clear()
@@ -243,6 +249,13 @@ class Relay:
             # A disk that is slow to delete is slow to read, too.
             self._exhausted = self._draining and not entries and not self._pending.leaving
             self._turn(lambda: self._window.load(entries))  # noqa: B023 - called before the next round binds it
+
+    async def _give_way(self) -> None:
+        """Let webhooks go first while a backlog is read."""
+        newest, cursor = self._pending.last_seq, self._window.cursor
+        pause_s = self._pace.pause_s(_now(), newest=newest, cursor=cursor, published=self._published)
+        if pause_s:
+            await asyncio.sleep(pause_s)
 
     async def _page(self, limit: int) -> Sequence[Entry]:
         if not self._draining:
