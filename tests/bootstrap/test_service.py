@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import resource
 import signal
 from pathlib import Path
@@ -164,6 +165,28 @@ async def test_sighup_reloads_sources_and_an_invalid_file_changes_nothing(tmp_pa
 
     assert (statuses, after) == ([404, 202], 202)
     assert "tms_bridge_config_reload_success 0.0" in metrics
+
+
+async def test_rotated_credentials_bind_a_connection_that_was_let_in_before(tmp_path: Path) -> None:
+    """A head that is known goes a fast path, which must forget what the old configuration let in."""
+    config = configure(tmp_path)
+    answers = []
+    async with bridge(config) as process:
+        reader, writer = await asyncio.open_connection(*process.http.rsplit(":", 1))
+        for entity in range(4):
+            if entity == 3:
+                config.write_text(config.read_text().replace("${TMS_PASSWORD}", "another-password"))
+                process.send(signal.SIGHUP)
+                await process.until("configuration reloaded")
+            writer.write(webhook(entity).replace(b"Connection: close\r\n", b""))
+            async with asyncio.timeout(10):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+                answers.append(head[9:12])
+                await reader.readexactly(int(length[1]) if length else 0)
+        writer.close()
+
+    assert answers == [b"202", b"202", b"202", b"401"]
 
 
 async def test_a_changed_file_is_read_without_a_signal(tmp_path: Path) -> None:
