@@ -16,6 +16,7 @@ What it asks, by the words of the design:
 | given-up       | the sender gave nothing up while there was room                                        |
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -175,10 +176,13 @@ class _Judge:
         disturbed = [band for band in self._history.bands if band.topology]
         unroutable = self._firsts.get(UNROUTABLE, {})
         delivered = _firsts(self._history.deliveries)
+        # A consumer that lags gets an event long after it was routed, and a confirm may be held up likewise.
+        confirmed = {confirm.id: confirm.at for confirm in reversed(self._history.confirms)}
         for event in self._events.values():
             if event.id is None or event.id in unroutable or event.id not in delivered:
                 continue
-            if _within(disturbed, delivered[event.id].at, SETTLING_S):
+            routed_by = (delivered[event.id].at, confirmed.get(event.id, math.inf))
+            if any(_within(disturbed, at, SETTLING_S) for at in routed_by):
                 continue
             call = event.calls[-1]
             key = f"tms.{call.trigger}.{call.status}"

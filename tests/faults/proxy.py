@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Final, Self, TypeVar
 
-from tests.faults.records import Disruption
+from tests.faults.records import Confirm, Disruption
 from tests.faults.tap import Publish, Tap
 
 T = TypeVar("T")
@@ -35,7 +35,12 @@ class Proxy:
             without an outcome on a connection that the bridge had not closed.
     """
 
-    def __init__(self, target: int, on_disruption: Callable[[Disruption], None] | None = None) -> None:
+    def __init__(
+        self,
+        target: int,
+        on_disruption: Callable[[Disruption], None] | None = None,
+        on_confirm: Callable[[Confirm], None] | None = None,
+    ) -> None:
         self.target = target
         self.port = 0
         self.disruptions: list[Disruption] = []
@@ -45,6 +50,7 @@ class Proxy:
         self.delay_s = 0.0
         self.accepted = 0
         self._on_disruption = on_disruption
+        self._on_confirm = on_confirm
         self._pairs: set[_Pair] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -123,8 +129,11 @@ class Proxy:
                     self.doubles.append(f"{publish} was sent while {other} was in flight")
 
     def note_confirm(self, publish: Publish) -> None:
-        """Remember what the broker confirmed last."""
-        self._confirmed.append((time.monotonic(), publish.message_id))
+        """Remember what the broker confirmed last, and tell whoever listens."""
+        now = time.monotonic()
+        self._confirmed.append((now, publish.message_id))
+        if self._on_confirm is not None:
+            self._on_confirm(Confirm(id=publish.message_id, at=now))
 
     def leave(self, pair: "_Pair") -> None:
         """Forget a connection that has ended."""

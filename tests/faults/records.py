@@ -127,6 +127,13 @@ class Disruption(msgspec.Struct, frozen=True, kw_only=True):
     unread: list[str] = []
 
 
+class Confirm(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The broker has confirmed this id, and so has routed it before."""
+
+    id: str
+    at: float
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """The bridge from outside, at one instant; None where it did not answer.
 
@@ -180,6 +187,7 @@ class History(msgspec.Struct, kw_only=True):
     given_up: list[GivenUp] = []
     bands: list[FaultBand] = []
     disruptions: list[Disruption] = []
+    confirms: list[Confirm] = []
     samples: list[Sample] = []
     cases: list[Case] = []
     bindings: list[Binding] = []

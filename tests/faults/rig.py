@@ -21,6 +21,7 @@ from tests.faults.records import (
     Attempt,
     Binding,
     Case,
+    Confirm,
     Delivery,
     Disruption,
     FaultBand,
@@ -89,8 +90,11 @@ class Rig(Lifetime):
         self._paused = directory / "paused"
         self._paused.mkdir()
         self._disruptions = Log(directory / "disruptions.jsonl")
+        self._confirms = Log(directory / "confirms.jsonl")
         self._bands = Log(directory / "bands.jsonl")
-        self.proxies = [Proxy(each.port, self._disruptions.write) for each in (node, *others)]
+        self.proxies = [
+            Proxy(each.port, self._disruptions.write, self._confirms.write) for each in (node, *others)
+        ]
         self.proxy = self.proxies[0]
         self._urls = [each.url for each in (node, *others)]
         self._janitor = Janitor(directory / "processes")
@@ -222,6 +226,7 @@ class Rig(Lifetime):
             deliveries=read(self.directory / "deliveries.jsonl", Delivery),
             bands=read(self.directory / "bands.jsonl", FaultBand),
             disruptions=read(self.directory / "disruptions.jsonl", Disruption),
+            confirms=read(self.directory / "confirms.jsonl", Confirm),
             samples=list(samples),
             cases=list(cases),
             bindings=list(BINDINGS),
@@ -236,6 +241,7 @@ class Rig(Lifetime):
                 process.wait()
         self._stack.close()
         self._disruptions.close()
+        self._confirms.close()
         self._bands.close()
 
     def _keep_logs(self) -> None:

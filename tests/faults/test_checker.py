@@ -12,6 +12,7 @@ from tests.faults.records import (
     Attempt,
     Binding,
     Case,
+    Confirm,
     Delivery,
     Disruption,
     FaultBand,
@@ -123,6 +124,16 @@ def test_a_queue_may_miss_what_came_while_the_topology_was_disturbed() -> None:
     deliveries = without(history().deliveries, queue=NARROW)
     band = FaultBand(name="no-queue", began=2.4, ended=2.6, topology=True)
     assert wrong(check(history(deliveries=deliveries, bands=[band]))) == {}
+
+
+@pytest.mark.parametrize(("confirmed_at", "found"), [(-4.5, {}), (2.0, {"partly-missing": 1})])
+def test_what_was_routed_then_may_come_late_from_a_consumer_that_lags(
+    confirmed_at: float, found: dict[str, int]
+) -> None:
+    deliveries = without(history().deliveries, queue=NARROW)
+    band = FaultBand(name="no-queue", began=-5.0, ended=-4.0, topology=True)
+    confirms = [Confirm(id="e2", at=confirmed_at), Confirm(id="e1", at=-4.5)]
+    assert wrong(check(history(deliveries=deliveries, bands=[band], confirms=confirms))) == found
 
 
 def test_a_later_event_that_came_first_breaks_the_order() -> None:
