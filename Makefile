@@ -63,7 +63,7 @@ types: setup ## check the types, strictly
 imports: setup ## check that imports run in one direction
 	.venv/bin/lint-imports
 
-style: setup ## check the length of functions and files
+style: setup ## check the length of functions and files, and the names of classes
 	$(PYTHON) -m pytest -q tests/test_style.py
 
 docs: setup ## write the parts of the documentation that come from the code
