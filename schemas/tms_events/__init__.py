@@ -13,6 +13,7 @@ from tms_events.decoding import decode
 from tms_events.errors import MalformedMessage, MessageError, UnknownTrigger
 from tms_events.event import ClassChanged, CourseAssignmentChanged, Event, entity_id
 from tms_events.newest import COPY_WINDOW, DIGEST_HEADER, Newest, Verdict
+from tms_events.reading import Reading
 from tms_events.status import ClassStatus, CourseAssignmentStatus, StatusFrom
 from tms_events.topics import (
     CANCELLATIONS,
@@ -53,6 +54,7 @@ __all__ = [
     "MalformedMessage",
     "MessageError",
     "Newest",
+    "Reading",
     "StatusFrom",
     "Trigger",
     "UnknownTrigger",

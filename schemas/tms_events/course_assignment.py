@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A moment with its offset from UTC; what the sender told without an offset was taken as UTC."""
+"""A moment, in UTC; `Reading.assumed` names those that the sender told without an offset."""
 
 
 class CourseAssignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):

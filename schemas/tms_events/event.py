@@ -6,12 +6,26 @@ import msgspec
 
 from tms_events.class_ import Class
 from tms_events.course_assignment import CourseAssignment, Moment
+from tms_events.reading import Reading
 from tms_events.status import ClassStatus, CourseAssignmentStatus, StatusFrom
 from tms_events.trigger import Trigger
 
+_OMITTED = msgspec.Raw(b"")
+"""The one value that `omit_defaults` leaves out."""
+
+
+def _no_word() -> None:
+    """Make a default that `omit_defaults` does not know: a status without a word is sent as null."""
+
 
 class CourseAssignmentChanged(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="trigger", tag="course_assignment"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    omit_defaults=True,
+    tag_field="trigger",
+    tag="course_assignment",
 ):
     """TMS said that a course assignment was started, completed, expired or cancelled.
 
@@ -23,7 +37,9 @@ class CourseAssignmentChanged(
         status_from: whether the sender said it or the bridge derived it from the dates.
         received_at: when the bridge first took the body in, by the bridge's clock; to the microsecond.
         course_assignment: what the body told of the assignment.
+        reading: what could not be read, or was assumed; empty where there is nothing to say.
         payload: the sender's JSON value, byte for byte. `msgspec.json.decode(event.payload)` reads it.
+            Empty bytes where the source is set to omit it.
     """
 
     trigger: ClassVar[Trigger] = Trigger.COURSE_ASSIGNMENT
@@ -31,11 +47,12 @@ class CourseAssignmentChanged(
     id: str
     source: str
     status: CourseAssignmentStatus
-    raw_status: str | None = None
+    raw_status: str | None = msgspec.field(default_factory=_no_word)
     status_from: StatusFrom
     received_at: Moment
     course_assignment: CourseAssignment
-    payload: msgspec.Raw
+    reading: Reading = Reading()
+    payload: msgspec.Raw = _OMITTED
 
 
 class ClassChanged(
@@ -43,6 +60,7 @@ class ClassChanged(
     frozen=True,
     kw_only=True,
     gc=False,
+    omit_defaults=True,
     tag_field="trigger",
     tag="class",
     rename={"class_": "class"},
@@ -57,7 +75,9 @@ class ClassChanged(
         status_from: always `payload`: nothing else in a class tells its status.
         received_at: when the bridge first took the body in, by the bridge's clock; to the microsecond.
         class_: what the body told of the class; the JSON member is `class`.
+        reading: what could not be read, or was assumed; empty where there is nothing to say.
         payload: the sender's JSON value, byte for byte. `msgspec.json.decode(event.payload)` reads it.
+            Empty bytes where the source is set to omit it.
     """
 
     trigger: ClassVar[Trigger] = Trigger.CLASS
@@ -65,11 +85,12 @@ class ClassChanged(
     id: str
     source: str
     status: ClassStatus
-    raw_status: str | None = None
+    raw_status: str | None = msgspec.field(default_factory=_no_word)
     status_from: StatusFrom
     received_at: Moment
     class_: Class
-    payload: msgspec.Raw
+    reading: Reading = Reading()
+    payload: msgspec.Raw = _OMITTED
 
 
 Event = CourseAssignmentChanged | ClassChanged

@@ -62,6 +62,7 @@ def test_the_message_body_of_a_class_holds_every_member() -> None:
             "disable_labs": None,
             "start": "1970-01-01T00:00:00Z",
             "end": None,
+            "time_zone": None,
         },
         "payload": {"Id": 7, "Status": "Denied", "Start": 0, "New": 1.5},
     }

@@ -10,6 +10,7 @@ from tms_events import (
     CourseAssignmentStatus,
     MalformedMessage,
     MessageError,
+    Reading,
     Trigger,
     UnknownTrigger,
     decode,
@@ -49,6 +50,20 @@ def test_the_members_of_a_message_are_named_as_documented() -> None:
     assert members["trigger"] == "class"
     assert members["received_at"] == "2026-03-01T12:00:00Z"
     assert members["class"]["start"] == "2026-03-01T12:00:00Z"
+
+
+def test_what_could_not_be_read_is_told_and_absent_where_there_is_nothing_to_say() -> None:
+    told = msgspec.structs.replace(class_changed(), reading=Reading(unread=("name",), assumed=("start",)))
+    wire = msgspec.json.encode(told)
+    assert json.loads(wire)["reading"] == {"unread": ["name"], "assumed": ["start"]}
+    assert decode(wire).reading == told.reading
+    assert decode(msgspec.json.encode(class_changed())).reading == Reading()
+
+
+def test_a_message_may_come_without_the_payload() -> None:
+    event = decode(changed(class_changed(), payload=...))
+    assert bytes(event.payload) == b""
+    assert "payload" not in json.loads(msgspec.json.encode(event))
 
 
 def test_members_of_later_versions_are_ignored() -> None:

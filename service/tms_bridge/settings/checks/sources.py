@@ -17,9 +17,10 @@ _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LONGEST_TOPIC: Final = len(".course_assignment.completed")
+_FOLLOWING: Final = {"confirmation_status_id", "time_zone"}
+"""Fields of a class that follow from what stands where `status` and `time_zone_id` point to."""
 _FIELDS: Final = {
-    # The number of a class's status is read from wherever `status` points to.
-    "class": ("status", *(name for name in Class.__struct_fields__ if name != "confirmation_status_id")),
+    "class": ("status", *(name for name in Class.__struct_fields__ if name not in _FOLLOWING)),
     "course_assignment": ("status", *CourseAssignment.__struct_fields__),
 }
 
