@@ -64,6 +64,17 @@ async def test_only_so_many_may_watch(client: Client) -> None:
     assert status == 503
 
 
+async def test_who_watches_no_more_makes_room(client: Client) -> None:
+    for stream in [await client.get("/api/v1/events/stream") for _ in range(MAX_WATCHERS)]:
+        stream.close()
+    status = 503
+    async with asyncio.timeout(5):
+        while status == 503:
+            async with client.get("/api/v1/events/stream") as stream:
+                status = stream.status
+    assert status == 200
+
+
 async def test_waiting_events_are_paged(desk: Desk, client: Client) -> None:
     known = [(await desk.journal.accept(event(entity))).id for entity in range(3)]
 

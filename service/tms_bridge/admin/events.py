@@ -1,6 +1,7 @@
 """The events that were taken in lately, and those that come in now."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 import msgspec
@@ -13,6 +14,9 @@ from tms_bridge.listener.feed import RECENT, Feed, Seen
 _DEFAULT: Final = 50
 _QUIET_S: Final = 15.0
 """A stream that is silent for longer looks dead to proxies."""
+
+_LOOK_S: Final = 0.5
+"""How often a silent stream looks whether its reader is still there and the bridge goes on."""
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -35,15 +39,19 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         await response.write(b": connected\n\n")
-        while not request.app[CONTEXT].health.stopping:
-            await response.write(await _next(queue))
+        while (text := await _next(queue, request)) is not None:
+            await response.write(text)
     return response
 
 
-async def _next(queue: asyncio.Queue[Seen]) -> bytes:
-    try:
-        async with asyncio.timeout(_QUIET_S):
-            seen = await queue.get()
-    except TimeoutError:
-        return b": quiet\n\n"
-    return b"id: %s\nevent: webhook\ndata: %s\n\n" % (seen.id.encode(), msgspec.json.encode(seen))
+async def _next(queue: asyncio.Queue[Seen], request: web.Request) -> bytes | None:
+    """Return what is written next; None when nobody reads any more or the bridge stops."""
+    health = request.app[CONTEXT].health
+    for _ in range(round(_QUIET_S / _LOOK_S)):
+        if request.transport is None or health.stopping:
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                seen = await queue.get()
+            return b"id: %s\nevent: webhook\ndata: %s\n\n" % (seen.id.encode(), msgspec.json.encode(seen))
+    return b": quiet\n\n"
