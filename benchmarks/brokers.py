@@ -10,7 +10,8 @@ import aio_pika
 
 from installation import Installation, provide_installation
 from packages import NotInstalledError
-from rabbitmq import Node, free_port
+from ports import free_port
+from rabbitmq import Node
 from rabbitmq4 import provide_rabbitmq4
 from receivers import Receiver, basic
 from wrk import Target

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from janitor import Janitor
+from ports import free_port
 from process_stats import cpu_s, memory_mb
-from rabbitmq import free_port
 from wrk import LoadFailedError, Target
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,6 @@ that outlives the node. Run as a program it prints its AMQP URL and stays up unt
 
 import contextlib
 import os
-import random
 import secrets
 import signal
 import socket
@@ -21,11 +20,9 @@ from urllib.parse import quote
 from generations import choose_installation
 from installation import Installation
 from janitor import Janitor
+from ports import free_port
 from program import Program, ProgramFailedError
 
-# Below the range from which the kernel takes ports for outgoing connections: while a node is down, nobody
-# else may get the port on which it comes back.
-_PORTS = range(21_000, 31_000)
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _TAIL_LINES = 30
 _NOT_CONNECTED = "erl_call: failed to connect"
@@ -38,21 +35,6 @@ class BrokerFailedError(ProgramFailedError):
 
 class NotConnectedError(BrokerFailedError):
     """The node could not be reached, and so did nothing."""
-
-
-def free_port() -> int:
-    """Find a TCP port of the loopback address that nobody listens on."""
-    for port in random.sample(_PORTS, k=100):
-        with socket.socket() as probe:
-            # As servers do: a port that only lingers in TIME_WAIT is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    message = f"no free TCP port between {_PORTS.start} and {_PORTS.stop}"
-    raise BrokerFailedError(message)
 
 
 class Node(Program):

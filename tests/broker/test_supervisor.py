@@ -11,7 +11,8 @@ import structlog
 from structlog.testing import capture_logs
 from tests.waiting import until
 
-from rabbitmq import Node, free_port
+from ports import free_port
+from rabbitmq import Node
 from tms_bridge.broker import Silent, Supervisor, topology
 from tms_bridge.broker.confirming import ConfirmingPublisher
 from tms_bridge.broker.session import Session

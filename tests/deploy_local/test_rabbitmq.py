@@ -10,7 +10,7 @@ import aio_pika
 import pytest
 
 import rabbitmq as module
-from rabbitmq import BrokerFailedError, Node, free_port
+from rabbitmq import BrokerFailedError, Node
 
 
 async def _publish_and_get(url: str, body: bytes) -> bytes:
@@ -73,11 +73,6 @@ def test_a_killed_starter_leaves_nothing_behind() -> None:
     assert len(children) == 3  # the janitor, epmd and the Erlang machine
     for pid in children:
         _wait_gone(pid)
-
-
-def test_free_ports_lie_below_the_range_of_outgoing_connections() -> None:
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert free_port() < lowest
 
 
 def _children(pid: int) -> list[int]:

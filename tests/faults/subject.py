@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from janitor import Janitor
+from ports import free_port
 from program import Program, ProgramFailedError
-from rabbitmq import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "contoso"
