@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from tests.outbox.outboxes import event, open_journal, quiet
+from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
-from tms_bridge.outbox import store, writer
+from tms_bridge.outbox import group, store, writer
+from tms_bridge.outbox.rows import Batch
+from tms_bridge.outbox.store import Store
 
 
-def defective(_: store.Store) -> None:
+def defective(_: Store) -> None:
     raise ValueError("nobody foresaw this")
 
 
@@ -192,15 +195,67 @@ async def test_a_journal_that_lost_a_row_of_its_own_is_refused_with_instructions
         await open_journal(tmp_path)
 
 
-async def test_a_defect_in_the_writer_breaks_the_outbox_instead_of_leaving_its_callers_to_wait(
-    tmp_path: Path,
+def give(thread: Store, what: str) -> None:
+    """Let the store's connection meet what a call was given, not what the disk did."""
+    thread._connection.execute("SELECT ?", (1 << 64 if what == "a number" else what,))
+
+
+@pytest.mark.parametrize("what", ["a number", "\ud800"])
+async def test_what_a_call_was_given_fails_that_call_alone(tmp_path: Path, what: str) -> None:
+    journal = await open_journal(tmp_path)
+    with pytest.raises((OverflowError, UnicodeEncodeError)):
+        await journal._writer.call(lambda thread: give(thread, what))
+    with pytest.raises(ValueError, match="nobody foresaw this"):
+        await journal._writer.call(defective)
+    receipt = await journal.accept(event(1))
+    await journal.close()
+    assert (1, None) == (receipt.seq, journal.failure)
+
+
+async def test_a_defect_in_a_batch_fails_its_events_and_keeps_its_departures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "STUCK_S", 0.01)
+    journal = await open_journal(tmp_path)
+    first = await journal.accept(event(1))
+
+    def spoil(thread: Store) -> None:
+        write = thread.states.write
+
+        def fail_once(batch: Batch) -> int:  # noqa: ARG001 - as `write`
+            thread.states.write = write  # type: ignore[method-assign]  # back as it was
+            raise ValueError("nobody foresaw this")
+
+        thread.states.write = fail_once  # type: ignore[method-assign]  # a defect
+
+    await journal._writer.call(spoil)
+    journal.settle(first.seq)
+    with pytest.raises(Unavailable, match="it is in the log"):
+        await journal.accept(event(2))
+    await until(lambda: journal.stats().events == 0)
+    third = await journal.accept(event(3))
+    await journal.close()
+    assert (2, None) == (third.seq, journal.failure)
+
+
+async def test_a_defect_at_start_is_told_instead_of_leaving_its_caller_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.Store, "look", defective)
+    with pytest.raises(ValueError, match="nobody foresaw this"):
+        await open_journal(tmp_path)
+
+
+async def test_a_defect_between_batches_is_logged_and_the_outbox_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = await open_journal(tmp_path)
-    with pytest.raises(OutboxBroken, match="nobody foresaw this"):
-        await journal._writer.call(defective)
-    with pytest.raises(Unavailable):
-        await journal.accept(event(1))
+    monkeypatch.setattr(store.Store, "rest", defective)
+    await journal.accept(event(1))
+    await until(lambda: "the outbox could not be looked after" in caplog.text)
+    receipt = await journal.accept(event(2))
     await journal.close()
+    assert 2 == receipt.seq
 
 
 async def test_a_look_that_is_due_while_it_closes_finds_nothing_broken(

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.outbox.outboxes import event, ids_waiting, open_journal, quiet, undecodable, waiting
 
-from tms_bridge.errors import RowBusy, RowMissing, Unavailable
+from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.records import OUTBOX, QUARANTINE
@@ -194,9 +194,9 @@ async def test_quarantined_rows_are_imported_into_quarantine(tmp_path: Path) -> 
 
 async def test_an_import_of_something_else_is_refused(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    for line in (b"{}", b"not JSON"):
-        with pytest.raises(ValueError, match=r"JSON|missing"):
-            await journal.records.import_lines([line])
+    for line in (b"{}", b"not JSON", b"[" * 100_000, b"\xff"):
+        with pytest.raises(InvalidQuery, match=r"^line 3 is not a line of an export: "):
+            await journal.records.import_lines([b"\n", b"", line])
     await journal.close()
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tms_bridge.admin import events, rows, status
 from tms_bridge.listener.feed import RECENT
-from tms_bridge.outbox.records import OUTBOX, QUARANTINE, Exported
+from tms_bridge.outbox.records import MAX_SEQ, OUTBOX, QUARANTINE, Exported
 
 Handler = Callable[[web.Request], Awaitable[msgspec.Struct | web.StreamResponse]]
 
@@ -42,7 +42,7 @@ class Operation(msgspec.Struct, frozen=True):
 def _paging(states: Sequence[str]) -> tuple[Query, ...]:
     return (
         Query("state", words=tuple(map(str, states))),
-        Query("after", most=1 << 62),
+        Query("after", most=MAX_SEQ),
         Query("limit", most=rows.MAX_PAGE),
     )
 
@@ -60,12 +60,12 @@ OPERATIONS: Final = (
         (400, 404, 413, 503),
         takes="application/x-ndjson",
     ),
-    Operation("GET", "/outbox/{id}", rows.show_event, Exported, (404,)),
-    Operation("DELETE", "/outbox/{id}", rows.drop_event, rows.Done, (404, 409)),
-    Operation("POST", "/outbox/{id}/retry", rows.retry, rows.Done, (404, 409)),
+    Operation("GET", "/outbox/{id}", rows.show_event, Exported, (400, 404)),
+    Operation("DELETE", "/outbox/{id}", rows.drop_event, rows.Done, (400, 404, 409)),
+    Operation("POST", "/outbox/{id}/retry", rows.retry, rows.Done, (400, 404, 409)),
     Operation("GET", "/quarantine", rows.list_quarantine, rows.Page, (400, 404), _paging(QUARANTINE)),
-    Operation("GET", "/quarantine/{id}", rows.show_quarantined, Exported, (404,)),
-    Operation("DELETE", "/quarantine/{id}", rows.drop_quarantined, rows.Done, (404,)),
-    Operation("POST", "/quarantine/{id}/replay", rows.replay, rows.Done, (404, 422)),
-    Operation("POST", "/quarantine/{id}/release", rows.release, rows.Done, (404,)),
+    Operation("GET", "/quarantine/{id}", rows.show_quarantined, Exported, (400, 404)),
+    Operation("DELETE", "/quarantine/{id}", rows.drop_quarantined, rows.Done, (400, 404)),
+    Operation("POST", "/quarantine/{id}/replay", rows.replay, rows.Done, (400, 404, 422)),
+    Operation("POST", "/quarantine/{id}/release", rows.release, rows.Done, (400, 404)),
 )

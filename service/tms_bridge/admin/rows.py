@@ -8,7 +8,7 @@ from aiohttp import StreamReader, web
 
 from tms_bridge.admin.context import CONTEXT, Context
 from tms_bridge.errors import BodyTooLarge, InvalidQuery, RowMissing
-from tms_bridge.outbox.records import OUTBOX, QUARANTINE, Exported, Records, exported
+from tms_bridge.outbox.records import MAX_SEQ, OUTBOX, QUARANTINE, Exported, Records, exported
 from tms_bridge.outbox.rows import State
 
 MAX_PAGE: Final = 1000
@@ -95,18 +95,13 @@ async def import_events(request: web.Request) -> Imported:
     """Append the lines of an export whose ids are not here."""
     records = _records(request)
     came = here = 0
+    first = 1
     async for page in _pages(request.content):
-        more_came, more_here = await _import(records, page)
+        more_came, more_here = await records.import_lines(page, first)
+        first += len(page)
         came, here = came + more_came, here + more_here
     _context(request).logger.warning("imported", imported=came, already_here=here)
     return Imported(came, here)
-
-
-async def _import(records: Records, lines: Sequence[bytes]) -> tuple[int, int]:
-    try:
-        return await records.import_lines(lines)
-    except (ValueError, msgspec.DecodeError) as error:
-        raise InvalidQuery(f"A line is none of an export: {error}") from error
 
 
 async def _pages(content: StreamReader) -> AsyncIterator[list[bytes]]:
@@ -117,12 +112,11 @@ async def _pages(content: StreamReader) -> AsyncIterator[list[bytes]]:
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > _MAX_LINE:
             raise BodyTooLarge("A line is longer than any of an export.")
-        page += filter(None, lines)
+        page += lines
         if len(page) >= _IMPORT_PAGE:
             yield page
             page = []
-    if page := [*page, *filter(None, [rest])]:
-        yield page
+    yield [*page, rest]
 
 
 async def _list(request: web.Request, states: Sequence[State]) -> Page:
@@ -137,15 +131,15 @@ async def _list(request: web.Request, states: Sequence[State]) -> Page:
     return Page(sorted(rows, key=lambda row: row.seq)[:limit])
 
 
-def number(request: web.Request, name: str, default: int, *, most: int = 1 << 62) -> int:
+def number(request: web.Request, name: str, default: int, *, most: int = MAX_SEQ) -> int:
     """Return a whole number of the query.
 
     Raises:
         InvalidQuery: it is none, or too large.
     """
-    text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit()) or int(text[:20]) > most:
-        raise InvalidQuery(f"{name} is a number up to {most}.")
+    text = request.query.get(name, str(default)).lstrip("0") or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and int(text) <= most):
+        raise InvalidQuery(f"{name} is a whole number from 0 to {most}.")
     return int(text)
 
 

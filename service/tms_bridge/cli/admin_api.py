@@ -3,11 +3,10 @@
 import http.client
 from http import HTTPStatus
 from typing import TypeVar
-from urllib.parse import quote
 
 import msgspec
 
-from tms_bridge.errors import BridgeError, RowBusy, RowMissing, SettingsError, Undecodable
+from tms_bridge.errors import BridgeError, InvalidQuery, RowBusy, RowMissing, SettingsError, Undecodable
 from tms_bridge.settings.model import Admin
 from tms_bridge.settings.network import Listen, parse_listens
 
@@ -17,6 +16,7 @@ TIMEOUT_S = 30.0
 EVERYWHERE = frozenset({None, "0.0.0.0", "::"})  # noqa: S104 - recognised here, not listened on
 
 KINDS: dict[int, type[BridgeError]] = {
+    HTTPStatus.BAD_REQUEST: InvalidQuery,
     HTTPStatus.NOT_FOUND: RowMissing,
     HTTPStatus.CONFLICT: RowBusy,
     HTTPStatus.UNPROCESSABLE_ENTITY: Undecodable,
@@ -75,7 +75,7 @@ class AdminApi:
         address = self._address
         connection = http.client.HTTPConnection(address.host or "127.0.0.1", address.port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, quote(path, safe="/?=&"), body=body, headers=self._headers)
+            connection.request(method, path, body=body, headers=self._headers)
             response = connection.getresponse()
             return response.status, response.read()
         except ConnectionRefusedError:

@@ -10,7 +10,7 @@ import msgspec
 from tms_bridge.cli.output import Output, note, visible
 from tms_bridge.cli.program import DONE, NO
 from tms_bridge.cli.rows import Row, Rows, every
-from tms_bridge.errors import RowBusy, RowMissing, Undecodable
+from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, Undecodable
 from tms_bridge.outbox.rows import State
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -111,7 +111,7 @@ async def do_each(
 async def _do(row_id: str, deed: Callable[[str], Awaitable[object]]) -> Deed:
     try:
         await deed(row_id)
-    except (RowMissing, RowBusy, Undecodable) as error:
+    except (RowMissing, RowBusy, Undecodable, InvalidQuery) as error:
         return Deed(row_id, done=False, reason=str(error))
     return Deed(row_id, done=True)
 

@@ -19,6 +19,7 @@ from tms_bridge.cli.deeds import (
 )
 from tms_bridge.cli.output import Output, common_options, note
 from tms_bridge.cli.rows import Rows, Status, with_rows
+from tms_bridge.errors import InvalidQuery
 from tms_bridge.outbox.records import OUTBOX
 from tms_bridge.outbox.rows import State
 
@@ -103,6 +104,6 @@ def import_events(*, config: Path, out: Output, file: BinaryIO) -> None:
 
 async def _import(rows: Rows, file: BinaryIO) -> Imported:
     try:
-        return Imported(*await rows.imported(line for line in file if line.strip()))
-    except (ValueError, msgspec.DecodeError) as error:
-        raise click.BadParameter(f"a line is none of an export: {error}", param_hint="FILE") from None
+        return Imported(*await rows.imported(file))
+    except InvalidQuery as error:
+        raise click.BadParameter(str(error), param_hint="FILE") from None

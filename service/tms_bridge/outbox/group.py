@@ -1,12 +1,13 @@
 """Group commit: what arrives and what leaves while one transaction runs goes into the next."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from tms_bridge.errors import BridgeError, OutboxBroken
+from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.outbox.receipts import Taken
 from tms_bridge.outbox.rows import Batch, NewRow, Owed, State
 from tms_bridge.outbox.store import Committed
@@ -21,6 +22,8 @@ ENOUGH_DEPARTURES = 64
 """So many wake the writer by themselves; fewer wait for the next arrivals, or for LINGER_S."""
 
 _UNDECODABLE: Final = State.UNDECODABLE  # Python 3.11 takes 0.2 µs to look it up
+
+_log = logging.getLogger(__name__)
 
 LINGER_S = 0.01
 STUCK_S = 1.0
@@ -148,14 +151,13 @@ class GroupCommit:
         batch: Batch,
         arrivals: Sequence[Arrival],
         committed: Committed | None,
-        error: BridgeError | None,
+        error: Exception | None,
     ) -> None:
         """Tell everyone what became of a batch, and write the next."""
         self._writing = False
         self._uncount(arrivals)
         if committed is None:
-            self._failed(error or OutboxBroken("the outbox broke"), arrivals)
-            self.give_up(error or OutboxBroken("the outbox broke"))
+            self._not_written(batch, arrivals, error)
             return
         self._stuck = not committed.departed
         if committed.departed:
@@ -170,8 +172,22 @@ class GroupCommit:
         if not self._writing and (self._stuck or not (self._arrivals or self._departing)):
             self._idle.set()
 
+    def _not_written(self, batch: Batch, arrivals: Sequence[Arrival], error: Exception | None) -> None:
+        """The outbox broke; or a defect cost this batch, whose departures are written another time."""
+        if isinstance(error, OutboxBroken):
+            self._failed(error, arrivals)
+            self.give_up(error)
+            return
+        _log.error("a batch could not be written", exc_info=error)
+        self._failed(Unavailable("a defect kept the outbox from writing this; it is in the log"), arrivals)
+        self._stuck = True
+        self._take_back(batch)
+        self._next()
+        if not self._arrivals:
+            self._idle.set()
+
     def _take_back(self, batch: Batch) -> None:
-        """The disk had no room even for departures: they stay for another time."""
+        """Not even the departures could be written: they stay for another time."""
         later = self._departures
         batch.rows = []
         batch.settled += later.settled

@@ -1,11 +1,14 @@
 """What operators see of the journal and do to it; each deed is one transaction."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
-from tms_bridge.errors import RowBusy, RowMissing
+from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.group import GroupCommit
 from tms_bridge.outbox.queries import Kept
@@ -17,6 +20,15 @@ from tms_bridge.outbox.writer import Writer
 
 OUTBOX = (State.PENDING, State.REFUSED)
 QUARANTINE = (State.UNDECODABLE, State.HELD)
+MAX_SEQ: Final = (1 << 63) - 1
+"""What SQLite can hold."""
+
+ROW_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}(?![\s\S])"
+"""An id that can be given to a command and put into a path; `$` would let a line's end pass."""
+
+_LAST_MOMENT_US: Final = 253_402_300_799_999_999
+"""The end of the year 9999."""
+
 _PAGE = 500
 
 
@@ -24,17 +36,17 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     """One line of an export: a row with all its parts named, `body` in Base64; `why` it was refused."""
 
     state: State
-    seq: int
+    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
     why: str
-    seen: int
-    id: str
+    seen: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
+    id: Annotated[str, Meta(pattern=ROW_ID)]
     kind: Kind
     source: str
     trigger: str
     status: str
-    routing_key: str
+    routing_key: Annotated[str, Meta(max_length=255)]
     entity: str
-    received_at_us: int
+    received_at_us: Annotated[int, Meta(ge=0, le=_LAST_MOMENT_US)]
     digest: str
     traceparent: str
     replayed: bool
@@ -42,6 +54,7 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+_KINDS: Final = {State.HELD: Kind.EVENT, State.UNDECODABLE: Kind.QUARANTINE}
 _MESSAGE_FIELDS = Message.__struct_fields__
 _decoder = msgspec.json.Decoder(Exported)
 
@@ -74,7 +87,10 @@ class Records:
 
         Raises:
             RowMissing: there is none.
+            InvalidQuery: nothing could have this id.
         """
+        if re.match(ROW_ID, row_id) is None:
+            raise InvalidQuery("that is no id: an id is 64 letters, digits, dots, colons and dashes at most")
         found = await self._writer.call(lambda store: store.queries.find(row_id, states))
         if found is None:
             raise RowMissing(f"nothing here has the id {row_id}")
@@ -147,18 +163,22 @@ class Records:
                     yield msgspec.json.encode(exported(row)) + b"\n"
                 after = rows[-1].seq
 
-    async def import_lines(self, lines: Iterable[bytes]) -> tuple[int, int]:
+    async def import_lines(self, lines: Iterable[bytes], first: int = 1) -> tuple[int, int]:
         """Append the rows of an export whose ids are not here; return how many came, and how many were here.
 
         Each row goes to the state that it was exported from, the pending ones to the tail.
 
+        Args:
+            lines: the lines; blank ones are passed over.
+            first: the number of the first one.
+
         Raises:
-            ValueError: a line is none of an export; those of earlier pages are in.
+            InvalidQuery: a line is none of an export; those of earlier pages are in.
             Unavailable: the outbox is full.
         """
-        remaining = iter(lines)
+        remaining = (_imported(line, number) for number, line in enumerate(lines, first) if line.strip())
         came = offered = 0
-        while page := [_imported(line) for line in islice(remaining, _PAGE)]:
+        while page := list(islice(remaining, _PAGE)):
             offered += len(page)
             came += await self._append_page(page)
         return came, offered - came
@@ -199,7 +219,16 @@ def exported(row: Kept) -> Exported:
     return Exported(state=row.state, seq=row.seq, why=row.reason, seen=row.seen, **named)
 
 
-def _imported(line: bytes) -> Imported:
-    row = _decoder.decode(line)
+def _imported(line: bytes, number: int) -> Imported:
+    try:
+        row = _decoder.decode(line)
+        wrong = "" if row.kind is _KINDS.get(row.state, row.kind) else f"what is {row.state} is no {row.kind}"
+    except (ValueError, RecursionError) as error:
+        row, wrong = None, str(error)
+    if row is None or wrong:
+        raise InvalidQuery(
+            f"line {number} is not a line of an export: {wrong}. Mend or remove it and import again: "
+            "what is here already is left alone"
+        )
     message = Message(**{name: getattr(row, name) for name in _MESSAGE_FIELDS})
     return Imported(message, row.state, row.why, row.seen)

@@ -1,5 +1,6 @@
 """What goes into the journal in one transaction, and what comes back."""
 
+import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -137,5 +138,12 @@ def pack(message: Message) -> bytes:
 
 
 def unpack(blob: bytes) -> Message:
-    """Decode what `pack` made."""
-    return _decoder.decode(blob)
+    """Decode what `pack` made.
+
+    Raises:
+        sqlite3.DatabaseError: this is no message: the file is damaged.
+    """
+    try:
+        return _decoder.decode(blob)
+    except msgspec.MsgspecError as error:
+        raise sqlite3.DatabaseError(f"a row holds no message: {error}") from error

@@ -53,7 +53,7 @@ class Salvage:
     def _understood(self, state: State, row: tuple[int, bytes, str | None, int]) -> Kept | None:
         try:
             return Kept.of(state, row)
-        except msgspec.MsgspecError as error:
+        except sqlite3.DatabaseError as error:
             self.damage.append(f"{state}, seq {row[0]}: {error}")
             return None
 

@@ -260,7 +260,8 @@ class States:
             return
         self._sizes.pop(seq, None)
         taken_us, event_id, blob = row
-        values = (seq, taken_us, event_id, blob, reason, time.time_ns() // 1000)
+        said = reason.encode(errors="backslashreplace").decode()  # a broker's words may be no UTF-8
+        values = (seq, taken_us, event_id, blob, said, time.time_ns() // 1000)
         self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
         self._count(State.PENDING, -1, -len(blob))
         self._enter(State.REFUSED, blob)

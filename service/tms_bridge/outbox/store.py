@@ -18,9 +18,9 @@ from tms_bridge.outbox.states import SCHEMA, States
 
 T = TypeVar("T")
 
-FATAL = (Exception,)
-"""Failed writes and syncs, rows that cannot be read, and defects: the thread must outlive all of them, for it
-alone can tell those who wait."""
+_BROKEN = (sqlite3.DatabaseError, OSError)
+_ARGUMENTS = (sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
+"""Of the database's errors, those that blame a call and what it was given."""
 
 APPLICATION_ID = 0x544D5342
 """Marks the file as ours ("TMSB")."""
@@ -104,7 +104,7 @@ class Store:
             store.look()
         except BridgeError:
             raise
-        except FATAL as error:
+        except (sqlite3.Error, OSError) as error:
             raise _unusable(directory, error) from error
         return store
 
@@ -259,6 +259,11 @@ def _ensure_schema(connection: sqlite3.Connection, directory: Directory) -> None
         ((rows,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our own names
         if rows != 1:
             raise sqlite3.DatabaseError(f"its table {table} has {rows} rows, not one")
+
+
+def is_fatal(error: Exception) -> bool:
+    """Say whether the database or its disk is to blame; anything else fails one call alone."""
+    return isinstance(error, _BROKEN) and not isinstance(error, _ARGUMENTS)
 
 
 def _raise_unless_full(error: sqlite3.OperationalError) -> None:

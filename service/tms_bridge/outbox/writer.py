@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TypeVar, cast
 
-from tms_bridge.errors import BridgeError, OutboxBroken
-from tms_bridge.outbox.store import FATAL, Snapshot, Store
+from tms_bridge.errors import OutboxBroken
+from tms_bridge.outbox.store import Snapshot, Store, is_fatal
 
 T = TypeVar("T")
 
 LOOK_EVERY_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -41,9 +44,7 @@ class Writer:
         self._thread.start()
         return await opened
 
-    def submit(
-        self, work: Callable[[Store], T], done: Callable[[T | None, BridgeError | None], None]
-    ) -> None:
+    def submit(self, work: Callable[[Store], T], done: Callable[[T | None, Exception | None], None]) -> None:
         """Do this after all that was submitted before; `done` gets the result or the error, on the loop."""
         self._jobs.put(lambda store: self._attempt(store, work, done))
 
@@ -56,7 +57,7 @@ class Writer:
         """
         answer: asyncio.Future[T] = self._loop.create_future()
 
-        def done(result: T | None, error: BridgeError | None) -> None:
+        def done(result: T | None, error: Exception | None) -> None:
             if error is None and landed is not None:
                 landed(cast("T", result))
             if answer.done():  # whoever asked has gone
@@ -85,7 +86,7 @@ class Writer:
     def _run(self, open_store: Callable[[], Store], opened: asyncio.Future[Snapshot]) -> None:
         try:
             self._store = open_store()
-        except BridgeError as error:
+        except Exception as error:  # noqa: BLE001 - who waits for it to open must hear of a defect too
             self._post(opened.set_exception, error)
             return
         self._post(opened.set_result, self._store.snapshot())
@@ -109,18 +110,17 @@ class Writer:
         self,
         store: Store,
         work: Callable[[Store], T],
-        done: Callable[[T | None, BridgeError | None], None],
+        done: Callable[[T | None, Exception | None], None],
     ) -> None:
         """Do one job, unless the store is broken, and say what came of it."""
         result: T | None = None
-        error: BridgeError | None = self._failure
+        error: Exception | None = self._failure
         try:
             if error is None:
                 result = work(store)
-        except BridgeError as refusal:
-            error = refusal
-        except FATAL as failure:  # a full disk has been dealt with by now
-            error = self._break(failure)
+        except Exception as failure:  # noqa: BLE001 - the thread outlives all: it alone can tell those who wait
+            # A full disk has been dealt with by now; what an argument or a defect did was rolled back.
+            error = self._break(failure) if is_fatal(failure) else failure
         self._post(done, result, error)
 
     def _upkeep(self, work: Callable[[], None]) -> None:
@@ -128,8 +128,11 @@ class Writer:
         if self._failure is None:
             try:
                 work()
-            except FATAL as failure:
-                self._break(failure)
+            except Exception as failure:  # noqa: BLE001 - as in `_attempt`; a defect ends in the log
+                if is_fatal(failure):
+                    self._break(failure)
+                else:
+                    _log.exception("the outbox could not be looked after")
 
     def _break(self, failure: Exception) -> OutboxBroken:
         """From now on nothing is written: what a failed sync has left on the disk is not known."""

@@ -1,6 +1,7 @@
 """The rows of a bridge that runs, through its admin API."""
 
 from collections.abc import AsyncIterator, Iterable
+from urllib.parse import quote
 
 import msgspec
 
@@ -52,26 +53,26 @@ class OverApi:
     async def shown(self, row_id: str, states: Iterable[State]) -> Row:
         """Return the row of this id."""
         wanted = tuple(states)
-        row = self._api.ask("GET", f"{_collection(wanted[0])}/{row_id}", Row)
+        row = self._api.ask("GET", f"{_collection(wanted[0])}/{_quoted(row_id)}", Row)
         if row.state not in wanted:
             raise RowMissing(f"{row_id} is {row.state}")
         return row
 
     async def retry(self, event_id: str) -> None:
         """Send a refused event again."""
-        self._api.ask("POST", f"/api/v1/outbox/{event_id}/retry", msgspec.Raw)
+        self._api.ask("POST", f"/api/v1/outbox/{_quoted(event_id)}/retry", msgspec.Raw)
 
     async def release(self, event_id: str) -> None:
         """Send a held event."""
-        self._api.ask("POST", f"/api/v1/quarantine/{event_id}/release", msgspec.Raw)
+        self._api.ask("POST", f"/api/v1/quarantine/{_quoted(event_id)}/release", msgspec.Raw)
 
     async def replay(self, quarantine_id: str) -> None:
         """Read an undecodable body once more and send the event that it is now; release a held one."""
-        self._api.ask("POST", f"/api/v1/quarantine/{quarantine_id}/replay", msgspec.Raw)
+        self._api.ask("POST", f"/api/v1/quarantine/{_quoted(quarantine_id)}/replay", msgspec.Raw)
 
     async def drop(self, row_id: str, states: Iterable[State]) -> None:
         """Forget a row for good."""
-        self._api.ask("DELETE", f"{_collection(next(iter(states)))}/{row_id}", msgspec.Raw)
+        self._api.ask("DELETE", f"{_collection(next(iter(states)))}/{_quoted(row_id)}", msgspec.Raw)
 
     async def exported(self, states: Iterable[State]) -> AsyncIterator[bytes]:
         """Yield every row of these states as a line of JSON."""
@@ -87,6 +88,11 @@ class OverApi:
         body = b"".join(lines)
         answer = self._api.ask("POST", "/api/v1/outbox", Imported, body)
         return answer.imported, answer.already_here
+
+
+def _quoted(row_id: str) -> str:
+    """Return an id as a path holds it, whatever bytes were typed for it."""
+    return quote(row_id, safe="", errors="surrogateescape")
 
 
 def _collection(state: State) -> str:
