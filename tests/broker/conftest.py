@@ -32,7 +32,7 @@ KINDS: dict[str, type[PlainPublisher | PipelinedPublisher]] = {
 }
 
 _CONNECT_TRIES = 3
-_UNANSWERED = ("Read 0 bytes", "no answer in time")
+_UNANSWERED = ("the other side hung up", "no answer in time")
 
 EVENT = Message(
     id="",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
+from tests.faults.half_open import Manner
 from tests.faults.rig import BINDINGS, FULL, Rig, until
 from tests.faults.subject import Subject, SubjectFailedError
 
@@ -57,6 +58,10 @@ def _reset(rig: Rig, _rng: random.Random) -> None:
 
 def _hole(rig: Rig, _rng: random.Random) -> None:
     rig.proxy.black_hole()
+
+
+def _half_open(rig: Rig, rng: random.Random) -> None:
+    rig.proxy.half_open(rng.choice(list(Manner)))
 
 
 def _delay(rig: Rig, rng: random.Random) -> None:
@@ -229,6 +234,7 @@ def _second_bridge(rig: Rig, _rng: random.Random) -> None:
 FAULTS: Final = (
     Fault(name="reset", inject=_reset, heal=_nothing),
     Fault(name="black-hole", inject=_hole, heal=_pass_on, hold_s=(2, 14), takes_broker=True),
+    Fault(name="half-open-broker", inject=_half_open, heal=_pass_on, hold_s=(3, 10), takes_broker=True),
     Fault(name="slow-network", inject=_delay, heal=_pass_on, hold_s=(2, 6)),
     Fault(name="broker-kill", inject=_kill_broker, heal=_start_broker, hold_s=(0, 4), takes_broker=True),
     Fault(name="broker-stop", inject=_stop_broker, heal=_start_broker, hold_s=(5, 150), takes_broker=True),

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Final, Self, TypeVar
 
+from tests.faults.half_open import HalfOpenBroker, Manner
 from tests.faults.records import Confirm, Disruption
 from tests.faults.tap import Publish, Tap
 
@@ -51,6 +52,8 @@ class Proxy:
         self.accepted = 0
         self._on_disruption = on_disruption
         self._on_confirm = on_confirm
+        self._manner: Manner | None = None
+        self._half_open: list[HalfOpenBroker] = []
         self._pairs: set[_Pair] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -96,13 +99,18 @@ class Proxy:
         """Swallow everything, in both directions; connections stay open and new ones are taken."""
         self.swallowing = True
 
+    def half_open(self, manner: Manner) -> None:
+        """Reset every connection; answer new ones like a host that is a broker only up to a point."""
+        self._manner = manner
+        self._call(self._reset())
+
     def delay(self, seconds: float) -> None:
         """Let everything take this much longer, in each direction; 0: at once again."""
         self.delay_s = seconds
 
     def heal(self) -> None:
         """Pass everything on again, at once, what was swallowed included."""
-        self.swallowing, self.delay_s = False, 0.0
+        self.swallowing, self.delay_s, self._manner = False, 0.0, None
         self._call(self._heal())
 
     def close(self) -> None:
@@ -153,11 +161,17 @@ class Proxy:
         self._server = await self._loop.create_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def _accept(self) -> "_Side":
+    def _accept(self) -> asyncio.Protocol:
         self.accepted += 1
+        if self._manner is not None:
+            self._half_open.append(HalfOpenBroker(self._manner))
+            return self._half_open[-1]
+        return self._take().bridge
+
+    def _take(self) -> "_Pair":
         pair = _Pair(self, self._loop)
         self._pairs.add(pair)
-        return pair.bridge
+        return pair
 
     async def _refuse(self) -> None:
         if self._server is not None:
@@ -168,6 +182,8 @@ class Proxy:
     async def _reset(self) -> None:
         for pair in list(self._pairs):
             pair.end()
+        while self._half_open:
+            self._half_open.pop().abort()
 
     async def _cancel_rest(self) -> None:
         rest = asyncio.all_tasks() - {asyncio.current_task()}

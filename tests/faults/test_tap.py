@@ -84,7 +84,7 @@ def proxy() -> Iterator[Proxy]:
 def test_a_message_or_entity_that_is_in_flight_must_not_be_sent_again(
     proxy: Proxy, client: Client, first: Publish, second: Publish, doubles: int
 ) -> None:
-    pair = proxy._accept()._pair
+    pair = proxy._take()
     pair.tap.sent(b"AMQP\x00\x00\x09\x01" + frame.marshal(commands.Channel.Open(), 1))
     pair.tap.sent(client.publish(first.message_id, first.subject))
     proxy.look(second)

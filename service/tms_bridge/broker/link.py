@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from aiohappyeyeballs import start_connection
 from aiormq import AMQPConnectionError
 from aiormq.connection import SSLContextProvider, TransportFactory
 from yarl import URL
@@ -19,6 +20,9 @@ METHOD_FRAME: Final = 1
 FRAME_HEADER: Final = struct.Struct(">BHI")
 FRAME_OVERHEAD: Final = FRAME_HEADER.size + 1
 HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+
+NEXT_ADDRESS_AFTER_S: Final = 0.25
+"""How long an address may take before the next one of the same name is tried beside it (RFC 8305)."""
 
 _DISCARD: Final = struct.pack("ii", 1, 0)
 _METHOD: Final = struct.Struct(">HH")
@@ -188,26 +192,32 @@ class TapFactory(TransportFactory):
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the URL's host, with TLS exactly if its scheme is amqps."""
-        tls: SSLContextProvider = kwargs.pop("ssl_context_provider")
+        tls: SSLContextProvider = kwargs["ssl_context_provider"]
+        host = url.host or "localhost"
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         context = await tls.get_context() if url.scheme == "amqps" else None
         try:
+            wire = await _reach(host, url.port or 5672, loop)
             transport, protocol = await loop.create_connection(
                 lambda: FrameTap(self._link, reader, loop),
-                url.host or "localhost",
-                url.port or 5672,
+                sock=wire,
                 ssl=context,
-                **kwargs,
+                server_hostname=host if context else None,
             )
         except OSError as failure:
             raise AMQPConnectionError(*failure.args) from failure
-        wire: socket.socket | None = transport.get_extra_info("socket")
-        if wire is not None:
-            # Whoever closes it, aiormq too: else the kernel goes on sending what we have given up by then.
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
         self._link.transport = transport
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+async def _reach(host: str, port: int, loop: asyncio.AbstractEventLoop) -> socket.socket:
+    """Connect to the first of a host's addresses that answers: a dead one costs a moment (RFC 8305)."""
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    wire = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, loop=loop)
+    # Whoever closes it, aiormq too: else the kernel goes on sending what we have given up by then.
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+    return wire
 
 
 def _nothing() -> None:

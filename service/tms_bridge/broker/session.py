@@ -8,8 +8,7 @@ from typing import Final
 
 import aiormq
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import ChannelInvalidStateError, ProbableAuthenticationError
-from pamqp.exceptions import PAMQPException
+from aiormq.exceptions import AMQPError, ProbableAuthenticationError
 from yarl import URL
 
 from tms_bridge.broker.link import Link, TapFactory
@@ -22,17 +21,6 @@ CHANNEL_TIMEOUT_S: Final = 10.0
 """How long the broker may take to open a channel."""
 
 _ABORT_LEAD_S: Final = 0.1
-
-LIBRARY_ERRORS: Final = (
-    aiormq.exceptions.AMQPError,
-    ChannelInvalidStateError,
-    PAMQPException,
-    OSError,
-    TimeoutError,
-    RuntimeError,
-    EOFError,
-)
-"""Whatever the AMQP client raises when a connection or channel fails."""
 
 
 class Session:
@@ -92,34 +80,46 @@ async def open_session(
         BrokerError: it could not be done in time; the text says why, without the password.
     """
     link = Link()
-    connection = aiormq.Connection(
-        url.update_query(heartbeat=heartbeat_s),
-        context=context,
-        client_properties={"connection_name": name},
-        transport_factory=TapFactory(link),
-    )
-    loop = asyncio.get_running_loop()
-    # A TLS stream to a silent peer would wait for its goodbye when it is closed; an aborted one does not.
-    late = loop.time() + timeout_s - _ABORT_LEAD_S
-    hang_up = loop.call_at(late, link.abort)
+    patience = _Patience(link)
+    hang_up = asyncio.get_running_loop().call_later(timeout_s - _ABORT_LEAD_S, patience.end)
     try:
-        with translated(f"connect to {place_of(url)}"), _ended_by_us(late):
+        with translated(f"connect to {place_of(url)}"), patience.blamed():
             async with asyncio.timeout(timeout_s):
+                connection = aiormq.Connection(
+                    url.update_query(heartbeat=heartbeat_s),
+                    context=context,
+                    client_properties={"connection_name": name},
+                    transport_factory=TapFactory(link),
+                )
                 await connection.connect()
     finally:
         hang_up.cancel()
     return Session(connection, link)
 
 
-@contextlib.contextmanager
-def _ended_by_us(late: float) -> Iterator[None]:
-    """Blame our own patience, not the broker, for what fails once we have hung up."""
-    try:
-        yield
-    except LIBRARY_ERRORS as failure:
-        if asyncio.get_running_loop().time() < late:
-            raise
-        raise TimeoutError from failure
+class _Patience:
+    """Hangs up on a host that takes too long, and remembers that it did.
+
+    A TLS stream to a silent peer would wait for its goodbye when it is closed; an aborted one does not.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._ended = False
+
+    def end(self) -> None:
+        self._ended = True
+        self._link.abort()
+
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Blame our own patience, not the broker, for what fails once we have hung up."""
+        try:
+            yield
+        except Exception as failure:
+            if not self._ended:
+                raise
+            raise TimeoutError from failure
 
 
 def place_of(url: URL) -> str:
@@ -129,25 +129,31 @@ def place_of(url: URL) -> str:
 
 @contextlib.contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Raise what the AMQP client raises as a BrokerError.
+    """Raise whatever the AMQP client raises as a BrokerError: the broker is away, or does not want us.
 
     A lost connection can arrive as CancelledError. It is a real cancellation only if somebody asked
     this task to end.
     """
     try:
         yield
+    except BrokerError:
+        raise
     except asyncio.CancelledError as cancelled:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise BrokerError(f"{doing}: the connection was lost") from cancelled
-    except LIBRARY_ERRORS as failure:
+    except Exception as failure:  # no list holds all: a peer that hangs up at once is a StopAsyncIteration
         raise BrokerError(f"{doing}: {_why(failure)}") from failure
 
 
-def _why(failure: BaseException) -> str:
+def _why(failure: Exception) -> str:
     if isinstance(failure, TimeoutError):
         return "no answer in time"
+    if isinstance(failure, StopAsyncIteration) or isinstance(failure.__cause__, asyncio.IncompleteReadError):
+        return "the other side hung up"
     if isinstance(failure, ProbableAuthenticationError):
         return "the broker refused the user name or the password"
-    return str(failure) or repr(failure)
+    if str(failure) and isinstance(failure, AMQPError | OSError):
+        return str(failure)
+    return f"{type(failure).__name__}: {failure}"  # a bare text may say nothing: that of a KeyError is a word

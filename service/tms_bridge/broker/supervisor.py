@@ -18,7 +18,7 @@ from tms_bridge.broker.confirming import ConfirmingPublisher
 from tms_bridge.broker.observer import Observer
 from tms_bridge.broker.pipelined import PipelinedPublisher, unfit
 from tms_bridge.broker.plain import PlainPublisher
-from tms_bridge.broker.session import Session, open_session, place_of
+from tms_bridge.broker.session import Session, open_session, place_of, translated
 from tms_bridge.errors import BrokerError
 from tms_bridge.log import Logger
 from tms_bridge.settings.model import Amqp, Queue
@@ -62,7 +62,8 @@ class Supervisor:
             for _ in self._urls:
                 url = self._urls[self._turn % len(self._urls)]
                 try:
-                    return await self._open(url)
+                    with translated(f"connect to {place_of(url)}"):
+                        return await self._open(url)
                 except BrokerError as failure:
                     self._turn += 1
                     self._log.warning("broker connection failed", broker=place_of(url), reason=str(failure))
