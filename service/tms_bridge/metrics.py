@@ -205,6 +205,9 @@ class Metrics:
             "allowlist_published_timestamp_seconds",
             "When the vendor published the address list that is shipped here.",
         )
+        self.restart_pending = _gauge(
+            registry, "restart_pending", "1 while the configuration says what only a restart can take over."
+        )
         self.reload_success = _gauge(
             registry, "config_reload_success", "1 when the last reading of the configuration succeeded."
         )

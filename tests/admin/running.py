@@ -76,7 +76,7 @@ class Desk:
             reread=self.routes.reread,
             version="0.1.0",
         )
-        app = admin.build(context, settings or Admin())
+        app = admin.build(context, admin.Guard(settings or Admin()))
         async with TestClient(Served(app)) as client:
             yield client
 

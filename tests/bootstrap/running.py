@@ -107,9 +107,9 @@ async def ask(address: str, raw: bytes) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def bridge(config: Path, **environ: str) -> AsyncIterator[Process]:
+async def bridge(config: Path, *, cwd: Path | None = None, **environ: str) -> AsyncIterator[Process]:
     """Run `tms-bridge serve` for as long as the context lasts, and kill it if it is still there then."""
-    process = await start(config, **environ)
+    process = await start(config, cwd=cwd, **environ)
     running = Process(process, [], asyncio.Event())
     reading = asyncio.create_task(running.read())
     try:
@@ -123,7 +123,7 @@ async def bridge(config: Path, **environ: str) -> AsyncIterator[Process]:
         await reading
 
 
-async def start(config: Path, **environ: str) -> asyncio.subprocess.Process:
+async def start(config: Path, *, cwd: Path | None = None, **environ: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -133,5 +133,6 @@ async def start(config: Path, **environ: str) -> asyncio.subprocess.Process:
         str(config),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
         env={**os.environ, "TMS_PASSWORD": "webhookpassword", **environ},
     )

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
 import resource
 import signal
@@ -198,6 +199,104 @@ async def test_a_changed_file_is_read_without_a_signal(tmp_path: Path) -> None:
         assert (await process.post(7, "fabrikam"))[0] == 202
 
 
+SECRET = "${file:secret}"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory", "gone", "long"])
+async def test_a_secret_that_can_no_longer_be_read_is_a_refused_reload(kind: str, tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    config.write_text(config.read_text().replace("${TMS_PASSWORD}", SECRET))
+    secret = tmp_path / "secret"
+    secret.write_text("webhookpassword")
+    async with bridge(config) as process:
+        secret.unlink()
+        if kind == "pipe":
+            os.mkfifo(secret)
+        elif kind == "device":
+            secret.symlink_to("/dev/zero")
+        elif kind == "directory":
+            secret.mkdir()
+        elif kind == "long":
+            secret.write_text("x" * 100_000)
+        process.send(signal.SIGHUP)
+        refused = await process.until("configuration refused, the old one stays")
+        status, _ = await process.post(7)
+        _, metrics = await process.get("/metrics")
+        process.send(signal.SIGTERM)
+        code = await process.end()
+
+    assert (status, code) == (202, 0)
+    assert str(secret) in str(refused["detail"])
+    assert "tms_bridge_config_reload_success 0.0" in metrics
+
+
+async def test_a_secret_is_swapped_by_its_symlink_as_kubernetes_does_it(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    config.write_text(config.read_text().replace("${TMS_PASSWORD}", "${file:mount/secret}"))
+    for version, password in (("v1", "another-password"), ("v2", "webhookpassword")):
+        (tmp_path / "mount" / version).mkdir(parents=True)
+        (tmp_path / "mount" / version / "secret").write_text(password)
+    (tmp_path / "mount" / "..data").symlink_to("v1")
+    (tmp_path / "mount" / "secret").symlink_to("..data/secret")
+    async with bridge(config) as process:
+        before, _ = await process.post(7)
+        (tmp_path / "mount" / "..new").symlink_to("v2")
+        (tmp_path / "mount" / "..new").replace(tmp_path / "mount" / "..data")
+        await process.until("configuration reloaded")
+        after, _ = await process.post(7)
+
+    assert (before, after) == (401, 202)
+
+
+async def status_with(address: str, token: str) -> int:
+    head = f"Host: x\r\nConnection: close\r\nAuthorization: Bearer {token}"
+    return (await ask(address, f"GET /api/v1/status HTTP/1.1\r\n{head}\r\n\r\n".encode()))[0]
+
+
+async def test_a_changed_admin_token_is_taken_over_and_needs_no_restart(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    config.write_text(config.read_text().replace("[admin]", f'[admin]\ntoken = "{SECRET}"'))
+    secret = tmp_path / "secret"
+    secret.write_text("token-of-yesterday")
+    statuses = []
+    async with bridge(config) as process:
+        statuses.append(await status_with(process.admin, "token-of-yesterday"))
+        secret.write_text("token-of-today")
+        await process.until("configuration reloaded")
+        statuses.append(await status_with(process.admin, "token-of-yesterday"))
+        statuses.append(await status_with(process.admin, "token-of-today"))
+        _, metrics = await process.get("/metrics")
+
+    assert statuses == [200, 401, 200]
+    assert "tms_bridge_restart_pending 0.0" in metrics
+
+
+async def test_an_outbox_left_where_the_process_was_started_is_warned_of(tmp_path: Path) -> None:
+    """Before, a relative outbox.dir began at the working directory: such a backlog must not stay unseen."""
+    former = tmp_path / "elsewhere"
+    former.mkdir()
+    config = configure(tmp_path)
+    config.write_text(config.read_text().replace(str(tmp_path / "outbox"), "outbox"))
+    (former / "tms-bridge.toml").write_text(config.read_text())
+    async with bridge(former / "tms-bridge.toml") as process:
+        await process.post(7)
+        await process.post(8)
+        process.send(signal.SIGTERM)
+        await process.end()
+    async with bridge(config, cwd=former) as process:
+        warned = await process.until(
+            "another outbox lies where outbox.dir used to lead: its events are not delivered from there"
+        )
+        ready = await process.until("ready")
+        await process.post(9)
+        process.send(signal.SIGTERM)
+        stopped = await process.until("stopped")
+
+    assert (warned["former_outbox"], warned["waiting"]) == (str(former / "outbox"), 2)
+    assert (ready["outbox"], ready["waiting"]) == (str(tmp_path / "outbox"), 0)
+    assert (stopped["outbox"], stopped["waiting"]) == (str(tmp_path / "outbox"), 1)
+
+
 async def test_a_reload_declares_queues_and_says_what_needs_a_restart(tmp_path: Path, vhost: str) -> None:
     config = configure(tmp_path, vhost)
     text = config.read_text()
@@ -207,12 +306,14 @@ async def test_a_reload_declares_queues_and_says_what_needs_a_restart(tmp_path: 
             text.replace('name = "all"', 'name = "new"').replace("[admin]", "deadline_s = 4.5\n[admin]")
         )
         process.send(signal.SIGHUP)
-        line = await process.until("a change that needs a restart was not taken over")
+        line = await process.until("restart pending: these changes are not in force yet")
+        pending = (await process.get("/metrics"))[1]
         connection = await aio_pika.connect(vhost)
         async with connection:
             queue = await (await connection.channel()).get_queue("new")
 
-    assert (line["table"], queue.name) == ("http", "new")
+    assert (line["keys"], queue.name) == (["http.deadline_s"], "new")
+    assert "tms_bridge_restart_pending 1.0" in pending
 
 
 async def test_what_an_operator_drops_while_the_broker_is_away_is_gone(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def test_entries_and_lists_are_put_together_in_order(tmp_path: Path, read_text: 
         (
             '["127.0.0.1", "@none"]',
             (
-                f"{KEY}[1]: cannot read the file {{dir}}/none (No such file or directory); create it "
-                f"or mend the path"
+                f"{KEY}[1]: cannot read the file {{dir}}/none (no such file or directory); mend the file "
+                f"or its path"
             ),
         ),
     ],

@@ -12,7 +12,7 @@ def interpolation(tmp_path: Path) -> Interpolation:
     (tmp_path / "secret").write_bytes("geheim ä\n\n".encode())
     (tmp_path / "windows").write_bytes(b"secret\r\n")
     (tmp_path / "bare").write_bytes(b"secret")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary").write_bytes(b"\xfe\xfe")
     return Interpolation(ENVIRON, tmp_path)
 
 
@@ -50,6 +50,7 @@ def test_an_absolute_path_is_taken_as_it_is(interpolation: Interpolation, tmp_pa
     assert interpolation.expand(f"${{file:{tmp_path}/bare}}") == "secret"
 
 
+MEND = "mend the file or its path"
 MISTAKEN = "a reference is none of ${NAME}, ${NAME:-default}, ${file:/path}; for a literal ${ write $${"
 
 
@@ -66,11 +67,17 @@ MISTAKEN = "a reference is none of ${NAME}, ${NAME:-default}, ${file:/path}; for
         ("${env:NAME}", MISTAKEN),
         (
             "${file:none}",
-            "cannot read the file {dir}/none (No such file or directory); create it or mend the path",
+            "cannot read the file {dir}/none (no such file or directory); mend the file or its path",
         ),
-        ("${file:}", "cannot read the file {dir} (Is a directory); create it or mend the path"),
-        ("${file:binary}", "the file {dir}/binary is not UTF-8 text"),
-        ("${file:nul\0}", "the file {dir}/nul\0 is not UTF-8 text"),
+        ("${file:}", "cannot read the file {dir} (it is a directory); mend the file or its path"),
+        (
+            "${file:binary}",
+            "cannot read the file {dir}/binary (it is not UTF-8 text); mend the file or its path",
+        ),
+        (
+            "${file:nul\0}",
+            "cannot read the file {dir}/nul\0 (the path holds a NUL character); mend the file or its path",
+        ),
     ],
 )
 def test_what_cannot_be_filled_in_says_how_to_mend_it(

@@ -2,6 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.settings.conftest import MINIMAL
+from yarl import URL
 
 from tms_bridge.errors import SettingsError
 from tms_bridge.settings.load import Loaded, load, read
@@ -11,11 +13,11 @@ Read = Callable[..., Loaded]
 Complain = Callable[..., str]
 
 
-def test_a_minimal_file_is_filled_up_with_defaults(read_text: Read) -> None:
+def test_a_minimal_file_is_filled_up_with_defaults(tmp_path: Path, read_text: Read) -> None:
     basic = Basic(username="tms", password="s3cret")
     expected = Settings(
         amqp=Amqp(urls=("amqp://bridge:s3cret@broker:5672/",)),
-        outbox=Outbox(dir="var/outbox"),
+        outbox=Outbox(dir=str(tmp_path / "var/outbox")),
         sources={
             "contoso": Source(
                 allow_from=("skillable-tms",), credentials=(Credential(name="2026", basic=basic),)
@@ -113,7 +115,7 @@ def test_load_returns_the_settings_alone(tmp_path: Path, minimal: str) -> None:
             b"[http",
             "{file}: is not valid TOML: Expected ']' at the end of a table declaration (at end of document)",
         ),
-        (b"\xff", "{file}: is not UTF-8 text, which TOML must be"),
+        (b"\xff", "{file}: cannot be read (it is not UTF-8 text)"),
         (b"a = " + b"[" * 5000, "{file}: is nested too deeply"),
         (b"", "{file}: amqp: is missing; it has no default\n{file}: sources: is missing; it has no default"),
     ],
@@ -130,13 +132,15 @@ def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
     file = tmp_path / "none.toml"
     with pytest.raises(SettingsError) as caught:
         load(file, {})
-    assert str(caught.value) == f"{file}: there is no such file; `tms-bridge init {file}` writes one"
+    assert str(caught.value) == (
+        f"{file}: cannot be read (no such file or directory); `tms-bridge init {file}` writes one"
+    )
 
 
 def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, {})
-    assert str(caught.value) == f"{tmp_path}: cannot be read (Is a directory)"
+    assert str(caught.value) == f"{tmp_path}: cannot be read (it is a directory)"
 
 
 def test_all_problems_are_told_at_once_by_key(complaints_about: Complain) -> None:
@@ -163,3 +167,59 @@ def test_problems_of_values_are_told_at_once_too(complaints_about: Complain) -> 
         "http.listen",
         "sources.contoso.timeout_s",
     ]
+
+
+def test_every_relative_path_begins_at_the_file_that_names_it(
+    tmp_path: Path, read_text: Read, minimal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    url = "amqps://bridge:pw@broker/v?cafile=ca.pem&certfile=/etc/c.pem&keyfile=../k.pem&heartbeat=5"
+    loaded = read_text(minimal, AMQP_URL=url)
+
+    assert loaded.settings.outbox == Outbox(dir=str(tmp_path / "var/outbox"))
+    (placed,) = loaded.settings.amqp.urls
+    assert dict(URL(placed).query) == {
+        "cafile": str(tmp_path / "ca.pem"),
+        "certfile": "/etc/c.pem",
+        "keyfile": str(tmp_path / "../k.pem"),
+        "heartbeat": "5",
+    }
+    assert loaded.former_outbox == elsewhere / "var/outbox"
+
+
+def test_an_outbox_that_was_never_elsewhere_has_no_former_place(
+    tmp_path: Path, read_text: Read, minimal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absolute = read_text(minimal, ("var/outbox", "/var/lib/tms-bridge"))
+    monkeypatch.chdir(tmp_path)
+
+    assert (absolute.former_outbox, read_text(minimal).former_outbox) == (None, None)
+
+
+def test_a_byte_order_mark_is_no_part_of_any_file(tmp_path: Path, read_text: Read) -> None:
+    """Notepad and PowerShell put one before what they save."""
+    for name, text in (("token", "admin-token-0123\r\n"), ("key", "abc"), ("list", "192.0.2.1\r\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    settings = read_text("\ufeff" + FULL).settings
+    source = settings.sources["contoso"]
+
+    assert (settings.admin.token, source.credentials[0].headers) == ("admin-token-0123", {"X-Api-Key": "abc"})
+    assert source.allow_from == ("192.0.2.1", "any")
+
+
+def test_trusted_proxies_may_stand_in_a_list_of_their_own(
+    tmp_path: Path, read_text: Read, complaints_about: Complain
+) -> None:
+    (tmp_path / "proxies").write_text("# ingress\n10.1.2.3\n2001:db8::/64\n")
+    proxies = ("[http]", "[http]\ntrusted_proxies = ['192.0.2.1', '@proxies']")
+    loaded = read_text(MINIMAL, proxies)
+
+    assert loaded.settings.http.trusted_proxies == ("192.0.2.1", "10.1.2.3", "2001:db8::/64")
+    assert tmp_path / "proxies" in loaded.files
+    (tmp_path / "proxies").write_text("skillable-tms\n")
+    assert complaints_about(proxies) == (
+        'http.trusted_proxies[1]: proxies line 1: "skillable-tms" is no address or range; write '
+        '"203.0.113.7", "203.0.113.0/24" or "2001:db8::/32"'
+    )

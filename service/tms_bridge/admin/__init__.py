@@ -2,6 +2,7 @@
 
 from tms_bridge.admin.app import build
 from tms_bridge.admin.context import BrokerState, BrokerStatus, Context
+from tms_bridge.admin.guard import Guard
 from tms_bridge.admin.server import start
 
-__all__ = ["BrokerState", "BrokerStatus", "Context", "build", "start"]
+__all__ = ["BrokerState", "BrokerStatus", "Context", "Guard", "build", "start"]

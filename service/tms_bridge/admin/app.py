@@ -16,17 +16,16 @@ from tms_bridge.errors import BridgeError, MethodNotAllowed, UnknownPath
 from tms_bridge.listener.answer import Answer, answer_problem
 from tms_bridge.listener.health import PROBES
 from tms_bridge.listener.marks import mark
-from tms_bridge.settings.model import Admin
 
 GUARD: Final = web.AppKey("guard", Guard)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build(context: Context, admin: Admin) -> web.Application:
-    """Return the application of the admin listener."""
+def build(context: Context, guard_of_api: Guard) -> web.Application:
+    """Return the application of the admin listener; the guard may be told of new tokens later."""
     app = web.Application(middlewares=[problems, guard])
-    app[CONTEXT], app[GUARD] = context, Guard(admin)
+    app[CONTEXT], app[GUARD] = context, guard_of_api
     for path in PROBES:
         app.router.add_get(path, probe)
     app.router.add_get("/metrics", scrape)

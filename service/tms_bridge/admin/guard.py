@@ -17,8 +17,12 @@ class Guard:
     """Judges one request by its headers."""
 
     def __init__(self, admin: Admin) -> None:
-        self._token = admin.token.encode() if admin.token else None
         self._local = all(listen.is_loopback for listen in parse_listens(admin.listen))
+        self.take_over(admin)
+
+    def take_over(self, admin: Admin) -> None:
+        """Judge by this token from now on; where it listens changes at a restart alone."""
+        self._token = admin.token.encode() if admin.token else None
 
     def check(self, request: web.Request) -> None:
         """Let a request pass.

@@ -65,16 +65,18 @@ class Reloader:
             loaded = await asyncio.to_thread(self._read)
             await self._apply(loaded.settings)
         except SettingsError as error:
-            return self._refuse(error)
+            return self._refuse(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a new file brings, the bridge runs on with the old
+            return self._refuse(f"{type(error).__name__}: {error}")
         self._files = loaded.files
         self._marks = await asyncio.to_thread(_marks, self._files)
         self._success.set(1)
         self._logger.info("configuration reloaded", sources=sorted(loaded.settings.sources))
         return None
 
-    def _refuse(self, error: SettingsError) -> None:
+    def _refuse(self, reason: str) -> None:
         self._success.set(0)
-        self._logger.error("configuration refused, the old one stays", detail=str(error))
+        self._logger.error("configuration refused, the old one stays", detail=reason)
 
 
 def _marks(files: Sequence[Path]) -> Marks:

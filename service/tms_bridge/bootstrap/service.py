@@ -30,6 +30,7 @@ from tms_bridge.listener.server import start
 from tms_bridge.listener.sockets import name_of, open_sockets
 from tms_bridge.log import Log
 from tms_bridge.metrics import Metrics
+from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.relay import Relay
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.model import Settings
@@ -54,6 +55,7 @@ class Bridge:
         self._signals = Signals()
         self._metrics = Metrics(CollectorRegistry())
         self._feed = Feed()
+        self._guard = admin.Guard(self._settings.admin)
         self._observer = CountingObserver(self._metrics.publish)
         self._supervisor = Supervisor(self._settings.amqp, self._observer, self._logger)
         self._stock: Stock
@@ -76,10 +78,11 @@ class Bridge:
                 return await self._serve(traffic, operators)
             finally:
                 await self._stock.close()
-                self._logger.info("stopped")
+                self._logger.info("stopped", **self._backlog())
 
     async def _serve(self, traffic: list[socket.socket], operators: list[socket.socket]) -> int:
         self._compose()
+        await self._warn_of_former_outbox()
         code = DONE
         try:
             await self._run_all(traffic, operators)
@@ -125,7 +128,7 @@ class Bridge:
     ) -> AsyncIterator[web.ServerRunner]:
         """Listen on both listeners; ready from here on."""
         async with AsyncExitStack() as closing:
-            app = admin.build(self._context(), self._settings.admin)
+            app = admin.build(self._context(), self._guard)
             admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S)
             closing.push_async_callback(admin_runner.cleanup)
             webhooks = self._webhooks
@@ -136,12 +139,34 @@ class Bridge:
             closing.push_async_callback(runner.cleanup)
             self._health.started = True
             self._logger.info(
-                "ready", version=VERSION, http=[*map(name_of, traffic)], admin=[*map(name_of, operators)]
+                "ready",
+                version=VERSION,
+                http=[*map(name_of, traffic)],
+                admin=[*map(name_of, operators)],
+                **self._backlog(),
             )
             try:
                 yield runner
             finally:
                 self._health.stopping = True
+
+    def _backlog(self) -> dict[str, str | int]:
+        """Say where the outbox is and what waits in it; a backlog that stays behind must not go unseen."""
+        outbox = self._settings.outbox
+        return {"outbox": outbox.dir, "waiting": self._stock.stats().events} if outbox is not None else {}
+
+    async def _warn_of_former_outbox(self) -> None:
+        former, outbox = self._loaded.former_outbox, self._settings.outbox
+        waiting = await asyncio.to_thread(waiting_in, former) if former is not None else None
+        if waiting is not None and outbox is not None:
+            self._logger.warning(
+                "another outbox lies where outbox.dir used to lead: its events are not delivered from there",
+                former_outbox=str(former),
+                waiting=waiting,
+                outbox=outbox.dir,
+                detail="outbox.dir begins at the configuration file, no longer at the working directory; "
+                "stop the bridge and move that directory here, or name its absolute path in outbox.dir",
+            )
 
     def _context(self) -> admin.Context:
         return admin.Context(
@@ -195,21 +220,34 @@ class Bridge:
         )
 
     async def _apply(self, settings: Settings) -> None:
-        """Take over sources, queues and log level; the rest needs a restart."""
+        """Take over sources, queues, tokens and log level; the rest needs a restart."""
         self._webhooks.take_over(Routes(self._settings.http, settings.sources))
+        self._guard.take_over(settings.admin)
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)
         await self._supervisor.take_over_queues(settings.amqp.queues)
-        for table in _needs_restart(self._settings, settings):
-            self._logger.warning("a change that needs a restart was not taken over", table=table)
+        keys = _needs_restart(self._settings, settings)
+        self._metrics.restart_pending.set(bool(keys))
+        if keys:
+            self._logger.warning("restart pending: these changes are not in force yet", keys=keys)
 
 
 def _needs_restart(old: Settings, new: Settings) -> list[str]:
-    """Name the tables that changed beyond what a reload takes over."""
+    """Name the keys that changed beyond what a reload takes over."""
     new = msgspec.structs.replace(
         new,
         sources=old.sources,
+        admin=msgspec.structs.replace(new.admin, token=old.admin.token),
         amqp=msgspec.structs.replace(new.amqp, queues=old.amqp.queues),
         log=msgspec.structs.replace(new.log, level=old.log.level),
     )
-    return [table for table in Settings.__struct_fields__ if getattr(new, table) != getattr(old, table)]
+    tables = [(table, getattr(old, table), getattr(new, table)) for table in Settings.__struct_fields__]
+    return [key for table in tables for key in _changed(*table)]
+
+
+def _changed(table: str, old: msgspec.Struct | None, new: msgspec.Struct | None) -> list[str]:
+    """Name the keys of a table that differ; the table alone where it came or went."""
+    if old is None or new is None or isinstance(old, dict):
+        return [] if old == new else [table]
+    names = old.__struct_fields__
+    return [f"{table}.{name}" for name in names if getattr(old, name) != getattr(new, name)]

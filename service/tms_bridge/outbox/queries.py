@@ -1,8 +1,10 @@
 """What may be asked of the journal's rows; nothing here changes one."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 
@@ -136,6 +138,21 @@ class Queries:
 
     def _all(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]  # sqlite3's own
         return self._connection.execute(statement, values).fetchall()
+
+
+def waiting_in(directory: Path) -> int | None:
+    """Return how many events wait in an outbox directory, without holding it; None where none can be read."""
+    journal = directory / "outbox.db"
+    if not journal.is_file():
+        return None
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
+        ) as reader:
+            ((count,),) = reader.execute("SELECT count(*) FROM pending").fetchall()
+    except sqlite3.Error:
+        return None
+    return int(count)
 
 
 def listed(state: State, where: str = "seq > ?", *, newest_first: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The entries of a source's `allow_from`: addresses, ranges, two words, and lists in files."""
+"""Lists of addresses: entries of their own, lists in files, and for `allow_from` two words besides."""
 
 from typing import Final
 
@@ -13,8 +13,14 @@ SKILLABLE_TMS: Final = "skillable-tms"
 """The addresses that the vendor publishes."""
 
 
-class AllowFrom:
-    """One `allow_from` key: `expand` it, then look at its `problems`."""
+class AddressList:
+    """One key that holds addresses and ranges: `expand` it, then look at its `problems`."""
+
+    words: frozenset[str] = frozenset()
+    """What an entry may say besides; in a file, `any` is none of them: it must stand where it is read."""
+
+    hint = ""
+    """What else an entry that is no address may have meant."""
 
     def __init__(self, key: str, interpolation: Interpolation) -> None:
         self._key = key
@@ -23,14 +29,12 @@ class AllowFrom:
 
     def expand(self, entries: tuple[str, ...]) -> tuple[str, ...]:
         """Return the entries, with the addresses of each `@file` in its place."""
-        if not entries:
-            self._complain(self._key, f'is empty; name "{SKILLABLE_TMS}", addresses and ranges, or "{ANY}"')
         expanded: list[str] = []
         for at, entry in enumerate(entries):
             key = f"{self._key}[{at}]"
             if entry.startswith("@"):
                 expanded += self._listed(key, entry[1:])
-            elif entry == ANY or self._is_good(key, entry, ""):
+            elif entry in self.words or self._is_good(key, entry, ""):
                 expanded.append(entry)
         return tuple(expanded)
 
@@ -51,14 +55,27 @@ class AllowFrom:
         ]
 
     def _is_good(self, key: str, entry: str, where: str) -> bool:
-        if entry == SKILLABLE_TMS:
+        if entry == SKILLABLE_TMS and entry in self.words:
             return True
         try:
             parse_network(entry)
         except ValueError as error:
-            self._complain(key, f'{where}{error}, or "{SKILLABLE_TMS}"')
+            self._complain(key, f"{where}{error}{self.hint}")
             return False
         return True
 
     def _complain(self, key: str, text: str) -> None:
         self.problems.append(Problem(key, text))
+
+
+class AllowFrom(AddressList):
+    """One `allow_from` key."""
+
+    words = frozenset({ANY, SKILLABLE_TMS})
+    hint = f', or "{SKILLABLE_TMS}"'
+
+    def expand(self, entries: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the entries, with the addresses of each `@file` in its place; there must be one."""
+        if not entries:
+            self._complain(self._key, f'is empty; name "{SKILLABLE_TMS}", addresses and ranges, or "{ANY}"')
+        return super().expand(entries)

@@ -1,6 +1,13 @@
-"""`${NAME}`, `${NAME:-default}`, `${file:/path}` and `$${` in the strings of the configuration."""
+"""What the configuration takes from elsewhere: `${NAME}`, `${NAME:-default}`, `${file:/path}`, and `@file`.
 
+Whatever lies at a path must not hold up or end a bridge that runs: a pipe would block for ever, a device
+never ends. So only regular files are read, without blocking, and no more of them than anyone needs.
+"""
+
+import codecs
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -9,9 +16,61 @@ _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _URL_PASSWORD: Final = re.compile(r"://[^:@/]*:(.*)@")
 
+MAX_BYTES: Final = 65_536
+
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 class Unresolved(Exception):  # noqa: N818 - states the fact
-    """A reference cannot be filled in; the text says which and how to mend it, never a value."""
+    """A reference cannot be filled in, or a file not be read; the text says why, and never shows a value."""
+
+
+def read_file(path: Path) -> str:
+    """Return the text of a regular file, without a byte-order mark.
+
+    Raises:
+        Unresolved: it is missing, may not be read, is no regular file, is too long, or is not UTF-8 text.
+    """
+    content = _content(path)
+    if content.startswith(_UTF_16):
+        raise Unresolved("it is UTF-16 text; save it as UTF-8")
+    try:
+        return content.decode().lstrip("\ufeff")
+    except UnicodeDecodeError:
+        raise Unresolved("it is not UTF-8 text") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        # A pipe that nobody writes to would hold up a plain open.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unresolved(_reason(error)) from None
+    except ValueError:
+        raise Unresolved("the path holds a NUL character") from None
+    try:
+        return _bounded(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _bounded(descriptor: int) -> bytes:
+    if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode):
+        raise Unresolved("it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file")
+    content = b""
+    try:
+        # A file of /proc or of a network may give less than was asked for.
+        while len(content) <= MAX_BYTES and (more := os.read(descriptor, MAX_BYTES + 1 - len(content))):
+            content += more
+    except OSError as error:
+        raise Unresolved(_reason(error)) from None
+    if len(content) > MAX_BYTES:
+        raise Unresolved(f"it is longer than {MAX_BYTES // 1024} KiB")
+    return content
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
 
 
 def refers(text: str) -> bool:
@@ -47,18 +106,14 @@ class Interpolation:
         """Return a file's content without its last newline; a relative path starts at the configuration.
 
         Raises:
-            Unresolved: the file cannot be read as UTF-8 text.
+            Unresolved: the file cannot be read (see `settings.files`).
         """
         file = self._directory / path
         self.files.append(file)
         try:
-            content = file.read_bytes().decode()
-        except OSError as error:
-            raise Unresolved(
-                f"cannot read the file {file} ({error.strerror}); create it or mend the path"
-            ) from None
-        except ValueError:
-            raise Unresolved(f"the file {file} is not UTF-8 text") from None
+            content = read_file(file)
+        except Unresolved as error:
+            raise Unresolved(f"cannot read the file {file} ({error}); mend the file or its path") from None
         return content.removesuffix("\n").removesuffix("\r")
 
     def _replace(self, match: re.Match[str]) -> str:

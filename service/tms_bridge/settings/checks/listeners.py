@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tms_bridge.settings.model import Settings
-from tms_bridge.settings.network import parse_listen, parse_network
+from tms_bridge.settings.network import parse_listen
 from tms_bridge.settings.problem import Problem
 
 _BODILESS: Final = frozenset({204, 205})
@@ -15,7 +15,6 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
     yield from _listens("http.listen", settings.http.listen)
     yield from _listens("admin.listen", settings.admin.listen)
     yield from _shared(settings)
-    yield from _proxies(settings)
     if settings.admin.token is not None and not (
         settings.admin.token.isascii() and settings.admin.token.strip()
     ):
@@ -56,11 +55,3 @@ def _shared(settings: Settings) -> Iterator[Problem]:
             if text in seen and not text.endswith(":0"):
                 yield Problem(key, f'"{text}" is listened on twice; give each listener its own port')
             seen.add(text)
-
-
-def _proxies(settings: Settings) -> Iterator[Problem]:
-    for at, text in enumerate(settings.http.trusted_proxies):
-        try:
-            parse_network(text)
-        except ValueError as error:
-            yield Problem(f"http.trusted_proxies[{at}]", str(error))
