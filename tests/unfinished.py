@@ -51,7 +51,6 @@ Client
 Closing
 Committed
 Compared
-Connection
 Context
 CountingObserver
 Deadlines
@@ -84,7 +83,6 @@ Imported
 InFlight
 InMemory
 Intake
-IntakeMetrics
 Interpolation
 Kept
 Kind
@@ -98,8 +96,6 @@ Loaded
 Log
 Machine
 Marks
-Members
-Metrics
 Misfit
 Model
 Moments
@@ -111,7 +107,6 @@ Number
 Observer
 OnDisk
 Operation
-OutboxMetrics
 Outcome
 Output
 OverApi
@@ -126,9 +121,7 @@ PlainCourseAssignment
 Plan
 Probe
 Program
-ProxiedConnection
 ProxiedServer
-PublishMetrics
 Published
 Quarantined
 Queries

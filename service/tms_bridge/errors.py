@@ -10,9 +10,11 @@ BridgeError
 │   ├── AddressRefused       403  the client address is not on the allowlist
 │   ├── UnknownPath          404  no such path, or no such source
 │   ├── MethodNotAllowed     405  the path takes another method
+│   ├── HeadTimeout          408  the head did not arrive within its time
 │   ├── BodyTimeout          408  the body did not arrive within the deadline
 │   ├── BodyTooLarge         413  the body is over the limit
 │   ├── EncodedBody          415  the body has a Content-Encoding
+│   ├── HeadTooLarge         431  the head is over the limit
 │   ├── ExpectationUnknown   417  an Expect header with something other than 100-continue
 │   └── Undecodable          422  the body is no event that this trigger can hold
 ├── Unavailable              ours: 503 with Retry-After, nothing could make the event durable
@@ -91,6 +93,18 @@ class MethodNotAllowed(SenderError):  # noqa: N818 - named as the HTTP status is
     def __init__(self, reason: str, *, allow: str = "") -> None:
         super().__init__(reason)
         self.allow = allow
+
+
+class HeadTimeout(SenderError):  # noqa: N818 - as above
+    """The head of a request did not arrive in full within its time."""
+
+    status = 408
+
+
+class HeadTooLarge(SenderError):  # noqa: N818 - as above
+    """The head is longer than the configured limit."""
+
+    status = 431
 
 
 class BodyTimeout(SenderError):  # noqa: N818 - as above

@@ -7,8 +7,9 @@ gauge whom to ask.
 
 import platform
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
+from typing import ClassVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -190,6 +191,33 @@ class PublishMetrics:
         self.blocked = _gauge(registry, "broker_blocked", "1 while the broker blocks publishing (an alarm).")
 
 
+class ConnectionMetrics:
+    """What both listeners tell of their connections."""
+
+    REASONS: ClassVar = (
+        "max_connections",
+        "max_connections_per_peer",
+        "max_head_bytes",
+        "head_timeout",
+        "write_timeout",
+    )
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._open = Gauge("tms_bridge_connections", "Open connections.", ["listener"], registry=registry)
+        self.refused = Tally(
+            registry,
+            "tms_bridge_connections_refused",
+            "Connections that were ended or turned away because of a limit.",
+            ("listener", "reason"),
+        )
+
+    def watch(self, listener: str, count: Callable[[], int]) -> None:
+        """Show a listener from now on, with `count` open connections."""
+        self._open.labels(listener).set_function(count)
+        for reason in self.REASONS:
+            self.refused.show(listener, reason)
+
+
 class Metrics:
     """All of them; one value a process."""
 
@@ -200,6 +228,7 @@ class Metrics:
         self.intake = IntakeMetrics(registry)
         self.outbox = OutboxMetrics(registry)
         self.publish = PublishMetrics(registry)
+        self.connections = ConnectionMetrics(registry)
         self.allowlist_published = _gauge(
             registry,
             "allowlist_published_timestamp_seconds",

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin
 from tms_bridge.admin.server import Runner
+from tms_bridge.listener.connections import Connections, admin_limits_of
 from tms_bridge.listener.feed import Feed
 from tms_bridge.listener.health import Health
 from tms_bridge.log import Log
@@ -44,7 +45,7 @@ class Served(TestServer):
     """The application behind the connections that it has in the bridge."""
 
     async def _make_runner(self, **_: object) -> Runner:
-        return Runner(self.app)
+        return Runner(self.app, Connections(admin_limits_of(Http()), "admin"))
 
 
 class Desk:

@@ -107,9 +107,11 @@ async def ask(address: str, raw: bytes) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def bridge(config: Path, *, cwd: Path | None = None, **environ: str) -> AsyncIterator[Process]:
+async def bridge(
+    config: Path, *, cwd: Path | None = None, descriptors: int = 0, **environ: str
+) -> AsyncIterator[Process]:
     """Run `tms-bridge serve` for as long as the context lasts, and kill it if it is still there then."""
-    process = await start(config, cwd=cwd, **environ)
+    process = await start(config, cwd=cwd, descriptors=descriptors, **environ)
     running = Process(process, [], asyncio.Event())
     reading = asyncio.create_task(running.read())
     try:
@@ -123,8 +125,12 @@ async def bridge(config: Path, *, cwd: Path | None = None, **environ: str) -> As
         await reading
 
 
-async def start(config: Path, *, cwd: Path | None = None, **environ: str) -> asyncio.subprocess.Process:
+async def start(
+    config: Path, *, cwd: Path | None = None, descriptors: int = 0, **environ: str
+) -> asyncio.subprocess.Process:
+    limit = ("prlimit", f"--nofile={descriptors}:{descriptors}") if descriptors else ()
     return await asyncio.create_subprocess_exec(
+        *limit,
         sys.executable,
         "-m",
         "tms_bridge",

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from tms_bridge.listener.feed import Feed
 from tms_bridge.listener.health import Health
+from tms_bridge.listener.proxied import build_server
 from tms_bridge.listener.server import Server, start
 from tms_bridge.listener.sockets import open_sockets
 from tms_bridge.log import Log
@@ -171,6 +172,10 @@ class Bridge:
     ) -> Answered:
         return await self.ask(request(body, path, **headers))
 
+    def refused(self, reason: str) -> float:
+        labels = {"listener": "http", "reason": reason}
+        return self.metrics.registry.get_sample_value("tms_bridge_connections_refused_total", labels) or 0.0
+
     def count(self, outcome: str, source: str = "contoso", trigger: str = "class") -> float:
         labels = {"source": source, "trigger": trigger, "outcome": outcome}
         return self.metrics.registry.get_sample_value("tms_bridge_webhook_requests_total", labels) or 0.0
@@ -199,7 +204,13 @@ async def serve(
     record = Record(metrics.intake, Log(LogSettings(), lines), Feed())
     webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
     sockets = open_sockets("http.listen", "127.0.0.1:0")
-    server = Server(webhooks.handle, webhooks.note_malformed, webhooks.fast_path if fast_path else None)
+    server = build_server(
+        webhooks.handle,
+        http,
+        webhooks.note_refused,
+        webhooks.fast_path if fast_path else None,
+        metrics=metrics.connections,
+    )
     runner = await start(server, sockets, finish_s=2)
     bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks, server)
     try:

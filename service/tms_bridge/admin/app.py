@@ -16,6 +16,7 @@ from tms_bridge.errors import BridgeError, MethodNotAllowed, UnknownPath
 from tms_bridge.listener.answer import Answer, answer_problem
 from tms_bridge.listener.health import PROBES
 from tms_bridge.listener.marks import mark
+from tms_bridge.listener.server import Connection
 
 GUARD: Final = web.AppKey("guard", Guard)
 
@@ -56,6 +57,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let only those use the API who may; probes and metrics are for everyone who reaches the listener."""
     if request.path.startswith(PREFIX):
         request.app[GUARD].check(request)
+        if isinstance(request.protocol, Connection):
+            request.protocol.prove()
     return await handler(request)
 
 

@@ -5,6 +5,7 @@ import socket
 from aiohttp import web
 
 from tms_bridge.listener import server as listener
+from tms_bridge.listener.connections import ADMIN_CONNECTIONS, Connections
 
 
 class Server(listener.Server):
@@ -16,15 +17,23 @@ class Server(listener.Server):
 class Runner(web.AppRunner):
     """Gives the application the webhook listener's connections instead of aiohttp's own."""
 
+    def __init__(self, app: web.Application, connections: Connections, finish_s: float = 1.0) -> None:
+        super().__init__(app, shutdown_timeout=finish_s)
+        self._connections = connections
+
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return Server(made.request_handler, request_factory=made.request_factory)
+        return Server(
+            made.request_handler, request_factory=made.request_factory, connections=self._connections
+        )
 
 
-async def start(app: web.Application, sockets: list[socket.socket], finish_s: float) -> web.AppRunner:
+async def start(
+    app: web.Application, sockets: list[socket.socket], finish_s: float, connections: Connections
+) -> web.AppRunner:
     """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
-    runner = Runner(app, shutdown_timeout=finish_s)
+    runner = Runner(app, connections, finish_s)
     await runner.setup()
     for listening in sockets:
-        await web.SockSite(runner, listening).start()
+        await web.SockSite(runner, listening, backlog=ADMIN_CONNECTIONS).start()
     return runner

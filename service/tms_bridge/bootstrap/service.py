@@ -23,6 +23,7 @@ from tms_bridge.bootstrap.signals import Signals
 from tms_bridge.bootstrap.stock import Stock, open_stock
 from tms_bridge.broker import Supervisor
 from tms_bridge.errors import OutboxError
+from tms_bridge.listener.connections import Connections, admin_limits_of
 from tms_bridge.listener.feed import Feed
 from tms_bridge.listener.health import Health
 from tms_bridge.listener.proxied import build_server
@@ -129,11 +130,19 @@ class Bridge:
         """Listen on both listeners; ready from here on."""
         async with AsyncExitStack() as closing:
             app = admin.build(self._context(), self._guard)
-            admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S)
+            connections = Connections(
+                admin_limits_of(self._settings.http), "admin", self._metrics.connections, self._logger
+            )
+            admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S, connections)
             closing.push_async_callback(admin_runner.cleanup)
             webhooks = self._webhooks
             server = build_server(
-                webhooks.handle, self._settings.http, webhooks.note_malformed, webhooks.fast_path
+                webhooks.handle,
+                self._settings.http,
+                webhooks.note_refused,
+                webhooks.fast_path,
+                metrics=self._metrics.connections,
+                logger=self._logger,
             )
             runner = await start(server, traffic, _WEB_FINISH_S)
             closing.push_async_callback(runner.cleanup)

@@ -4,6 +4,8 @@ aiohttp's own responses cost more than all the rest of a webhook's answer, and t
 apart from their preparation; the retry recognition needs that moment exactly.
 """
 
+import asyncio
+import socket
 import time
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -19,6 +21,14 @@ from tms_bridge.listener.problem import PROBLEM_JSON, headers_of, problem_of
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 CLOSE: Final = "Connection: close\r\n"
+
+LINGER_S: Final = 1.0
+"""How long a refused caller has to read the answer before the close makes the kernel reset the connection."""
+
+_LOOK_EVERY_S: Final = 0.05
+_CALLER_OPEN: Final = frozenset({1, 4, 5})
+"""Linux's numbers of ESTABLISHED, FIN_WAIT1 and FIN_WAIT2."""
+
 
 _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 
@@ -50,6 +60,17 @@ class Sent(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the bytes are written."""
+
+
+class Farewell(Sent):
+    """A last answer to a caller that is still sending."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_alive=False)
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Give the caller time to read it."""
+        await let_read(request)
 
 
 def answer_problem(error: BaseException, request_id: str) -> Answer:
@@ -104,3 +125,33 @@ class _Dates:
 
 
 _dates = _Dates()
+
+
+async def let_read(request: web.BaseRequest) -> None:
+    """Send the end of the stream and wait, without reading, until the caller has had time to see the answer.
+
+    Closing a socket that holds unread bytes makes the kernel reset the connection, and the reset can overtake
+    the answer; a sender that reads it closes by itself.
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return
+    transport.pause_reading()
+    if transport.can_write_eof():
+        transport.write_eof()
+    clock = asyncio.get_running_loop().time
+    until = clock() + LINGER_S
+    while clock() < until and _may_still_read(transport):  # noqa: ASYNC110 - the kernel sets no event
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _may_still_read(transport: asyncio.Transport) -> bool:
+    """Return whether the caller has not closed its side; unread bytes hide that from all but the kernel."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or not hasattr(socket, "TCP_INFO"):
+        return True
+    try:
+        state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except OSError:
+        return False
+    return state[0] in _CALLER_OPEN

@@ -44,6 +44,8 @@ KINDS: Final[Mapping[type[errors.BridgeError], Kind]] = {
     errors.AddressRefused: Kind("unlisted_address", "Client address not allowed", 403),
     errors.UnknownPath: Kind("unknown_path", "No such path", 404),
     errors.MethodNotAllowed: Kind("method_not_allowed", "Method not allowed", 405),
+    errors.HeadTimeout: Kind("head_timeout", "Head not complete in time", 408),
+    errors.HeadTooLarge: Kind("head_too_large", "Head too large", 431),
     errors.BodyTimeout: Kind("timeout", "Body not complete in time", 408),
     errors.BodyTooLarge: Kind("too_large", "Body too large", 413),
     errors.EncodedBody: Kind("encoded_body", "Content-Encoding not accepted", 415),

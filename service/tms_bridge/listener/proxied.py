@@ -6,20 +6,28 @@ from tms_bridge.auth.forwarding import Unreadable
 from tms_bridge.auth.networks import Networks
 from tms_bridge.auth.node import parse_peer
 from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
-from tms_bridge.listener.server import Connection, FastPath, Handler, NoteMalformed, Server
+from tms_bridge.listener.connections import Connections, limits_of
+from tms_bridge.listener.server import Connection, FastPath, Handler, NoteRefused, Server
+from tms_bridge.log import Logger
+from tms_bridge.metrics import ConnectionMetrics
 from tms_bridge.settings.model import Http
 
 
-def build_server(
+def build_server(  # noqa: PLR0913 - what it serves, and whom it tells
     handler: Handler,
     http: Http,
-    note_malformed: NoteMalformed = lambda *_: None,
+    note_refused: NoteRefused = lambda *_: None,
     fast_path: FastPath | None = None,
+    *,
+    metrics: ConnectionMetrics | None = None,
+    logger: Logger | None = None,
 ) -> Server:
     """Return the server that reads the client address as it is declared."""
+    trusted = Networks(http.trusted_proxies)
+    connections = Connections(limits_of(http, trusted), "http", metrics, logger)
     if http.client_address == "proxy-protocol":
-        return ProxiedServer(handler, Networks(http.trusted_proxies), note_malformed, fast_path)
-    return Server(handler, note_malformed, fast_path)
+        return ProxiedServer(handler, trusted, note_refused, fast_path, connections)
+    return Server(handler, note_refused, fast_path, connections=connections)
 
 
 class ProxiedConnection(Connection):
@@ -46,12 +54,18 @@ class ProxiedConnection(Connection):
         """The client's address, or for an unreadable header why it is unknown."""
         return self._announced[0] if self._announced else self._peer
 
+    @property
+    def head_began(self) -> float | None:
+        """When the head began; the PROXY header is due as soon as the connection is there."""
+        return super().head_began if self._start is None else self._made
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the header, from a trusted proxy."""
         self._announced = None
+        self._start = None
         super().connection_made(transport)
-        trusted = isinstance(self._manager, ProxiedServer) and self._manager.trusts(self._peer)
-        self._start = b"" if trusted else None
+        if isinstance(self._server, ProxiedServer) and self._server.trusts(self._peer):
+            self._start = b""
 
     def data_received(self, data: bytes) -> None:
         """Cut the header off before anything is taken as HTTP."""
@@ -68,8 +82,12 @@ class ProxiedConnection(Connection):
             self._go_on(_client_of(announcement), self._start[announcement.length :])
 
     def _go_on(self, announced: tuple[str, int] | None, rest: bytes) -> None:
+        self._connections.leave(self)
         self._announced = announced
         self._start = None
+        if not self._connections.enter(self):  # counts for the client from now on
+            self.cut_off()
+            return
         if rest:
             super().data_received(rest)
 
@@ -83,10 +101,11 @@ class ProxiedServer(Server):
         self,
         handler: Handler,
         trusted: Networks,
-        note_malformed: NoteMalformed = lambda *_: None,
+        note_refused: NoteRefused = lambda *_: None,
         fast_path: FastPath | None = None,
+        connections: Connections | None = None,
     ) -> None:
-        super().__init__(handler, note_malformed, fast_path)
+        super().__init__(handler, note_refused, fast_path, connections=connections)
         self._trusted = trusted
 
     def trusts(self, peer: str) -> bool:

@@ -21,6 +21,8 @@ Secret = Annotated[str, Meta(extra={HIDDEN: True})]
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """RabbitMQ 4 takes 16 MiB a message, which holds the body, its typed copy and their escapes."""
 
+MAX_HEAD_BYTES: Final = 1024 * 1024
+
 
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The webhook listener."""
@@ -46,6 +48,34 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         float,
         Meta(gt=0, description="Every answer comes within it; must lie under every source's `timeout_s`."),
     ] = 5.0
+    max_head_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=MAX_HEAD_BYTES,
+            description="A longer head (request line and headers) is answered 431.",
+        ),
+    ] = 32_768
+    head_timeout_s: Annotated[
+        float, Meta(gt=0, description="A head that is not complete within it is answered 408.")
+    ] = 10.0
+    idle_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A quiet connection is closed after it; longer than a proxy keeps its own.",
+        ),
+    ] = 120.0
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Open at once; then the longest idle gives way. 0: what descriptors allow.",
+        ),
+    ] = 0
+    max_connections_per_peer: Annotated[
+        int, Meta(ge=1, description="The same for one address (an IPv6 /64); trusted proxies are exempt.")
+    ] = 256
     max_in_flight: Annotated[
         int, Meta(ge=1, description="Webhooks worked on at once; more are answered 503.")
     ] = 1000

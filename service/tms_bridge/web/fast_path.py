@@ -88,7 +88,13 @@ class FastPath:
         desk = self._desk
         end = data.find(HEAD_END) + len(HEAD_END)
         known = self._known.get((connection.remote, data[:end]))
-        if known is None or len(data) - end != known.length or desk.in_flight.full or desk.health.stopping:
+        if (
+            known is None
+            or len(data) - end != known.length
+            or desk.in_flight.full
+            or desk.health.stopping
+            or connection.expired
+        ):
             return False
         marks = mark(None)
         visit = Visit(marks.request_id, marks.traceparent, perf_counter(), connection.remote)

@@ -10,18 +10,17 @@ from typing import Final
 from aiohttp import web
 
 from tms_bridge.errors import (
-    MalformedRequest,
     MethodNotAllowed,
     OutboxError,
     SenderError,
     Unavailable,
     UnknownPath,
 )
-from tms_bridge.listener.answer import TEXT, Answer, Sent, answer_problem, send
+from tms_bridge.listener.answer import TEXT, Answer, Sent, answer_problem, let_read, send
 from tms_bridge.listener.health import PROBES, Health
 from tms_bridge.listener.marks import mark
-from tms_bridge.listener.problem import KINDS, kind_of
-from tms_bridge.listener.server import Connection, let_read
+from tms_bridge.listener.problem import kind_of
+from tms_bridge.listener.server import Connection
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Http
 from tms_bridge.web.body import check_framing, let_continue, read_body
@@ -92,11 +91,12 @@ class Webhooks:
             await let_read(request)
         return _CLOSE
 
-    def note_malformed(self, peer: str, request_id: str, detail: str) -> None:
-        """Count and log bytes that are no HTTP, such as a PROXY protocol header that nobody expects."""
+    def note_refused(self, peer: str, request_id: str, error: SenderError) -> None:
+        """Count and log what never became a request, such as a PROXY protocol header that nobody expects."""
         now = perf_counter()
-        visit = Visit(request_id, "", now, peer, outcome=KINDS[MalformedRequest].slug, detail=detail)
-        self._record.write(visit, KINDS[MalformedRequest].status, now)
+        kind = kind_of(error)
+        visit = Visit(request_id, "", now, peer, outcome=kind.slug, detail=str(error))
+        self._record.write(visit, kind.status, now)
 
     def reread(self, message: Message) -> Message:
         """Return the event that a quarantined body is by the rules of now; raises Undecodable."""
@@ -118,7 +118,10 @@ class Webhooks:
 
     def _may_go_on(self, request: web.BaseRequest, answer: Answer) -> bool:
         return (
-            not (answer.refusal or self._health.stopping) and request.keep_alive and request.content.is_eof()
+            not (answer.refusal or self._health.stopping)
+            and request.keep_alive
+            and request.content.is_eof()
+            and not (isinstance(request.protocol, Connection) and request.protocol.expired)
         )
 
     def _send(self, request: web.BaseRequest, answer: Answer, visit: Visit, *, keep_alive: bool) -> None:
@@ -169,6 +172,8 @@ class Webhooks:
             # address on no list.
             raise ConnectionResetError
         route.door.admit(visit, request.headers)
+        if isinstance(request.protocol, Connection):
+            request.protocol.prove()
         check_framing(request, self._http.max_body_bytes)
         if self.in_flight.full:
             raise Unavailable("Too many webhooks are being taken in at once (http.max_in_flight); try again.")
