@@ -72,6 +72,7 @@ class Desk:
             durable="outbox",
             records=self.journal.records if self.with_records else None,
             stats=self.journal.stats,
+            outbox_dir="/var/lib/tms-bridge/outbox" if self.with_records else None,
             broker=lambda: admin.BrokerStatus("down", 0, []),
             delivered_per_s=lambda: 0.0,
             reread=self.routes.reread,

@@ -33,6 +33,7 @@ class Context(msgspec.Struct, frozen=True):
         durable: what stands behind a 2xx.
         records: the rows; None where nothing is kept.
         stats: the outbox in numbers.
+        outbox_dir: its directory; None where it has none.
         broker: how the broker is.
         delivered_per_s: what the broker confirmed in the last minute.
         reread: understands a quarantined body once more, by the settings of now; raises Undecodable.
@@ -46,6 +47,7 @@ class Context(msgspec.Struct, frozen=True):
     durable: Durable
     records: Records | None
     stats: Callable[[], Stats]
+    outbox_dir: str | None
     broker: Callable[[], BrokerStatus]
     delivered_per_s: Callable[[], float]
     reread: Callable[[Message], Message]

@@ -40,11 +40,12 @@ class Allowlist:
 
     def __init__(self, allow_from: Iterable[str]) -> None:
         entries = tuple(allow_from)
-        self._any = ANY in entries
+        self.everybody = ANY in entries
+        """Whether addresses are not checked at all."""
         self._networks = Networks(_addresses(entries))
 
     def __contains__(self, address: Address) -> bool:
-        return self._any or address in self._networks
+        return self.everybody or address in self._networks
 
 
 def _addresses(entries: Iterable[str]) -> Iterable[str]:

@@ -1,7 +1,8 @@
 """The hops that forwarding headers name, right to left: the nearest first.
 
 `X-Forwarded-For` is a list of addresses; `Forwarded` (RFC 7239) a list of `for=...;by=...` elements whose
-values may be quoted. Several lines of one header are one list, in order.
+values may be quoted. Several lines of one header are one list, in order. Empty elements count for nothing
+(RFC 9110, 5.6.1.2): proxies that append to an empty header leave them.
 """
 
 import re
@@ -16,7 +17,7 @@ class Unreadable(Exception):  # noqa: N818 - states the fact
 
 
 Hops = Sequence[str]
-"""What a header says of each hop, farthest first, as it stands; never empty."""
+"""What a header says of each hop, farthest first, as it stands; empty elements of its list are none."""
 
 _OWS: Final = " \t"
 _PAIR: Final = re.compile(
@@ -30,7 +31,7 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 def split_x_forwarded_for(value: str) -> Hops:
     """Return the hops of `X-Forwarded-For`."""
-    return [hop.strip(_OWS) for hop in value.split(",")]
+    return [hop for element in value.split(",") if (hop := element.strip(_OWS))]
 
 
 def split_forwarded(value: str) -> Hops:
@@ -41,6 +42,7 @@ def split_forwarded(value: str) -> Hops:
     """
     hops: list[str] = []
     hop: str | None = None
+    empty = True
     at = 0
     while at <= len(value):
         pair = _PAIR.match(value, at)
@@ -50,9 +52,11 @@ def split_forwarded(value: str) -> Hops:
             if hop is not None:
                 raise Unreadable("an element has more than one for")
             hop = _unquote(pair[2])
+        empty = empty and pair[1] is None and pair[3] != ";"
         if pair[3] != ";":
-            hops.append(hop or "")
-            hop = None
+            if not empty:
+                hops.append(hop or "")
+            hop, empty = None, True
         at = pair.end() if pair[3] else len(value) + 1
     return hops
 
@@ -67,10 +71,12 @@ def find_client(hops: Hops, is_trusted: Callable[[Address], bool]) -> Address:
     What stands farther left was written by whoever called a proxy of ours, and proves nothing.
 
     Raises:
-        Unreadable: a hop on the way is no address.
+        Unreadable: a hop on the way is no address, or there is none.
     """
     addresses = map(_read, reversed(hops))
-    client = next(addresses)
+    client = next(addresses, None)
+    if client is None:
+        raise Unreadable("it names nobody")
     while is_trusted(client) and (farther := next(addresses, None)) is not None:
         client = farther
     return client

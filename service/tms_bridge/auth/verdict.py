@@ -23,7 +23,7 @@ class Admission(msgspec.Struct, frozen=True):
 
     Attributes:
         verdict: whether the client may call.
-        client: the client address in its shortest form; empty where it is unreadable.
+        client: the client address in its shortest form; empty where it cannot be told.
         reason: for the log alone: which peer, which header, and what would make it pass; empty when allowed.
     """
 

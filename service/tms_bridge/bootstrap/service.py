@@ -186,6 +186,7 @@ class Bridge:
             durable=self._stock.outbox.durable,
             records=self._stock.records,
             stats=self._stock.stats,
+            outbox_dir=self._settings.outbox.dir if self._settings.outbox is not None else None,
             broker=self._broker_status,
             delivered_per_s=self._observer.delivered.per_second,
             reread=self._webhooks.reread,
