@@ -52,7 +52,7 @@ def configuration(kustomize: Path, names: Sequence[str]) -> str:
 
 
 def rendered(kustomize: Path, names: Sequence[str], **more: object) -> tuple[Object, ...]:
-    """Render the base with these components and the configuration that they want; `more` is as in rendering."""
+    """Render the base with these components and the configuration that they want; `more` as in rendering."""
     return render_together(kustomize, names, configuration(kustomize, names), **more)
 
 

@@ -1,7 +1,10 @@
 """Each kustomization: valid objects, that fit each other and the bridge's own configuration."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,8 +36,9 @@ def judge_kustomizations(root: Path, schemas: Schemas) -> Iterator[Verdict]:
     yield from judge_base(kustomize / "base", schemas)
     for found in sorted(kustomize.glob("overlays/*/kustomization.yaml")):
         yield from judge_overlay(str(found.parent.relative_to(kustomize)), found.parent, schemas)
-    for names in combinations(kustomize):
-        yield judge_combination(kustomize, names, schemas)
+    # Most of the time goes into kubectl, a process for each.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(partial(judge_combination, kustomize, schemas=schemas), combinations(kustomize))
 
 
 def judge_base(directory: Path, schemas: Schemas) -> Iterator[Verdict]:

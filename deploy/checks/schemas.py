@@ -51,6 +51,8 @@ class Schemas:
     def __init__(self, definitions: Path | None) -> None:
         self.unjudged: set[str] = set()
         self._custom: dict[tuple[str, str], Object] = {}
+        # The same object comes again in one combination after another, and the schemas are large.
+        self._judged: dict[bytes, tuple[str, ...]] = {}
         for path in sorted(definitions.glob("*.y*ml")) if definitions else ():
             self._read(path)
 
@@ -66,13 +68,19 @@ class Schemas:
     def complaints(self, objects: Iterable[Object]) -> Iterator[str]:
         """Yield what is wrong with each object, with its kind and the place in it."""
         for found in objects:
-            custom = self._custom.get((str(found.get("apiVersion")), str(found.get("kind"))))
-            if custom is not None:
-                yield from _custom(found, custom)
-            elif self._is_foreign(str(found.get("apiVersion"))):
-                self.unjudged.add(f"{found.get('kind')} ({found.get('apiVersion')})")
-            else:
-                yield from _builtin(found)
+            key = msgspec.json.encode(found)
+            if key not in self._judged:
+                self._judged[key] = tuple(self._judge(found))
+            yield from self._judged[key]
+
+    def _judge(self, found: Object) -> Iterator[str]:
+        custom = self._custom.get((str(found.get("apiVersion")), str(found.get("kind"))))
+        if custom is not None:
+            yield from _custom(found, custom)
+        elif self._is_foreign(str(found.get("apiVersion"))):
+            self.unjudged.add(f"{found.get('kind')} ({found.get('apiVersion')})")
+        else:
+            yield from _builtin(found)
 
     def _is_foreign(self, api_version: str) -> bool:
         """Tell whether a group is neither Kubernetes' own nor one that the directory defines."""
