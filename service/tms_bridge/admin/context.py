@@ -6,12 +6,12 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
-from tms_bridge.listener.feed import Feed
-from tms_bridge.listener.health import Health
+from tms_bridge.http.feed import Feed
+from tms_bridge.http.health import Health
 from tms_bridge.log import Logger
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
-from tms_bridge.outbox.interface import Durable
+from tms_bridge.outbox.contract import Durable
 from tms_bridge.outbox.records import Records
 from tms_bridge.outbox.stats import Stats
 

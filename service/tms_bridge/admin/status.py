@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from tms_bridge.admin.context import CONTEXT, BrokerStatus
-from tms_bridge.outbox.interface import Durable
+from tms_bridge.outbox.contract import Durable
 from tms_bridge.outbox.stats import Stats
 
 

@@ -8,9 +8,9 @@ import msgspec
 
 from tms_bridge import ingest
 from tms_bridge.errors import Undecodable
+from tms_bridge.http.ids import EventIds
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Durable, Intake, Receipt, Waiter
-from tms_bridge.web.ids import EventIds
+from tms_bridge.outbox.contract import Durable, Intake, Receipt, Waiter
 from tms_bridge.web.route import Route
 from tms_bridge.web.visit import Visit
 

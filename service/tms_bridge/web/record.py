@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.listener.feed import Feed, Seen
+from tms_bridge.http.feed import Feed, Seen
 from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.visit import UNLISTED_VALID, Visit

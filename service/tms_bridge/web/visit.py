@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.outbox.interface import Receipt
+from tms_bridge.outbox.contract import Receipt
 
 UNLISTED_VALID: Final = "unlisted_address_valid_credentials"
 """Outcome and log event of the special signal that the vendor has moved."""

@@ -11,16 +11,16 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from tms_bridge.errors import HeadTimeout, HeadTooLarge, MalformedRequest, SenderError
-from tms_bridge.listener.answer import CLOSE, Answer, Farewell, answer_problem, head_of, send
-from tms_bridge.listener.connections import (
+from tms_bridge.http.answer import CLOSE, Answer, Farewell, answer_problem, head_of, send
+from tms_bridge.http.connections import (
     MAX_LIFE_S,
     WRITE_TIMEOUT_S,
     Connections,
     backlog,
     limits_of,
 )
-from tms_bridge.listener.marks import mark
-from tms_bridge.listener.parser import MAX_HEADERS, BoundedParser, HeadOverBudget
+from tms_bridge.http.ids import mark
+from tms_bridge.http.parser import MAX_HEADERS, BoundedParser, HeadOverBudget
 from tms_bridge.settings.model import Http
 
 _NEVER_S: Final = 1e9

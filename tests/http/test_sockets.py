@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from tms_bridge.errors import SettingsError
-from tms_bridge.listener.sockets import name_of, open_sockets
+from tms_bridge.http.sockets import name_of, open_sockets
 
 
 @pytest.fixture

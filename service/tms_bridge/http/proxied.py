@@ -2,12 +2,11 @@
 
 import asyncio
 
-from tms_bridge.auth.forwarding import Unreadable
-from tms_bridge.auth.networks import Networks
-from tms_bridge.auth.node import parse_peer
+from tms_bridge.auth.allowlist import Networks, parse_peer
+from tms_bridge.auth.client import Unreadable
 from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
-from tms_bridge.listener.connections import Connections, limits_of
-from tms_bridge.listener.server import Connection, FastPath, Handler, NoteRefused, Server
+from tms_bridge.http.connections import Connections, limits_of
+from tms_bridge.http.server import Connection, FastPath, Handler, NoteRefused, Server
 from tms_bridge.log import Logger
 from tms_bridge.metrics import ConnectionMetrics
 from tms_bridge.settings.model import Http

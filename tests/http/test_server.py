@@ -4,7 +4,7 @@ import socket
 import pytest
 from aiohttp import web
 
-from tms_bridge.listener.server import Server, start
+from tms_bridge.http.server import Server, start
 
 
 @pytest.mark.parametrize("host", ["bridge", "xn--", "%ff", "[::1]"])

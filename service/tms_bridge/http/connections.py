@@ -23,8 +23,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tms_bridge.auth.networks import Networks
-from tms_bridge.auth.node import parse_peer
+from tms_bridge.auth.allowlist import Networks, parse_peer
 from tms_bridge.log import Logger
 from tms_bridge.metrics import ConnectionMetrics
 from tms_bridge.settings.model import Http

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.listener.answer import Answer
+from tms_bridge.http.answer import Answer
 
 Check = Callable[[], str | None]
 """Returns why the service is not ready, or None."""

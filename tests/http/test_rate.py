@@ -1,4 +1,4 @@
-from tms_bridge.listener.rate import Rate
+from tms_bridge.http.feed import Rate
 
 
 class Clock:

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tms_bridge.listener.marks import mark
+from tms_bridge.http.ids import mark
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

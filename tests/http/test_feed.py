@@ -1,7 +1,7 @@
 import pytest
 
 from tms_bridge.errors import Unavailable
-from tms_bridge.listener.feed import MAX_WATCHERS, RECENT, Feed, Seen
+from tms_bridge.http.feed import MAX_WATCHERS, RECENT, Feed, Seen
 
 
 def seen(number: int) -> Seen:

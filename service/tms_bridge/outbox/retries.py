@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tms_bridge.outbox.interface import Answers, Receipt, Waiter
+from tms_bridge.outbox.contract import Answers, Receipt, Waiter
 from tms_bridge.outbox.rows import Owed
 
 T = TypeVar("T")
