@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from tms_events import (
     Class,
     ClassChanged,
@@ -26,7 +28,7 @@ def class_changed(
         status_from=StatusFrom.PAYLOAD,
         received_at=NOON + timedelta(seconds=after_s),
         class_=Class(id=entity, name="Azure", instructor_ids=(1, 2), start=NOON),
-        payload={"Id": 7},
+        payload=msgspec.Raw(b'{"Id": 7}'),
     )
 
 
@@ -39,5 +41,5 @@ def assignment_changed() -> CourseAssignmentChanged:
         status_from=StatusFrom.DERIVED,
         received_at=NOON,
         course_assignment=CourseAssignment(id=7, start=NOON),
-        payload={"Id": 7},
+        payload=msgspec.Raw(b'{"Id":7}'),
     )
