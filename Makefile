@@ -4,12 +4,14 @@
 PYTHON := .venv/bin/python
 RUFF := .venv/bin/ruff
 COVERAGE := $(PYTHON) -m coverage
+# Tools with dependencies of their own have an environment of their own, beside the one that is tested.
+AUDIT := UV_PROJECT_ENVIRONMENT=build/audit .venv/bin/uv run --locked --quiet --only-group audit
 SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test integration test-rabbitmq4 faults cov check lock lint fmt fmt-check types imports style docs \
-	docs-check changelog-check deploy-check pip-check build clean bench bench-check
+	docs-check changelog-check deploy-check audit pip-check build clean bench bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +79,10 @@ changelog-check: setup ## check that the changelog's fragments can be put togeth
 
 deploy-check: setup ## check the image, the compose file and the Kubernetes manifests
 	$(PYTHON) deploy/check.py
+
+audit: setup ## hold what is deployed to the rules of checkov, and the workflows to those of zizmor
+	$(PYTHON) deploy/check.py --render build/rendered
+	$(AUDIT) checkov --config-file deploy/checkov.yaml --directory build/rendered
 
 pip-check: setup ## check that plain pip installs both packages
 	$(PYTHON) deploy/local/pip_check.py

@@ -22,6 +22,7 @@ State
 Status
 Taken
 Tally
+Unreadable
 Waiting
 Window
 """.split()  # noqa: SIM905 - a name a line is a line of the diff
@@ -53,6 +54,7 @@ Compared
 Context
 CountingObserver
 Deadlines
+Decoded
 Deed
 Delivery
 Desk
@@ -62,11 +64,15 @@ Done
 Door
 Drift
 Entry
+Explanation
 Exported
 FastRequest
 Feed
+Field
+Find
 Finding
 Forms
+Found
 FrameTap
 FrameWriter
 Gate
@@ -91,11 +97,13 @@ Log
 Machine
 Marks
 Misfit
+Model
 Moments
 Networks
 NewRow
 NoBridge
 Noise
+Number
 Observer
 OnDisk
 Operation
@@ -108,6 +116,8 @@ Page
 Parcel
 Part
 Pending
+PlainClass
+PlainCourseAssignment
 Plan
 Probe
 Program
@@ -129,6 +139,7 @@ Route
 Routes
 Row
 Rows
+Rules
 Runner
 Salvage
 Seen
@@ -172,5 +183,6 @@ Writer
 CROWDED = """
 broker
 cli
+ingest
 outbox
 """.split()  # noqa: SIM905 - a name a line is a line of the diff

@@ -40,9 +40,11 @@ def spelled_out(loaded: Loaded) -> Iterator[str]:
     yield from (f"{key} holds the secret itself" for key in loaded.literal_secrets)
 
 
-def trapped(loaded: Loaded) -> Iterator[str]:
-    """Complain about what can be used but is mostly not meant."""
-    yield from (str(problem) for problem in warnings(loaded.settings))
+def trapped(loaded: Loaded, accepted: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Complain about what is mostly not meant, except at keys where it is accepted with a reason."""
+    for problem in warnings(loaded.settings):
+        if problem.key not in accepted:
+            yield str(problem)
 
 
 def not_reachable(key: str, listen: str | tuple[str, ...], port: int) -> Iterator[str]:
@@ -51,3 +53,10 @@ def not_reachable(key: str, listen: str | tuple[str, ...], port: int) -> Iterato
     if not any(found.port == port and not found.is_loopback for found in listens):
         shown = ", ".join(str(found) for found in listens)
         yield f"{key} is {shown}, and others call port {port} from outside"
+
+
+def not_everywhere(key: str, listen: str | tuple[str, ...]) -> Iterator[str]:
+    """Complain when a cluster of IPv4, or one of IPv6, could not reach it."""
+    hosts = {found.host for found in parse_listens(listen) if not found.is_loopback}
+    if None not in hosts and not {"0.0.0.0", "::"} <= hosts:  # noqa: S104 - it is looked for, not listened on
+        yield f'{key} is {listen}, which not every cluster can call: write ":PORT"'

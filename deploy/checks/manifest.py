@@ -25,9 +25,9 @@ class HttpGet(_Part, frozen=True):
 
 
 class Probe(_Part, frozen=True):
-    """A probe by HTTP; the bridge knows no other."""
+    """A probe; the bridge's are by HTTP."""
 
-    http_get: HttpGet
+    http_get: HttpGet = HttpGet(path="nothing", port=0)
 
 
 class ContainerPort(_Part, frozen=True):
@@ -53,8 +53,8 @@ class SecurityContext(_Part, frozen=True):
     """What a container, or a pod's containers by default, may do."""
 
     run_as_non_root: bool = False
-    run_as_user: int = 0
-    fs_group: int = 0
+    run_as_user: int | None = None
+    fs_group: int | None = None
     allow_privilege_escalation: bool = True
     read_only_root_filesystem: bool = False
     privileged: bool = False
@@ -111,12 +111,32 @@ class ConfigMapSource(_Part, frozen=True):
     name: str
 
 
+class ProjectedSecret(_Part, frozen=True):
+    """A Secret as a part of a projected volume."""
+
+    name: str
+    items: tuple[Item, ...] = ()
+
+
+class Projection(_Part, frozen=True):
+    """One of the parts of a projected volume."""
+
+    secret: ProjectedSecret | None = None
+
+
+class Projected(_Part, frozen=True):
+    """Several sources as one volume."""
+
+    sources: tuple[Projection, ...]
+
+
 class Volume(_Part, frozen=True):
     """A volume of a pod."""
 
     name: str
     secret: SecretSource | None = None
     config_map: ConfigMapSource | None = None
+    projected: Projected | None = None
 
 
 class PodSpec(_Part, frozen=True):
@@ -166,10 +186,28 @@ class StatefulSetSpec(_Part, frozen=True):
 
 
 class StatefulSet(_Part, frozen=True):
-    """The bridge's replicas."""
+    """Replicas with a volume each."""
 
     metadata: Metadata
     spec: StatefulSetSpec
+
+
+class DeploymentSpec(_Part, frozen=True):
+    """How many pods, and with what."""
+
+    template: PodTemplate
+    replicas: int = 1
+
+
+class Deployment(_Part, frozen=True):
+    """Replicas without volumes of their own."""
+
+    metadata: Metadata
+    spec: DeploymentSpec
+
+
+Workload = StatefulSet | Deployment
+"""What makes the bridge's pods."""
 
 
 class ServicePort(_Part, frozen=True):
@@ -223,6 +261,44 @@ class NetworkPolicySpec(_Part, frozen=True):
     pod_selector: Selector
 
 
+class PodMonitorSpec(_Part, frozen=True):
+    """Which pods Prometheus scrapes."""
+
+    selector: Selector
+
+
+class PodMonitor(_Part, frozen=True):
+    """How Prometheus finds the pods."""
+
+    metadata: Metadata
+    spec: PodMonitorSpec
+
+
+class JobPod(_Part, frozen=True):
+    """A Job's pods."""
+
+    template: PodTemplate
+
+
+class JobTemplate(_Part, frozen=True):
+    """A Job as its CronJob makes it."""
+
+    spec: JobPod
+
+
+class CronJobSpec(_Part, frozen=True):
+    """What is run at its times."""
+
+    job_template: JobTemplate
+
+
+class CronJob(_Part, frozen=True):
+    """What is run again and again."""
+
+    metadata: Metadata
+    spec: CronJobSpec
+
+
 class NetworkPolicy(_Part, frozen=True):
     """Who may talk to the pods, and to whom they may talk."""
 
@@ -239,8 +315,11 @@ class ConfigMap(_Part, frozen=True):
 
 KINDS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "ConfigMap": ConfigMap,
+    "CronJob": CronJob,
+    "Deployment": Deployment,
     "NetworkPolicy": NetworkPolicy,
     "PodDisruptionBudget": DisruptionBudget,
+    "PodMonitor": PodMonitor,
     "Service": Service,
     "StatefulSet": StatefulSet,
 }

@@ -13,6 +13,9 @@ Object = dict[str, object]
 
 KUBERNETES_VERSION: Final = "1.37"
 
+# Groups with Kubernetes' own ending that its servers do not bring.
+_ADDED: Final = frozenset({"gateway.networking.k8s.io"})
+
 
 class _Names(msgspec.Struct, frozen=True):
     kind: str
@@ -39,10 +42,17 @@ class _Definition(msgspec.Struct, frozen=True):
 
 
 class Schemas:
-    """Judges objects; what Kubernetes does not know must be defined in the directory of custom resources."""
+    """Judges objects: Kubernetes' own kinds, and those of the directory of custom resources.
+
+    Attributes:
+        unjudged: kinds that passed because no definition of their API group was there.
+    """
 
     def __init__(self, definitions: Path | None) -> None:
+        self.unjudged: set[str] = set()
         self._custom: dict[tuple[str, str], Object] = {}
+        # The same object comes again in one combination after another, and the schemas are large.
+        self._judged: dict[bytes, tuple[str, ...]] = {}
         for path in sorted(definitions.glob("*.y*ml")) if definitions else ():
             self._read(path)
 
@@ -58,8 +68,26 @@ class Schemas:
     def complaints(self, objects: Iterable[Object]) -> Iterator[str]:
         """Yield what is wrong with each object, with its kind and the place in it."""
         for found in objects:
-            custom = self._custom.get((str(found.get("apiVersion")), str(found.get("kind"))))
-            yield from _custom(found, custom) if custom is not None else _builtin(found)
+            key = msgspec.json.encode(found)
+            if key not in self._judged:
+                self._judged[key] = tuple(self._judge(found))
+            yield from self._judged[key]
+
+    def _judge(self, found: Object) -> Iterator[str]:
+        custom = self._custom.get((str(found.get("apiVersion")), str(found.get("kind"))))
+        if custom is not None:
+            yield from _custom(found, custom)
+        elif self._is_foreign(str(found.get("apiVersion"))):
+            self.unjudged.add(f"{found.get('kind')} ({found.get('apiVersion')})")
+        else:
+            yield from _builtin(found)
+
+    def _is_foreign(self, api_version: str) -> bool:
+        """Tell whether a group is neither Kubernetes' own nor one that the directory defines."""
+        group = api_version.rpartition("/")[0]
+        defined = {key[0].rpartition("/")[0] for key in self._custom}
+        own = "." not in group or (group.endswith(".k8s.io") and group not in _ADDED)
+        return not own and group not in defined
 
 
 def _builtin(found: Object) -> Iterator[str]:
@@ -69,7 +97,7 @@ def _builtin(found: Object) -> Iterator[str]:
     except kubernetes_validate.ValidationError as error:
         yield f"{kind}: {_place(error)}: {error.message}"
     except kubernetes_validate.SchemaNotFoundError:
-        yield f"{kind} ({found.get('apiVersion')}) is unknown: --crds DIR names where its definition is"
+        yield f"{kind} ({found.get('apiVersion')}) is unknown, or defined with another version"
 
 
 def _custom(found: Object, schema: Object) -> Iterator[str]:

@@ -9,12 +9,12 @@ A consumer binds a queue to `EXCHANGE` with one of the bindings, and turns a mes
 
 from tms_events.class_ import Class
 from tms_events.course_assignment import CourseAssignment
-from tms_events.decoding import decode
+from tms_events.decoding import MAX_DIGITS, decode, encode, from_dict, payload_bytes, to_dict
 from tms_events.errors import MalformedMessage, MessageError, UnknownTrigger
-from tms_events.event import ClassChanged, CourseAssignmentChanged, Event, entity_id
+from tms_events.event import ClassChanged, CourseAssignmentChanged, Event, entity_id, entity_key
 from tms_events.newest import COPY_WINDOW, DIGEST_HEADER, Newest, Verdict
 from tms_events.reading import Reading
-from tms_events.status import ClassStatus, CourseAssignmentStatus, StatusFrom
+from tms_events.status import ClassStatus, CourseAssignmentStatus, OpenEnum, StatusFrom
 from tms_events.topics import (
     CANCELLATIONS,
     CLASSES,
@@ -31,6 +31,8 @@ from tms_events.topics import (
 )
 from tms_events.trigger import Trigger
 
+__version__ = "0.2.0"
+
 __all__ = [
     "CANCELLATIONS",
     "CLASSES",
@@ -40,6 +42,7 @@ __all__ = [
     "DIGEST_HEADER",
     "EVERYTHING",
     "EXCHANGE",
+    "MAX_DIGITS",
     "PREFIX",
     "STATUSES",
     "TOPICS",
@@ -54,6 +57,7 @@ __all__ = [
     "MalformedMessage",
     "MessageError",
     "Newest",
+    "OpenEnum",
     "Reading",
     "StatusFrom",
     "Trigger",
@@ -61,6 +65,11 @@ __all__ = [
     "Verdict",
     "binding",
     "decode",
+    "encode",
     "entity_id",
+    "entity_key",
+    "from_dict",
+    "payload_bytes",
+    "to_dict",
     "topic",
 ]

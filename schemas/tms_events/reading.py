@@ -1,7 +1,5 @@
 """How sure the bridge is of what it read."""
 
-from typing import Final
-
 import msgspec
 
 
@@ -23,7 +21,3 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     unread: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
-
-
-NOTHING_TO_SAY: Final = Reading()
-"""The reading of a body that held no surprise: the value that an event has by default, and does not send."""

@@ -1,13 +1,32 @@
 """The statuses that TMS announces, one enumeration for each trigger event, and where a status came from.
 
-A status that this version does not know becomes `UNKNOWN` wherever a message is decoded, so that a consumer
-keeps running when TMS or the bridge learns a new word; `raw_status` of the event keeps the word.
+All of them are open. A word that this version does not know becomes a member of its own that keeps the word,
+so that a consumer keeps running, and passes on what it got, when TMS or the bridge learns a new one:
+
+    match event.status:
+        case ClassStatus.CANCELLED: ...
+        case ClassStatus.UNKNOWN: ...  # the bridge did not know it
+        case _: ...                    # also what a later version of the bridge knows
 """
 
 import enum
+from typing import Self
 
 
-class CourseAssignmentStatus(enum.StrEnum):
+class OpenEnum(enum.StrEnum):
+    """An enumeration of words to which later versions may add."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        # Not kept: words come from outside, and a table of them would grow.
+        word = str.__new__(cls, value)
+        word._name_, word._value_ = value, value
+        return word
+
+
+class CourseAssignmentStatus(OpenEnum):
     """Statuses of *Course assignment changed*; third word of a routing key."""
 
     STARTED = "started"
@@ -15,14 +34,10 @@ class CourseAssignmentStatus(enum.StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
-    """The body told none, or one that nobody knows yet; `raw_status` has the sender's own word."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> "CourseAssignmentStatus | None":
-        return cls.UNKNOWN if isinstance(value, str) else None
+    """The body told none, or one that the bridge did not know; `raw_status` has the sender's own word."""
 
 
-class ClassStatus(enum.StrEnum):
+class ClassStatus(OpenEnum):
     """Statuses of *Class changed*; third word of a routing key."""
 
     REQUESTED = "requested"
@@ -34,14 +49,10 @@ class ClassStatus(enum.StrEnum):
     RESCHEDULED = "rescheduled"
     COMPLETED = "completed"
     UNKNOWN = "unknown"
-    """The body told none, or one that nobody knows yet; `raw_status` has the sender's own word."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> "ClassStatus | None":
-        return cls.UNKNOWN if isinstance(value, str) else None
+    """The body told none, or one that the bridge did not know; `raw_status` has the sender's own word."""
 
 
-class StatusFrom(enum.StrEnum):
+class StatusFrom(OpenEnum):
     """Where the bridge took a status from."""
 
     PAYLOAD = "payload"

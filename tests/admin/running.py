@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin
 from tms_bridge.admin.server import Runner
-from tms_bridge.listener.connections import Connections, admin_limits_of
-from tms_bridge.listener.feed import Feed
-from tms_bridge.listener.health import Health
+from tms_bridge.http.connections import Connections, admin_limits_of
+from tms_bridge.http.feed import Feed
+from tms_bridge.http.health import Health
 from tms_bridge.log import Log
 from tms_bridge.message import Kind, Message
 from tms_bridge.metrics import Metrics
@@ -72,6 +72,7 @@ class Desk:
             durable="outbox",
             records=self.journal.records if self.with_records else None,
             stats=self.journal.stats,
+            outbox_dir="/var/lib/tms-bridge/outbox" if self.with_records else None,
             broker=lambda: admin.BrokerStatus("down", 0, []),
             delivered_per_s=lambda: 0.0,
             reread=self.routes.reread,

@@ -5,7 +5,7 @@ import pytest
 from tests.admin.running import Client, Desk, body, event
 from tests.waiting import until
 
-from tms_bridge.listener.feed import MAX_WATCHERS, Seen
+from tms_bridge.http.feed import MAX_WATCHERS, Seen
 
 SEEN = Seen("id-1", "contoso", "class", "completed", "tms.class.completed", "accepted", 1.7e9, 2.5)
 

@@ -1,7 +1,7 @@
 import pytest
 from tests.admin.running import Client, Desk
 
-from tms_bridge.listener.health import Health
+from tms_bridge.http.health import Health
 
 
 @pytest.mark.parametrize(

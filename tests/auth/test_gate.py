@@ -80,7 +80,11 @@ def test_the_peer_is_the_client(
         pytest.param(PROXY, [f"{INNER}, {OUTER}"], UNLISTED, INNER, id="all hops trusted: the farthest"),
         pytest.param(PROXY, [], UNREADABLE, "", id="no header"),
         pytest.param(PROXY, [""], UNREADABLE, "", id="empty header"),
-        pytest.param(PROXY, [f"{GOOD}, "], UNREADABLE, "", id="empty last entry"),
+        pytest.param(PROXY, [f"{GOOD}, "], ALLOWED, GOOD, id="empty last entry"),
+        pytest.param(PROXY, [GOOD, ""], ALLOWED, GOOD, id="empty second line"),
+        pytest.param(PROXY, [f"{GOOD}, , {INNER}"], ALLOWED, GOOD, id="empty entry between"),
+        pytest.param(PROXY, [f"{SPOOFED}, {BAD},"], UNLISTED, BAD, id="unlisted, then empty"),
+        pytest.param(PROXY, [" , "], UNREADABLE, "", id="empty entries alone"),
         pytest.param(PROXY, ["unknown"], UNREADABLE, "", id="unknown"),
         pytest.param(PROXY, [f"{GOOD}, unknown"], UNREADABLE, "", id="unknown nearest"),
         pytest.param(PROXY, [f"{GOOD}, unknown, {INNER}"], UNREADABLE, "", id="unknown behind a trusted hop"),
@@ -148,7 +152,11 @@ def test_x_forwarded_for_is_read_from_the_right_past_trusted_hops(
         pytest.param(PROXY, ['for="_gazonk"'], UNREADABLE, "", id="obfuscated in quotes"),
         pytest.param(PROXY, [f"by={GOOD}"], UNREADABLE, "", id="no for"),
         pytest.param(PROXY, [f"for={GOOD}, by={INNER}"], UNREADABLE, "", id="no for nearest"),
-        pytest.param(PROXY, [f"for={GOOD},"], UNREADABLE, "", id="empty last element"),
+        pytest.param(PROXY, [f"for={GOOD},"], ALLOWED, GOOD, id="empty last element"),
+        pytest.param(PROXY, [f"for={GOOD}", ""], ALLOWED, GOOD, id="empty second line"),
+        pytest.param(PROXY, [f", for={GOOD} , ,for={INNER}"], ALLOWED, GOOD, id="empty elements between"),
+        pytest.param(PROXY, [","], UNREADABLE, "", id="empty elements alone"),
+        pytest.param(PROXY, [f"for={GOOD}, ;"], UNREADABLE, "", id="an element of nothing but a semicolon"),
         pytest.param(PROXY, [f"for={GOOD};for={GOOD}"], UNREADABLE, "", id="two for in one element"),
         pytest.param(PROXY, [f"for = {GOOD}"], UNREADABLE, "", id="blanks around the equals sign"),
         pytest.param(PROXY, [GOOD], UNREADABLE, "", id="an X-Forwarded-For value"),
@@ -175,6 +183,15 @@ def test_forwarded_is_read_from_the_right_past_trusted_hops(
     headers = make_headers((XFF, SPOOFED), *((FORWARDED, line) for line in lines))
     admission = make_gate("forwarded", TRUSTED).admit(peer, headers)
     assert (admission.verdict, admission.client) == (verdict, client)
+
+
+@pytest.mark.parametrize("lines", [[], [""], ["unknown"], ["\udcff"]])
+def test_who_admits_any_address_admits_one_that_cannot_be_told(
+    lines: list[str], make_gate: MakeGate, make_headers: MakeHeaders
+) -> None:
+    gate = make_gate("x-forwarded-for", TRUSTED, ("any",))
+    assert gate.admit(PROXY, make_headers(*((XFF, line) for line in lines))) == Admission(ALLOWED, "")
+    assert gate.admit(None, make_headers()) == Admission(ALLOWED, "")
 
 
 def test_the_case_of_a_forwarding_headers_name_does_not_count(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tms_bridge.auth.forwarding import Unreadable
+from tms_bridge.auth.client import Unreadable
 from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
 
 START = b"\r\n\r\n\0\r\nQUIT\n"

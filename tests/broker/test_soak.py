@@ -11,7 +11,7 @@ import structlog
 
 from tms_bridge.broker import Supervisor
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 from tms_bridge.relay import Relay, Silent
 from tms_bridge.settings.model import Amqp, Queue
 

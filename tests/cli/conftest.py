@@ -58,14 +58,19 @@ def invoke() -> Invoke:
 def run(tmp_path: Path) -> Run:
     """Run a command as its user does, in a process of its own."""
 
-    def run(*args: object, input: str | None = None, **environ: str) -> "subprocess.CompletedProcess[str]":  # noqa: A002 - as above
+    def run(
+        *args: object,
+        input: str | None = None,  # noqa: A002 - as above
+        cwd: Path = tmp_path,
+        **environ: str,
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "tms_bridge", *map(str, args)],
             check=False,
             capture_output=True,
             text=True,
             input=input,
-            cwd=tmp_path,
+            cwd=cwd,
             env={**os.environ, **environ},
             timeout=60,
         )

@@ -1,9 +1,14 @@
+import asyncio
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from rabbitmq import Node
+from tms_bridge.outbox.journal import Journal
+from tms_bridge.settings.model import Dedup, Outbox, Quarantine
 
 from .conftest import Invoke, Run
 
@@ -46,6 +51,32 @@ def test_an_outbox_that_cannot_be_written_fails(invoke: Invoke, config: Path, tm
     assert {"fail"} == findings(result.stdout)["outbox"]
 
 
+def test_the_outbox_is_told_with_its_place_and_its_backlog(run: Run, config: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text().replace(f'dir = "{tmp_path}/outbox"', 'dir = "var/outbox"'))
+    assert f"{tmp_path}/var/outbox: made at the start" in run("check").stdout
+    elsewhere = tmp_path / "elsewhere"
+    for directory, events in ((tmp_path, 2), (elsewhere, 7)):
+        keep(directory / "var/outbox", events)
+    assert f"{tmp_path}/var/outbox: events that wait for the broker: 2" in run("check").stdout
+    moved = run("check", "--config", config, cwd=elsewhere)
+    assert f"{tmp_path}/var/outbox: events that wait for the broker: 2" in moved.stdout
+    assert f"another outbox lies at {elsewhere}/var/outbox" in moved.stdout
+    assert "its events (7) are not delivered" in moved.stdout
+
+
+def keep(directory: Path, events: int) -> None:
+    """Make an outbox in which so many events wait."""
+
+    async def make() -> None:
+        journal = await Journal.open(Outbox(dir=str(directory), min_free_bytes=0), Quarantine(), Dedup())
+        await journal.close()
+
+    asyncio.run(make())
+    with contextlib.closing(sqlite3.connect(directory / "outbox.db")) as connection, connection:
+        rows = [(number, f"id-{number}", b"") for number in range(1, events + 1)]
+        connection.executemany("INSERT INTO pending (seq, id, message) VALUES (?, ?, ?)", rows)
+
+
 def test_a_disk_under_its_floor_fails(invoke: Invoke, config: Path) -> None:
     config.write_text(config.read_text().replace("[outbox]", "[outbox]\nmin_free_bytes = 1000000000000000"))
     result = invoke("check", "--config", config)
@@ -59,7 +90,7 @@ def test_a_secret_file_that_others_may_read_is_warned_of(
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
     config.write_text(config.read_text().replace("${TMS_PASSWORD:-webhookpassword}", "${file:password}"))
-    for mode, result in ((0o644, "warn"), (0o600, "ok")):
+    for mode, result in ((0o644, "warn"), (0o604, "warn"), (0o640, "ok"), (0o440, "ok"), (0o600, "ok")):
         secret.chmod(mode)
         rows = json.loads(invoke("check", "--config", config, "--json").stdout)["checks"]
         assert [result] == [row["result"] for row in rows if str(secret) in row["text"]]

@@ -74,7 +74,7 @@ def arrives(trigger: Trigger, status: str, raw: str, document: object) -> None:
     assert message.routing_key == f"tms.{trigger}.{status}"
     assert (event.status, event.raw_status, event.status_from) == (status, raw, "payload")
     assert tms_events.entity_id(event) == 4711
-    assert bytes(event.payload) == body
+    assert tms_events.payload_bytes(message.body) == body
 
 
 @pytest.mark.parametrize(("trigger", "status"), PAIRS)

@@ -11,7 +11,7 @@ from tests.outbox.outboxes import event, open_journal, quiet
 from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
-from tms_bridge.outbox import group, store, writer
+from tms_bridge.outbox import group_commit, store
 from tms_bridge.outbox.rows import Batch
 from tms_bridge.outbox.store import Store
 
@@ -215,7 +215,7 @@ async def test_what_a_call_was_given_fails_that_call_alone(tmp_path: Path, what:
 async def test_a_defect_in_a_batch_fails_its_events_and_keeps_its_departures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "STUCK_S", 0.01)
+    monkeypatch.setattr(group_commit, "STUCK_S", 0.01)
     journal = await open_journal(tmp_path)
     first = await journal.accept(event(1))
 
@@ -261,7 +261,7 @@ async def test_a_defect_between_batches_is_logged_and_the_outbox_goes_on(
 async def test_a_look_that_is_due_while_it_closes_finds_nothing_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(group_commit, "LOOK_EVERY_S", 0.0)
     journal = await open_journal(tmp_path)
     await journal.accept(event(1))
     await journal.close()
@@ -325,4 +325,4 @@ async def test_results_for_a_loop_that_is_closed_are_let_go(tmp_path: Path) -> N
     journal._writer._post(lambda: None)
     journal._writer._loop = loop
     await journal.close()
-    assert writer.LOOK_EVERY_S == 1.0
+    assert group_commit.LOOK_EVERY_S == 1.0

@@ -8,7 +8,7 @@ from tests.outbox.outboxes import ROOM, event, ids_waiting, on_disk, open_journa
 from tests.waiting import until
 
 from tms_bridge.errors import Unavailable
-from tms_bridge.outbox import group
+from tms_bridge.outbox import group_commit
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.rows import State
 from tms_bridge.outbox.space import Space, free_bytes
@@ -72,7 +72,7 @@ async def test_departures_of_a_batch_are_written_though_its_events_do_not_fit(tm
 async def test_departures_that_find_no_room_at_all_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "STUCK_S", 0.01)
+    monkeypatch.setattr(group_commit, "STUCK_S", 0.01)
     journal = await open_journal(tmp_path)
     await asyncio.gather(*(journal.accept(event(number, body=bytes(2000))) for number in range(3)))
     await cap(journal, 0)

@@ -9,7 +9,7 @@ from tms_bridge.outbox import memory
 from tms_bridge.outbox.memory import MemoryOutbox
 
 if TYPE_CHECKING:
-    from tms_bridge.outbox.interface import Intake, Pending
+    from tms_bridge.outbox.contract import Intake, Pending
 
 
 async def test_an_event_is_durable_once_the_broker_has_it() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.outbox.outboxes import event, open_journal, quiet
 
 from tms_bridge.errors import OutboxBroken
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 from tms_bridge.outbox.tail import Tail
 
 STEPS = st.lists(

@@ -14,7 +14,7 @@ from tests.outbox.outboxes import Clock, event, killed, on_disk, open_journal, p
 from tms_bridge.outbox.rows import State
 
 if TYPE_CHECKING:
-    from tms_bridge.outbox.interface import Receipt
+    from tms_bridge.outbox.contract import Receipt
 
 WINDOW_S = 120.0
 DIGESTS = st.sampled_from(["a", "b", "c"])

@@ -12,7 +12,7 @@ from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 from tms_bridge.relay import Relay, Silent, renewal
 from tms_bridge.relay.loop import PAGE_LIMIT
 from tms_bridge.relay.observer import Observer

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 from tms_bridge.relay import window as window_module
 from tms_bridge.relay.observer import Silent
 from tms_bridge.relay.parcel import LONGEST_DELAY_S, Parcel

@@ -8,7 +8,7 @@ import pytest
 from tms_bridge.errors import SettingsError
 from tms_bridge.settings.load import Loaded, read
 
-ENVIRONMENT = {"AMQP_URL": "amqp://bridge:s3cret@broker:5672/", "TMS_PASSWORD": "s3cret"}
+ENVIRONMENT = {"AMQP_URL": "amqp://bridge:s3cret@broker:5672/", "TMS_PASSWORD": "s3cret-of-tms"}
 
 MINIMAL = """\
 [http]

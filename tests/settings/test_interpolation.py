@@ -115,6 +115,8 @@ def test_a_text_refers_when_it_takes_anything_from_elsewhere(text: str, *, expec
         ("Bearer ${TOKEN}", True),
         ("${AMQP_URL}", False),
         ("${AMQP_URL:-amqp://guest:guest@localhost:5672/}", False),
+        ("amqps://${file:/run/user}:${file:/run/password}@broker/", False),
+        ("amqps://${file:/run/user}:s3cret@broker/", True),
         ("${AMQP_URL:-amqp://bridge:hunter2@localhost:5672/}", True),
         ("amqps://bridge:hunter2@broker/", True),
         ("amqps://bridge:${PASSWORD}@broker/", False),

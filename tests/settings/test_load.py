@@ -14,7 +14,7 @@ Complain = Callable[..., str]
 
 
 def test_a_minimal_file_is_filled_up_with_defaults(tmp_path: Path, read_text: Read) -> None:
-    basic = Basic(username="tms", password="s3cret")
+    basic = Basic(username="tms", password="s3cret-of-tms")
     expected = Settings(
         amqp=Amqp(urls=("amqp://bridge:s3cret@broker:5672/",)),
         outbox=Outbox(dir=str(tmp_path / "var/outbox")),

@@ -11,13 +11,16 @@ def test_the_template_is_a_configuration_as_it_stands(read_text: Read) -> None:
     settings = read_text(template("drawn")).settings
     basic = settings.sources["contoso"].credentials[0].basic
     assert basic is not None
-    assert (basic.username, basic.password) == ("tms", "s3cret")
+    assert (basic.username, basic.password) == ("tms", "s3cret-of-tms")
 
 
-def test_the_template_warns_of_nothing_but_the_password_in_the_file(read_text: Read) -> None:
+def test_the_template_warns_of_nothing_but_the_clear_text_and_the_password_in_the_file(
+    read_text: Read,
+) -> None:
     loaded = read_text(template(), AMQP_URL="")
     assert [problem.key for problem in warnings(loaded.settings, loaded.literal_secrets)] == [
-        "sources.contoso.credentials[0].basic.password"
+        "http.listen",
+        "sources.contoso.credentials[0].basic.password",
     ]
 
 

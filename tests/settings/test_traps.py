@@ -7,16 +7,34 @@ from tms_bridge.settings.traps import contradictions, warnings
 
 Read = Callable[..., Loaded]
 
-SAFE = {"AMQP_URL": "amqps://bridge:s3cret@broker/"}
+SAFE = {
+    "AMQP_URL": "amqps://bridge:s3cret@broker/",
+    "TMS_PIN": "1234",
+    "TMS_SPACED": "s3cret-of-the-source ",
+}
 KEY = "sources.contoso"
+PROXIED = "client_address = 'x-forwarded-for'\ntrusted_proxies = ['192.0.2.7']"
+WIDE = (
+    "is as wide as a pod network, and whoever has an address in it may pose as any caller; name the "
+    "addresses of the proxy alone"
+)
+BASIC = 'basic = { username = "tms", password = "${TMS_PASSWORD}" }'
+PASSWORD = f"{KEY}.credentials[0].basic.password"
+HEADERS = f"{KEY}.credentials[0].headers"
 
 
 def warn(loaded: Loaded) -> str:
     return "\n".join(map(str, warnings(loaded.settings, loaded.literal_secrets)))
 
 
-def test_a_sound_configuration_has_no_traps(read_text: Read, minimal: str) -> None:
-    assert warn(read_text(minimal, **SAFE)) == ""
+@pytest.fixture
+def sound(minimal: str) -> str:
+    """A configuration without any trap."""
+    return minimal.replace("[http]", f"[http]\n{PROXIED}", 1)
+
+
+def test_a_sound_configuration_has_no_traps(read_text: Read, sound: str) -> None:
+    assert warn(read_text(sound, **SAFE)) == ""
 
 
 def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: Read, minimal: str) -> None:
@@ -34,19 +52,51 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
     ("replacement", "expected"),
     [
         (
-            ("[http]", "[http]\ntrusted_proxies = ['10.0.0.0/8']"),
+            ("client_address = 'x-forwarded-for'", "listen = '127.0.0.1:8080'"),
             (
                 'http.trusted_proxies: has no effect with http.client_address = "peer"; name the '
-                "header that the "
-                "proxies send"
+                "header that the proxies send\n"
+                "http.listen: is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0"
             ),
         ),
         (
-            ("[http]", "[http]\nclient_address = 'forwarded'\ntrusted_proxies = ['10.0.0.1/8', '0.0.0.0/0']"),
+            ("['192.0.2.7']", "['192.0.2.1/24', '0.0.0.0/0']"),
             (
-                'http.trusted_proxies[0]: "10.0.0.1/8" has bits beyond its prefix and is taken as '
-                '"10.0.0.0/8"\n'
-                'http.trusted_proxies[1]: "0.0.0.0/0" takes in a large part of the internet'
+                'http.trusted_proxies: "192.0.2.1/24" has bits beyond its prefix and is taken as '
+                '"192.0.2.0/24"\n'
+                'http.trusted_proxies: "0.0.0.0/0" takes in a large part of the internet'
+            ),
+        ),
+        (
+            ("['192.0.2.7']", "['10.0.0.0/8', '10.244.0.0/16', '10.244.7.0/24', 'fd00::/64', 'fd00::/120']"),
+            "\n".join(
+                f'http.trusted_proxies: "{wide}" {WIDE}'
+                for wide in ("10.0.0.0/8", "10.244.0.0/16", "fd00::/64")
+            ),
+        ),
+        (
+            (PROXIED, ""),
+            (
+                "http.listen: takes credentials in clear text from other machines; put a proxy with TLS in "
+                "front, and name it in http.trusted_proxies and the header it sends in http.client_address"
+            ),
+        ),
+        (
+            ("${TMS_PASSWORD}", "${TMS_PIN}"),
+            f"{PASSWORD}: is shorter than 12 characters and may be guessed",
+        ),
+        (
+            ("${TMS_PASSWORD}", "${TMS_SPACED}"),
+            f"{PASSWORD}: begins or ends with a space; TMS must send the space too, so it is likely a slip",
+        ),
+        (
+            (
+                'basic = { username = "tms", password = "${TMS_PASSWORD}" }',
+                'headers = { X_Key = "${TMS_PIN}" }',
+            ),
+            (
+                f"{HEADERS}.X_Key: has an underscore in its name; nginx and others drop such headers, so use "
+                f"hyphens\n{HEADERS}: 4 characters may be guessed; use 12 or more"
             ),
         ),
         (
@@ -54,7 +104,7 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
             "http.success_status: TMS takes any 2xx; 202 says best that the event is yet to be delivered",
         ),
         (
-            ("[http]", "[http]\nlisten = ['127.0.0.1:1', '[::1]:1']"),
+            (PROXIED, "listen = ['127.0.0.1:1', '[::1]:1']"),
             "http.listen: is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0",
         ),
         (
@@ -99,9 +149,19 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
     ],
 )
 def test_a_trap_is_told_with_its_key(
-    replacement: tuple[str, str], expected: str, read_text: Read, minimal: str
+    replacement: tuple[str, str], expected: str, read_text: Read, sound: str
 ) -> None:
-    assert warn(read_text(minimal, replacement, **SAFE)) == expected
+    assert warn(read_text(sound, replacement, **SAFE)) == expected
+
+
+def test_a_space_around_a_secret_that_a_header_carries_can_never_match(read_text: Read, minimal: str) -> None:
+    token = ("[admin]", "[admin]\ntoken = '${TMS_SPACED}'")
+    loaded = read_text(minimal, token, (BASIC, 'headers = { X-Key = "${TMS_SPACED}" }'), **SAFE)
+    told = "begins or ends with a space, which no header can carry; take the space away"
+    assert list(map(str, contradictions(loaded.settings))) == [
+        f"admin.token: {told}",
+        f"{HEADERS}.X-Key: {told}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,8 +188,6 @@ def test_a_trap_is_told_with_its_key(
     ],
 )
 def test_a_url_that_is_unsafe_is_told_without_showing_it(
-    url: str, expected: list[str], read_text: Read, minimal: str
+    url: str, expected: list[str], read_text: Read, sound: str
 ) -> None:
-    assert warn(read_text(minimal, AMQP_URL=url)).splitlines() == [
-        f"amqp.urls[0]: {text}" for text in expected
-    ]
+    assert warn(read_text(sound, AMQP_URL=url)).splitlines() == [f"amqp.urls[0]: {text}" for text in expected]

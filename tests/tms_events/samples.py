@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
 from tms_events import (
     Class,
     ClassChanged,
@@ -28,7 +26,7 @@ def class_changed(
         status_from=StatusFrom.PAYLOAD,
         received_at=NOON + timedelta(seconds=after_s),
         class_=Class(id=entity, name="Azure", instructor_ids=(1, 2), start=NOON),
-        payload=msgspec.Raw(b'{"Id": 7}'),
+        payload={"Id": 7},
     )
 
 
@@ -41,5 +39,5 @@ def assignment_changed() -> CourseAssignmentChanged:
         status_from=StatusFrom.DERIVED,
         received_at=NOON,
         course_assignment=CourseAssignment(id=7, start=NOON),
-        payload=msgspec.Raw(b'{"Id":7}'),
+        payload={"Id": 7},
     )

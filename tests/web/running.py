@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from tms_bridge.listener.feed import Feed
-from tms_bridge.listener.health import Health
-from tms_bridge.listener.proxied import build_server
-from tms_bridge.listener.server import Server, start
-from tms_bridge.listener.sockets import open_sockets
+from tms_bridge.http.feed import Feed
+from tms_bridge.http.health import Health
+from tms_bridge.http.proxied import build_server
+from tms_bridge.http.server import Server, start
+from tms_bridge.http.sockets import open_sockets
 from tms_bridge.log import Log
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
-from tms_bridge.outbox.interface import Durable, Intake, Quarantined, Receipt, Waiter
+from tms_bridge.outbox.contract import Durable, Intake, Quarantined, Receipt, Waiter
 from tms_bridge.settings.model import Basic, Credential, Http, Source
 from tms_bridge.settings.model import Log as LogSettings
 from tms_bridge.web import EventIds, Reception, Record, Routes, Webhooks

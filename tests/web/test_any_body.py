@@ -128,7 +128,7 @@ def test_every_authenticated_body_ends_as_an_event_or_in_quarantine(
 
     if status == 202:
         message = rig.kept(answer["id"], State.PENDING).message
-        assert bytes(tms_events.decode(message.body).payload) in body
+        assert (tms_events.payload_bytes(message.body) or b"absent") in body
     else:
         assert status == 422
         assert rig.kept(answer["quarantine_id"], State.UNDECODABLE).message.body == body

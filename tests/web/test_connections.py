@@ -9,7 +9,7 @@ import pytest
 from tests.waiting import until
 from tests.web.running import SOURCE, Bridge, read_answer, request, serve
 
-from tms_bridge.listener.connections import Connections, limits_of
+from tms_bridge.http.connections import Connections, limits_of
 from tms_bridge.settings.model import Http
 
 
@@ -128,7 +128,7 @@ def shrink(connection: socket.socket) -> None:
 
 
 async def test_who_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tms_bridge.listener.server.WRITE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("tms_bridge.http.server.WRITE_TIMEOUT_S", 0.3)
     async with bridge_with() as bridge:
         _, writer = await bridge.connect()
         shrink(writer.get_extra_info("socket"))
@@ -204,7 +204,7 @@ async def test_open_connections_are_counted_and_leave_the_count() -> None:
 async def test_a_connection_that_has_lived_long_ends_with_its_next_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tms_bridge.listener.server.MAX_LIFE_S", -1.0)
+    monkeypatch.setattr("tms_bridge.http.server.MAX_LIFE_S", -1.0)
     async with bridge_with() as bridge:
         reader, writer = await bridge.connect()
         writer.write(request())

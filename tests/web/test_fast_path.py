@@ -10,7 +10,7 @@ from tests.waiting import until
 from tests.web.running import BODY, SOURCE, Answered, Bridge, read_answer, request, serve
 
 from tms_bridge.errors import Unavailable
-from tms_bridge.listener.server import Connection
+from tms_bridge.http.server import Connection
 from tms_bridge.settings.model import Http
 from tms_bridge.web import Routes, deadlines, fast_path
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tms_bridge.web.ids import EventIds
+from tms_bridge.http.ids import EventIds
 
 
 @given(st.lists(st.integers(0, 2**47), min_size=2, max_size=30), st.binary(min_size=10, max_size=10))

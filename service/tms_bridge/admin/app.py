@@ -13,10 +13,10 @@ from tms_bridge.admin.openapi import PREFIX, describe
 from tms_bridge.admin.operations import OPERATIONS
 from tms_bridge.admin.operations import Handler as Answering
 from tms_bridge.errors import BridgeError, MethodNotAllowed, UnknownPath
-from tms_bridge.listener.answer import Answer, answer_problem
-from tms_bridge.listener.health import PROBES
-from tms_bridge.listener.marks import mark
-from tms_bridge.listener.server import Connection
+from tms_bridge.http.answer import Answer, answer_problem
+from tms_bridge.http.health import PROBES
+from tms_bridge.http.ids import mark
+from tms_bridge.http.server import Connection
 
 GUARD: Final = web.AppKey("guard", Guard)
 

@@ -6,12 +6,12 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
-from tms_bridge.listener.feed import Feed
-from tms_bridge.listener.health import Health
+from tms_bridge.http.feed import Feed
+from tms_bridge.http.health import Health
 from tms_bridge.log import Logger
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
-from tms_bridge.outbox.interface import Durable
+from tms_bridge.outbox.contract import Durable
 from tms_bridge.outbox.records import Records
 from tms_bridge.outbox.stats import Stats
 
@@ -33,6 +33,7 @@ class Context(msgspec.Struct, frozen=True):
         durable: what stands behind a 2xx.
         records: the rows; None where nothing is kept.
         stats: the outbox in numbers.
+        outbox_dir: its directory; None where it has none.
         broker: how the broker is.
         delivered_per_s: what the broker confirmed in the last minute.
         reread: understands a quarantined body once more, by the settings of now; raises Undecodable.
@@ -46,6 +47,7 @@ class Context(msgspec.Struct, frozen=True):
     durable: Durable
     records: Records | None
     stats: Callable[[], Stats]
+    outbox_dir: str | None
     broker: Callable[[], BrokerStatus]
     delivered_per_s: Callable[[], float]
     reread: Callable[[Message], Message]

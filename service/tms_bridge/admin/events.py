@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tms_bridge.admin.context import CONTEXT
 from tms_bridge.admin.rows import number
-from tms_bridge.listener.feed import RECENT, Feed, Seen
+from tms_bridge.http.feed import RECENT, Feed, Seen
 
 _DEFAULT: Final = 50
 _QUIET_S: Final = 15.0

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from tms_bridge.admin.operations import OPERATIONS, Operation, Query
-from tms_bridge.listener.problem import Problem
+from tms_bridge.http.answer import Problem
 
 PREFIX: Final = "/api/v1"
 _REFS: Final = "#/components/schemas/{name}"

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from tms_bridge.admin import events, rows, status
-from tms_bridge.listener.feed import RECENT
+from tms_bridge.http.feed import RECENT
 from tms_bridge.outbox.records import MAX_SEQ, OUTBOX, QUARANTINE, Exported
 
 Handler = Callable[[web.Request], Awaitable[msgspec.Struct | web.StreamResponse]]

@@ -4,8 +4,8 @@ import socket
 
 from aiohttp import web
 
-from tms_bridge.listener import server as listener
-from tms_bridge.listener.connections import ADMIN_CONNECTIONS, Connections
+from tms_bridge.http import server as listener
+from tms_bridge.http.connections import ADMIN_CONNECTIONS, Connections
 
 
 class Server(listener.Server):

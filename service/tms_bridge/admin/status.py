@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from tms_bridge.admin.context import CONTEXT, BrokerStatus
-from tms_bridge.outbox.interface import Durable
+from tms_bridge.outbox.contract import Durable
 from tms_bridge.outbox.stats import Stats
 
 
@@ -16,7 +16,12 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """This replica at a glance; `not_ready` says why no webhook should be sent here."""
+    """This replica at a glance.
+
+    Attributes:
+        not_ready: why no webhook should be sent here.
+        outbox_dir: where the outbox is on its disk; null where it has none.
+    """
 
     version: str
     ready: bool
@@ -24,6 +29,7 @@ class Status(msgspec.Struct, frozen=True):
     durable: Durable
     broker: BrokerStatus
     outbox: Stats
+    outbox_dir: str | None
     rates: Rates
 
 
@@ -38,5 +44,6 @@ async def show_status(request: web.Request) -> Status:
         durable=context.durable,
         broker=context.broker(),
         outbox=context.stats(),
+        outbox_dir=context.outbox_dir,
         rates=Rates(context.feed.rate.per_second(), context.delivered_per_s()),
     )

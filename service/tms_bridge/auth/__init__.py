@@ -1,6 +1,5 @@
 """Pure: client address, allowlist, credentials. A `Gate` is all three for one source."""
 
-from tms_bridge.auth.gate import Gate
-from tms_bridge.auth.verdict import Admission, Verdict
+from tms_bridge.auth.gate import Admission, Gate, Verdict
 
 __all__ = ["Admission", "Gate", "Verdict"]

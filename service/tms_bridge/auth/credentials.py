@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.auth.headers import Headers
+from tms_bridge.auth.client import Headers
 from tms_bridge.settings.model import Basic, Credential
 
 _AUTHORIZATION: Final = "authorization"

@@ -1,15 +1,43 @@
 """Who may call one source: its allowlist and its credentials, asked with the headers alone."""
 
+import enum
 import functools
 from typing import Final
 
+import msgspec
+
 from tms_bridge.auth.allowlist import Allowlist
-from tms_bridge.auth.client import Client
+from tms_bridge.auth.client import Client, Headers, Unreadable
 from tms_bridge.auth.credentials import Credentials
-from tms_bridge.auth.forwarding import Unreadable
-from tms_bridge.auth.headers import Headers
-from tms_bridge.auth.verdict import Admission, Verdict
 from tms_bridge.settings.model import Http, Source
+
+
+class Verdict(enum.Enum):
+    """Whether the client may call."""
+
+    ALLOWED = "allowed"
+    """The client address is on the allowlist."""
+
+    UNLISTED = "unlisted"
+    """The client address is known, and not on the allowlist."""
+
+    UNREADABLE = "unreadable"
+    """What should tell the client address cannot be read; it counts as on no list."""
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """The verdict on one request's address.
+
+    Attributes:
+        verdict: whether the client may call.
+        client: the client address in its shortest form; empty where it cannot be told.
+        reason: for the log alone: which peer, which header, and what would make it pass; empty when allowed.
+    """
+
+    verdict: Verdict
+    client: str
+    reason: str = ""
+
 
 _REMEMBERED: Final = 1024
 _REMEMBERED_LENGTH: Final = 256
@@ -41,6 +69,8 @@ class Gate:
         try:
             client = self._client.find(peer, told)
         except Unreadable as error:
+            if self._allowlist.everybody:
+                return Admission(Verdict.ALLOWED, "")
             return Admission(Verdict.UNREADABLE, "", str(error))
         if client in self._allowlist:
             return Admission(Verdict.ALLOWED, str(client))

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.auth.forwarding import Unreadable
-from tms_bridge.auth.node import Address, parse_address
+from tms_bridge.auth.allowlist import Address, parse_address
+from tms_bridge.auth.client import Unreadable
 
 _V1_START: Final = b"PROXY "
 _V1_BYTES: Final = 107

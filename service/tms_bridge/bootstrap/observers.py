@@ -1,6 +1,6 @@
 """What relay and broker tell, counted."""
 
-from tms_bridge.listener.rate import Rate
+from tms_bridge.http.feed import Rate
 from tms_bridge.metrics import PublishMetrics
 
 

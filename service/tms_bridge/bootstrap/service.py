@@ -23,12 +23,12 @@ from tms_bridge.bootstrap.signals import Signals
 from tms_bridge.bootstrap.stock import Stock, open_stock
 from tms_bridge.broker import Supervisor
 from tms_bridge.errors import OutboxError
-from tms_bridge.listener.connections import Connections, admin_limits_of
-from tms_bridge.listener.feed import Feed
-from tms_bridge.listener.health import Health
-from tms_bridge.listener.proxied import build_server
-from tms_bridge.listener.server import start
-from tms_bridge.listener.sockets import name_of, open_sockets
+from tms_bridge.http.connections import Connections, admin_limits_of
+from tms_bridge.http.feed import Feed
+from tms_bridge.http.health import Health
+from tms_bridge.http.proxied import build_server
+from tms_bridge.http.server import start
+from tms_bridge.http.sockets import name_of, open_sockets
 from tms_bridge.log import Log
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.queries import waiting_in
@@ -186,6 +186,7 @@ class Bridge:
             durable=self._stock.outbox.durable,
             records=self._stock.records,
             stats=self._stock.stats,
+            outbox_dir=self._settings.outbox.dir if self._settings.outbox is not None else None,
             broker=self._broker_status,
             delivered_per_s=self._observer.delivered.per_second,
             reread=self._webhooks.reread,

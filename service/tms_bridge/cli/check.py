@@ -14,11 +14,12 @@ from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.findings import FAIL, OK, WARN, Finding
 from tms_bridge.cli.output import Output, common_options
 from tms_bridge.cli.program import DONE, NO
+from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.settings.load import Loaded, read
 from tms_bridge.settings.model import Outbox
 from tms_bridge.settings.traps import contradictions, warnings
 
-READABLE_BY_OTHERS = 0o044
+READABLE_BY_OTHERS = 0o004
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ def check_offline(loaded: Loaded) -> Iterator[Finding]:
         yield _file(file, secret=file != loaded.files[0] or bool(loaded.literal_secrets))
     if settings.outbox is not None:
         yield from _outbox(settings.outbox)
+        yield from _former_outbox(loaded.former_outbox, settings.outbox)
     yield Finding("allowlist", OK, f"skillable-tms means the addresses published on {published().updated}")
     for problem in contradictions(settings):
         yield Finding("trap", FAIL, str(problem))
@@ -82,16 +84,31 @@ def _file(file: Path, *, secret: bool) -> Finding:
 
 def _outbox(outbox: Outbox) -> Iterator[Finding]:
     path = Path(outbox.dir)
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield Finding("outbox", FAIL, f"{there} is no directory that this user may write to (outbox.dir)")
         return
+    waiting = waiting_in(path)
+    state = "made at the start" if waiting is None else f"events that wait for the broker: {waiting:,}"
+    yield Finding("outbox", OK, f"{path}: {state}")
+    yield _room(there, outbox)
+
+
+def _room(there: Path, outbox: Outbox) -> Finding:
     free, needed = shutil.disk_usage(there).free, outbox.max_bytes + outbox.min_free_bytes
     if free < outbox.min_free_bytes:
-        yield Finding("outbox", FAIL, f"{there} has {free:,} bytes free, under outbox.min_free_bytes")
-    elif free < needed:
+        return Finding("room", FAIL, f"{there} has {free:,} bytes free, under outbox.min_free_bytes")
+    if free < needed:
+        text = f"{there} has {free:,} bytes free; max_bytes and min_free_bytes want {needed:,}"
+        return Finding("room", WARN, text)
+    return Finding("room", OK, f"{there} has {free:,} bytes free")
+
+
+def _former_outbox(former: Path | None, outbox: Outbox) -> Iterator[Finding]:
+    if former is not None and (waiting := waiting_in(former)) is not None:
         yield Finding(
-            "outbox", WARN, f"{there} has {free:,} bytes free; max_bytes and min_free_bytes want {needed:,}"
+            "outbox",
+            WARN,
+            f"another outbox lies at {former}, where outbox.dir used to lead from this directory; its events "
+            f"({waiting:,}) are not delivered: move it to {outbox.dir}, or name its absolute path",
         )
-    else:
-        yield Finding("outbox", OK, f"{there} has room: {free:,} bytes free")

@@ -11,18 +11,17 @@ import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
+from tms_bridge.outbox.contract import Answers, Durable, Entry, Quarantined, Receipt, Waiter
 from tms_bridge.outbox.directory import Directory
-from tms_bridge.outbox.group import Arrival, GroupCommit
-from tms_bridge.outbox.interface import Answers, Durable, Entry, Quarantined, Receipt, Waiter
-from tms_bridge.outbox.receipts import Clock, Receipts, Taken, Window, microseconds
+from tms_bridge.outbox.group_commit import Arrival, GroupCommit, Writer
 from tms_bridge.outbox.records import Records
+from tms_bridge.outbox.retries import Clock, Receipts, Taken, Window, microseconds
 from tms_bridge.outbox.ring import Ring, boot_id
 from tms_bridge.outbox.rows import NewRow, State, Unanswered, pack
 from tms_bridge.outbox.space import FreeBytes, Space, free_bytes
 from tms_bridge.outbox.stats import Stats
 from tms_bridge.outbox.store import Ages, Committed, Snapshot, Store
 from tms_bridge.outbox.tail import Tail
-from tms_bridge.outbox.writer import Writer
 from tms_bridge.settings import model as settings
 
 OnCommit = Callable[[float, int], None]

@@ -8,8 +8,8 @@ import msgspec
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Durable, Entry, Quarantined, Receipt, Waiter
-from tms_bridge.outbox.receipts import Clock, Receipts, Taken, Window
+from tms_bridge.outbox.contract import Durable, Entry, Quarantined, Receipt, Waiter
+from tms_bridge.outbox.retries import Clock, Receipts, Taken, Window
 from tms_bridge.outbox.tail import Tail
 
 MAX_EVENTS = 4096

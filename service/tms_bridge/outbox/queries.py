@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 from tms_bridge.outbox.rows import Case, Owed, State, Unanswered, unpack
 
 PAGE_BYTES = 8 << 20

@@ -10,13 +10,12 @@ from msgspec import Meta
 
 from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.group import GroupCommit
+from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.queries import Kept
-from tms_bridge.outbox.receipts import Window
+from tms_bridge.outbox.retries import Window
 from tms_bridge.outbox.rows import Appended, Imported, State
 from tms_bridge.outbox.store import Store
 from tms_bridge.outbox.tail import Tail
-from tms_bridge.outbox.writer import Writer
 
 OUTBOX = (State.PENDING, State.REFUSED)
 QUARANTINE = (State.UNDECODABLE, State.HELD)

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 
 
 class State(StrEnum):

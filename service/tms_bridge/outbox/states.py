@@ -31,7 +31,7 @@ import msgspec
 from tms_bridge.errors import RowMissing, Unavailable
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox import plain_batch
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 from tms_bridge.outbox.rows import Appended, Batch, Imported, NewRow, State, Totals, pack, unpack
 
 SCHEMA = """

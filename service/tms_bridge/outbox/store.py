@@ -11,7 +11,7 @@ import msgspec
 from tms_bridge.errors import BridgeError, OutboxBroken, OutboxLocked, Unavailable
 from tms_bridge.outbox.directory import Directory
 from tms_bridge.outbox.queries import Queries
-from tms_bridge.outbox.receipts import Clock, microseconds
+from tms_bridge.outbox.retries import Clock, microseconds
 from tms_bridge.outbox.rows import Batch, Totals
 from tms_bridge.outbox.space import Space
 from tms_bridge.outbox.states import SCHEMA, States

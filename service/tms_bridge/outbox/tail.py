@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect_right
 
-from tms_bridge.outbox.interface import Entry
+from tms_bridge.outbox.contract import Entry
 
 MAX_ENTRIES = 8192
 MAX_BYTES = 16 * 1024 * 1024

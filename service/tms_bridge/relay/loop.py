@@ -11,7 +11,7 @@ from typing import Final
 from tms_bridge.errors import BridgeError, PublisherClosed
 from tms_bridge.log import Logger
 from tms_bridge.message import Outcome
-from tms_bridge.outbox.interface import Entry, Pending
+from tms_bridge.outbox.contract import Entry, Pending
 from tms_bridge.relay.observer import Observer
 from tms_bridge.relay.pace import Pace
 from tms_bridge.relay.publisher import Broker, Publisher

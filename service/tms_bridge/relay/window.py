@@ -54,7 +54,7 @@ from typing import Final
 
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Outcome
-from tms_bridge.outbox.interface import Entry, Pending
+from tms_bridge.outbox.contract import Entry, Pending
 from tms_bridge.relay.observer import Observer
 from tms_bridge.relay.parcel import Lane, Parcel, exchange_lane
 

@@ -14,7 +14,7 @@ from typing import Final
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_URL_PASSWORD: Final = re.compile(r"://[^:@/]*:(.*)@")
+_URL_PASSWORD: Final = re.compile(r"://(?:\$\{[^}]*\}|[^:@/])*:(.*)@")
 
 MAX_BYTES: Final = 65_536
 

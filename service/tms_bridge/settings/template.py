@@ -16,7 +16,7 @@ _TEMPLATE: Final = """\
 listen = "0.0.0.0:8080"
 # Behind a reverse proxy: say which header it sends, and which addresses it has.
 # client_address = "x-forwarded-for"
-# trusted_proxies = ["10.0.0.0/8"]
+# trusted_proxies = ["192.0.2.7"]
 deadline_s = 5.0
 
 [admin]

@@ -7,13 +7,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
 from tms_bridge.settings.bindings import routing_keys, takes
-from tms_bridge.settings.model import Settings, Source
+from tms_bridge.settings.model import Http, Settings, Source
 from tms_bridge.settings.network import is_loopback, parse_listens, parse_network
 from tms_bridge.settings.problem import Problem, join
 
 _ACCEPTED: Final = 202
 _TOKEN_LENGTH: Final = 16
+_PASSWORD_LENGTH: Final = 12
 _GENEROUS_PREFIX: Final = 8
+_POD_NETWORK: Final = {4: 16, 6: 64}
+"""The prefix, by IP version, of a range in which a cluster hands addresses to its pods."""
+
 _MARGIN_S: Final = 1.0
 
 
@@ -35,16 +39,28 @@ def warnings(settings: Settings, literal_secrets: Sequence[str] = ()) -> list[Pr
 
 def contradictions(settings: Settings) -> list[Problem]:
     """Return what cannot be meant, although the bridge would run with it."""
-    http = settings.http
-    if http.client_address == "peer" or http.trusted_proxies:
-        return []
-    return [
-        Problem(
+    return [*_nobody_believed(settings.http), *_never_equal(settings)]
+
+
+def _nobody_believed(http: Http) -> Iterator[Problem]:
+    if http.client_address != "peer" and not http.trusted_proxies:
+        yield Problem(
             "http.trusted_proxies",
             f"is empty, so that no {http.client_address} header is believed and every caller is the proxy; "
             "name the proxy's addresses",
         )
-    ]
+
+
+def _never_equal(settings: Settings) -> Iterator[Problem]:
+    """Yield secrets with spaces around them in headers, from which HTTP takes such spaces away."""
+    secrets = [("admin.token", settings.admin.token or "")]
+    for name, source in settings.sources.items():
+        for at, credential in enumerate(source.credentials):
+            key = f"{join('sources', name)}.credentials[{at}].headers"
+            secrets += [(join(key, header), value) for header, value in (credential.headers or {}).items()]
+    for key, value in secrets:
+        if value != value.strip():
+            yield Problem(key, "begins or ends with a space, which no header can carry; take the space away")
 
 
 def _proxies(settings: Settings) -> Iterator[Problem]:
@@ -54,8 +70,15 @@ def _proxies(settings: Settings) -> Iterator[Problem]:
             "http.trusted_proxies",
             'has no effect with http.client_address = "peer"; name the header that the proxies send',
         )
-    for at, text in enumerate(http.trusted_proxies):
-        yield from _range(f"http.trusted_proxies[{at}]", text)
+    for text in http.trusted_proxies:
+        yield from _range("http.trusted_proxies", text)
+        network = parse_network(text)
+        if _GENEROUS_PREFIX <= network.prefixlen <= _POD_NETWORK[network.version]:
+            yield Problem(
+                "http.trusted_proxies",
+                f'"{text}" is as wide as a pod network, and whoever has an address in it may pose as any '
+                "caller; name the addresses of the proxy alone",
+            )
 
 
 def _range(key: str, text: str) -> Iterator[Problem]:
@@ -77,6 +100,12 @@ def _http(settings: Settings) -> Iterator[Problem]:
         )
     if all(listen.is_loopback for listen in parse_listens(http.listen)):
         yield Problem("http.listen", "is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0")
+    elif http.client_address == "peer":
+        yield Problem(
+            "http.listen",
+            "takes credentials in clear text from other machines; put a proxy with TLS in front, and name it "
+            "in http.trusted_proxies and the header it sends in http.client_address",
+        )
     if settings.outbox is None:
         yield Problem(
             "outbox", "there is none, so that webhooks are answered 503 whenever the broker does not confirm"
@@ -125,11 +154,37 @@ def _sources(settings: Settings) -> Iterator[Problem]:
     for name, source in settings.sources.items():
         key = join("sources", name)
         yield from _allow_from(f"{key}.allow_from", source)
+        yield from _credentials(f"{key}.credentials", source)
         if source.timeout_s - settings.http.deadline_s < _MARGIN_S:
             yield Problem(
                 f"{key}.timeout_s",
                 f"leaves less than {_MARGIN_S:g} s over http.deadline_s for the road to TMS and back",
             )
+
+
+def _credentials(key: str, source: Source) -> Iterator[Problem]:
+    for at, credential in enumerate(source.credentials):
+        inner = f"{key}[{at}]"
+        if credential.basic is not None:
+            yield from _password(f"{inner}.basic.password", credential.basic.password)
+        headers = credential.headers or {}
+        for name in headers:
+            if "_" in name:
+                yield Problem(
+                    f"{inner}.headers.{name}",
+                    "has an underscore in its name; nginx and others drop such headers, so use hyphens",
+                )
+        if headers and (longest := max(map(len, headers.values()))) < _PASSWORD_LENGTH:
+            yield Problem(
+                f"{inner}.headers", f"{longest} characters may be guessed; use {_PASSWORD_LENGTH} or more"
+            )
+
+
+def _password(key: str, password: str) -> Iterator[Problem]:
+    if password != password.strip():
+        yield Problem(key, "begins or ends with a space; TMS must send the space too, so it is likely a slip")
+    if len(password) < _PASSWORD_LENGTH:
+        yield Problem(key, f"is shorter than {_PASSWORD_LENGTH} characters and may be guessed")
 
 
 def _allow_from(key: str, source: Source) -> Iterator[Problem]:

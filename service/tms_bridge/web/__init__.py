@@ -1,6 +1,6 @@
 """The webhook listener."""
 
-from tms_bridge.web.ids import EventIds
+from tms_bridge.http.ids import EventIds
 from tms_bridge.web.reception import Reception
 from tms_bridge.web.record import Record
 from tms_bridge.web.route import Routes

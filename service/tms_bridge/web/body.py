@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import StreamReader, web
 
-from tms_bridge.auth.headers import Headers
+from tms_bridge.auth.client import Headers
 from tms_bridge.errors import BodyTimeout, BodyTooLarge, EncodedBody, ExpectationUnknown, MalformedRequest
 
 _NO_LINES: Final[list[str]] = []

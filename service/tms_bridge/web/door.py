@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tms_bridge.auth import Gate, Verdict
-from tms_bridge.auth.headers import Headers
+from tms_bridge.auth.client import Headers
 from tms_bridge.errors import AddressRefused, Unauthorized
 from tms_bridge.settings.model import Credential, Http, Source
 from tms_bridge.web.visit import UNLISTED_VALID, Visit

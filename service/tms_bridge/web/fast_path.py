@@ -22,12 +22,11 @@ from typing import Final
 import msgspec
 
 from tms_bridge.errors import BridgeError, Unavailable
-from tms_bridge.listener.answer import Answer, answer_problem
-from tms_bridge.listener.health import Health
-from tms_bridge.listener.marks import mark
-from tms_bridge.listener.problem import kind_of
-from tms_bridge.listener.server import HEAD_END, Connection
-from tms_bridge.outbox.interface import Receipt
+from tms_bridge.http.answer import Answer, answer_problem, kind_of
+from tms_bridge.http.health import Health
+from tms_bridge.http.ids import mark
+from tms_bridge.http.server import HEAD_END, Connection
+from tms_bridge.outbox.contract import Receipt
 from tms_bridge.web.deadlines import TOO_LATE, Deadlines
 from tms_bridge.web.in_flight import InFlight
 from tms_bridge.web.reception import Reception

@@ -8,9 +8,9 @@ import msgspec
 
 from tms_bridge import ingest
 from tms_bridge.errors import Undecodable
+from tms_bridge.http.ids import EventIds
 from tms_bridge.message import Message
-from tms_bridge.outbox.interface import Durable, Intake, Receipt, Waiter
-from tms_bridge.web.ids import EventIds
+from tms_bridge.outbox.contract import Durable, Intake, Receipt, Waiter
 from tms_bridge.web.route import Route
 from tms_bridge.web.visit import Visit
 
@@ -24,6 +24,13 @@ class Taken(msgspec.Struct, frozen=True):
     durable: Durable
 
 
+class _Told(msgspec.Struct):
+    """What the log wants of an event whose status is unknown."""
+
+    raw_status: str | None
+
+
+UNKNOWN: Final = "unknown"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -100,9 +107,10 @@ class Reception:
 
 
 def _understand(route: Route, body: bytes, visit: Visit, arrival: ingest.Arrival) -> Message:
-    message, decoded = ingest.understand_in_full(body, route.rules, arrival)
+    message = ingest.understand(body, route.rules, arrival)
     visit.status, visit.routing_key = message.status, message.routing_key
-    visit.detail, visit.unread = ingest.remark(decoded), decoded.reading.unread
+    if message.status == UNKNOWN:
+        visit.detail = f"a status that is not known; raw_status: {_raw_status(message)!r}"
     return message
 
 
@@ -110,3 +118,7 @@ def _outcome(receipt: Receipt, visit: Visit) -> str:
     if visit.held or not receipt.routing_key:
         return "held"
     return "duplicate" if receipt.duplicate else "accepted"
+
+
+def _raw_status(message: Message) -> str | None:
+    return msgspec.json.decode(message.body, type=_Told).raw_status

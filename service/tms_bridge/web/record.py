@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.listener.feed import Feed, Seen
+from tms_bridge.http.feed import Feed, Seen
 from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.visit import UNLISTED_VALID, Visit
@@ -65,8 +65,6 @@ class Record:
             self._metrics.last_accepted.set(visit.source, now)
         if visit.outcome != "duplicate":
             self._metrics.events.inc(visit.trigger, visit.status)
-            for field in visit.unread:
-                self._metrics.fields_unread.inc(visit.trigger, field)
         self._feed.add(
             Seen(
                 visit.id,

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.outbox.interface import Receipt
+from tms_bridge.outbox.contract import Receipt
 
 UNLISTED_VALID: Final = "unlisted_address_valid_credentials"
 """Outcome and log event of the special signal that the vendor has moved."""
@@ -22,7 +22,6 @@ class Visit(msgspec.Struct, gc=False):
         credential: the name of the credential that matched.
         held: the event goes into quarantine until an operator releases it.
         detail: for the log alone, what is wrong with the request.
-        unread: fields of the event that were there and could not be read.
         receipt: what the outbox said; answered 2xx where it is set.
         answered: the whole answer was handed to a connection that was still open.
     """
@@ -42,6 +41,5 @@ class Visit(msgspec.Struct, gc=False):
     status: str = ""
     routing_key: str = ""
     detail: str = ""
-    unread: tuple[str, ...] = ()
     receipt: Receipt | None = None
     answered: bool = True

@@ -16,11 +16,10 @@ from tms_bridge.errors import (
     Unavailable,
     UnknownPath,
 )
-from tms_bridge.listener.answer import TEXT, Answer, Sent, answer_problem, let_read, send
-from tms_bridge.listener.health import PROBES, Health
-from tms_bridge.listener.marks import mark
-from tms_bridge.listener.problem import kind_of
-from tms_bridge.listener.server import Connection
+from tms_bridge.http.answer import TEXT, Answer, Sent, answer_problem, kind_of, let_read, send
+from tms_bridge.http.health import PROBES, Health
+from tms_bridge.http.ids import mark
+from tms_bridge.http.server import Connection
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Http
 from tms_bridge.web.body import check_framing, let_continue, read_body

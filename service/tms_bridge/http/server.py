@@ -1,0 +1,376 @@
+"""aiohttp's low-level server, kept from answering, logging or draining on its own."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import ClassVar, Final, Protocol, cast
+
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+
+from tms_bridge.errors import HeadTimeout, HeadTooLarge, MalformedRequest, SenderError
+from tms_bridge.http.answer import CLOSE, Answer, Farewell, answer_problem, head_of, send
+from tms_bridge.http.connections import (
+    MAX_LIFE_S,
+    WRITE_TIMEOUT_S,
+    Connections,
+    backlog,
+    limits_of,
+)
+from tms_bridge.http.ids import mark
+from tms_bridge.http.parser import MAX_HEADERS, BoundedParser, HeadOverBudget
+from tms_bridge.settings.model import Http
+
+_NEVER_S: Final = 1e9
+"""aiohttp's own idle time, which `Connections` stands in for."""
+
+READ_BYTES: Final = 65_536
+"""What a connection may buffer before its body is asked for, times two."""
+
+_MALFORMED: Final = MalformedRequest("The bytes are no HTTP/1.1 request; send one as RFC 9112 describes.")
+_HEAD_TOO_LARGE: Final = (
+    "A head (request line and headers) may have {limit} bytes (http.max_head_bytes) and {headers} headers; "
+    "this one has more."
+)
+_HEAD_TIMEOUT: Final = "The head was not complete within {limit:g} s (http.head_timeout_s); send it again."
+
+HEAD_END: Final = b"\r\n\r\n"
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+RequestFactory = Callable[
+    [RawRequestMessage, StreamReader, web.RequestHandler, AbstractStreamWriter, "asyncio.Task[None]"],
+    web.BaseRequest,
+]
+
+NoteRefused = Callable[[str, str, SenderError], None]
+"""Takes the peer, the request id and what was said to a caller whose bytes no handler has seen."""
+
+
+class FastPath(Protocol):
+    """Takes requests past aiohttp."""
+
+    def take(self, data: bytes, connection: "Connection") -> bool:
+        """Take exactly one request, to be answered with `Connection.answer`; False: nothing was done."""
+        ...
+
+
+class Connection(web.RequestHandler):
+    """One connection; what is no HTTP gets a problem as its answer, and no traceback in the log."""
+
+    __slots__ = (
+        "_behind",
+        "_bounded",
+        "_clock",
+        "_connections",
+        "_fast_path",
+        "_fed",
+        "_first",
+        "_handling",
+        "_made",
+        "_owing",
+        "_peer",
+        "_server",
+        "_unread_since",
+        "_wire",
+        "progressed",
+        "proved",
+    )
+
+    _peer: str
+
+    _wire: asyncio.Transport
+    """The transport, which aiohttp forgets when it begins to close."""
+
+    _owing: bool
+    """Whether the fast path owes an answer, or what came behind it has not been gone on with."""
+
+    _behind: bytes
+    """What has come behind the request that the fast path has."""
+
+    _fed: int
+    """How much aiohttp was given since the last boundary of a request; 0 at a boundary."""
+
+    _first: bytes
+    """The first piece of that."""
+
+    def __init__(self, server: "Server") -> None:
+        limits = server.open.limits
+        super().__init__(
+            server,
+            loop=server.loop,
+            keepalive_timeout=_NEVER_S,
+            access_log=None,  # type: ignore[arg-type]  # documented, but not in the signature
+            auto_decompress=False,  # a compressed body is refused, not unpacked
+            lingering_time=server.lingering_s,
+            read_bufsize=READ_BYTES,
+            max_line_size=limits.max_head_bytes,
+            max_field_size=limits.max_head_bytes,
+            max_headers=MAX_HEADERS,
+        )
+        self._server = server
+        self._connections = server.open
+        self._clock = server.loop.time
+        self._bounded = BoundedParser(self._parser, limits.max_head_bytes, self._clock)
+        self._parser = self._bounded  # type: ignore[assignment]  # it stands in for aiohttp's own
+        self._fast_path = server.fast_path
+        self._peer = ""
+        self._behind = self._first = b""
+        self._owing = self._handling = False
+        self._fed = 0
+        self._unread_since = 0.0
+        self._made = self.progressed = self._clock()
+        self.proved = False
+
+    @property
+    def peername(self) -> str | tuple[str, int] | None:
+        """The address at the other end, also once it has hung up: its requests are judged all the same."""
+        return (self._peer, 0) if self._peer else None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note who calls while that can be asked, and make room for it."""
+        name = transport.get_extra_info("peername")
+        self._peer = str(name[0]) if name else ""
+        self._wire = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        super().connection_made(transport)
+        if not self._connections.enter(self):
+            self.cut_off()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give its room to others."""
+        self._connections.leave(self)
+        super().connection_lost(exc)
+
+    @property
+    def remote(self) -> str:
+        """The address at the other end, or why it is unknown; empty where nobody can tell."""
+        return self._peer
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request of it is being worked on."""
+        return self._handling or self._owing
+
+    @property
+    def expired(self) -> bool:
+        """Whether it has lived long enough, and ends with its next answer."""
+        return self._clock() - self._made > MAX_LIFE_S
+
+    def prove(self) -> None:
+        """Right credentials came on it."""
+        if not self.proved:
+            self.proved = True
+            self._connections.prove(self)
+
+    def begin(self) -> None:
+        """A request of it is being worked on from now on."""
+        self._handling = True
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer, and be idle from then on."""
+        if self.expired and not resp.prepared:
+            resp.force_close()
+        finished = await super().finish_response(request, resp, start_time)
+        self._handling = False
+        self._progress()
+        return finished
+
+    def _progress(self) -> None:
+        self.progressed = self._clock()
+        if not self.proved:
+            self._connections.progress(self)
+
+    def pause_writing(self) -> None:
+        """The caller does not read: note since when."""
+        self._unread_since = self._clock()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The caller reads."""
+        self._unread_since = 0.0
+        super().resume_writing()
+
+    def look(self, now: float) -> str | None:
+        """End it if it has had its time; return the reason if that is a refusal."""
+        if self._wire.is_closing() and not self._unread_since:
+            self._unread_since = now  # closing waits until the caller has read what it was answered
+        if self._unread_since and now - self._unread_since > WRITE_TIMEOUT_S:
+            self.cut_off()
+            return "write_timeout"
+        if self.busy or self._wire.is_closing():
+            return None
+        limits = self._connections.limits
+        began = self.head_began
+        if began is not None:
+            return self._end_head() if now - began > limits.head_timeout_s else None
+        if now - self.progressed > limits.idle_timeout_s:
+            self.force_close()
+        return None
+
+    @property
+    def head_began(self) -> float | None:
+        """When the head began that is not complete; None between heads."""
+        return self._bounded.head_began if self._bounded.head_bytes else None
+
+    def cut_off(self) -> None:
+        """End it at once, with nothing said."""
+        self._wire.abort()
+
+    def _end_head(self) -> str:
+        error = HeadTimeout(_HEAD_TIMEOUT.format(limit=self._connections.limits.head_timeout_s))
+        request_id = mark(None).request_id
+        self._server.note_refused(self.remote, request_id, error)
+        answer = answer_problem(error, request_id)
+        self._wire.write(head_of(answer, request_id, CLOSE) + answer.body)
+        self.force_close()
+        return "head_timeout"
+
+    def data_received(self, data: bytes) -> None:
+        """Give a request to the fast path, or else to aiohttp."""
+        if self._owing:
+            self._keep_behind(data)
+            return
+        if self._fed == 0:
+            if self._fast_path is not None and not self.writing_paused and self._fast_path.take(data, self):
+                self._owing = True
+                self.prove()
+                return
+            self._first = data
+        self._fed += len(data)
+        super().data_received(data)
+        if (error := self._bounded.error) is not None:
+            error.__traceback__ = None  # its frames hold all that was received
+
+    def answer(self, answer: Answer, request_id: str, *, keep_alive: bool) -> bool:
+        """Answer what the fast path has taken; return whether a connection that is still open took it."""
+        self._owing = bool(self._behind)  # what comes now stays behind that
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.write(head_of(answer, request_id, "" if keep_alive else CLOSE) + answer.body)
+        taken = not transport.is_closing()
+        self._progress()
+        if not keep_alive:
+            self.force_close()
+        elif self._behind:
+            self._server.loop.call_soon(self._catch_up)
+        return taken
+
+    def take_head(self, request: web.BaseRequest) -> bytes | None:
+        """Note that a request is answered; return its head if it was all that aiohttp has been given.
+
+        Then this is a boundary, and the next request may go to the fast path.
+        """
+        first, self._first = self._first, b""
+        length = request.content_length or 0
+        end = first.find(HEAD_END) + len(HEAD_END)
+        if end + length != self._fed or "Transfer-Encoding" in request.headers or not _is_strict(first[:end]):
+            return None
+        self._fed = 0
+        return first[:end]
+
+    def _keep_behind(self, data: bytes) -> None:
+        self._behind += data
+        if len(self._behind) > READ_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+
+    def _catch_up(self) -> None:
+        """Go on with what has come behind the request that was answered."""
+        behind, self._behind = self._behind, b""
+        self._owing = False
+        if self.transport is None:
+            return
+        if len(behind) > READ_BYTES:
+            self.transport.resume_reading()
+        self.data_received(behind)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
+        """Resume only what was paused: aiohttp asks for it at every body, which costs a parser's round."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer 400 or 431 when the parser refused the bytes, 500 when a handler let an error escape."""
+        del message
+        request_id = mark(None).request_id
+        error = self._refusal(exc) if status == HTTPStatus.BAD_REQUEST else exc or RuntimeError()
+        if isinstance(error, SenderError):
+            self._server.note_refused(self.remote, request_id, error)
+        if isinstance(error, HeadTooLarge):
+            self._connections.refuse("max_head_bytes")
+        send(request, answer_problem(error, request_id), request_id, keep_alive=False)
+        return Farewell()
+
+    def _refusal(self, refused: BaseException | None) -> SenderError:
+        if isinstance(refused, HeadOverBudget):
+            limit = self._connections.limits.max_head_bytes
+            return HeadTooLarge(_HEAD_TOO_LARGE.format(limit=limit, headers=MAX_HEADERS))
+        return _MALFORMED
+
+
+class Server(web.Server):
+    """Makes a Connection for each caller."""
+
+    connection: ClassVar[type[Connection]] = Connection
+
+    lingering_s: ClassVar[float] = 0.0
+    """How long a body that nobody asked for is read and thrown away once its request is answered."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        note_refused: NoteRefused = lambda *_: None,
+        fast_path: FastPath | None = None,
+        request_factory: RequestFactory | None = None,
+        connections: Connections | None = None,
+    ) -> None:
+        super().__init__(handler)
+        self._build_request = request_factory or super()._make_request
+        self.loop = asyncio.get_running_loop()
+        self.fast_path = fast_path
+        self.note_refused = note_refused
+        self.open = Connections(limits_of(Http()), "http") if connections is None else connections
+
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        if isinstance(protocol, Connection):
+            protocol.begin()
+        # aiohttp decodes the host of an absolute target outside of any handler, where an error would cost
+        # the caller its answer; nothing here reads that host.
+        if message.url.absolute:
+            message = message._replace(url=message.url.relative())
+        return self._build_request(message, payload, protocol, writer, task)
+
+    def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return self.connection(self)
+
+
+async def start(server: web.Server, sockets: list[socket.socket], finish_s: float) -> web.ServerRunner:
+    """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
+    runner = web.ServerRunner(server, shutdown_timeout=finish_s)
+    await runner.setup()
+    for listening in sockets:
+        await web.SockSite(runner, listening, backlog=backlog()).start()
+    return runner
+
+
+def _is_strict(head: bytes) -> bool:
+    """Return whether every line of a head ends in CRLF alone, so that nobody can see its end elsewhere."""
+    lines = head.count(b"\r\n")
+    return lines > 1 and lines == head.count(b"\n") == head.count(b"\r") and head[:1].isalpha()

@@ -1,0 +1,69 @@
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tms_bridge.errors import SettingsError
+from tms_bridge.http.sockets import name_of, open_sockets
+
+
+@pytest.fixture
+def opened() -> Iterator[list[socket.socket]]:
+    sockets: list[socket.socket] = []
+    yield sockets
+    for one in sockets:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("listen", "names"),
+    [
+        ("127.0.0.1:0", ["127.0.0.1"]),
+        ("[::1]:0", ["[::1]"]),
+        (("127.0.0.1:0", "[::1]:0"), ["127.0.0.1", "[::1]"]),
+        (":0", ["[::]"]),
+    ],
+)
+def test_every_address_is_bound(
+    opened: list[socket.socket], listen: str | tuple[str, ...], names: list[str]
+) -> None:
+    opened += open_sockets("http.listen", listen)
+
+    assert [name_of(one).rpartition(":")[0] for one in opened] == names
+
+
+@pytest.mark.parametrize("listen", [":0", "[::]:0"])
+def test_all_addresses_are_those_of_ipv4_too(opened: list[socket.socket], listen: str) -> None:
+    opened += open_sockets("http.listen", listen)
+    (listening,) = opened
+    listening.listen()
+
+    socket.create_connection(("127.0.0.1", listening.getsockname()[1])).close()
+
+
+def test_both_families_may_be_named_with_one_port(opened: list[socket.socket]) -> None:
+    opened += open_sockets("http.listen", "127.0.0.1:0")
+    port = opened[0].getsockname()[1]
+    opened.pop().close()
+    opened += open_sockets("http.listen", (f"0.0.0.0:{port}", f"[::]:{port}"))
+
+    assert [one.family for one in opened] == [socket.AF_INET, socket.AF_INET6]
+
+
+def test_a_taken_port_is_named_with_its_key(opened: list[socket.socket]) -> None:
+    opened += open_sockets("http.listen", "127.0.0.1:0")
+    taken = name_of(opened[0])
+    opened[0].listen()
+
+    with pytest.raises(SettingsError, match=f"admin.listen: cannot listen on .*{taken}: another process"):
+        open_sockets("admin.listen", ("127.0.0.1:0", taken))
+
+
+def test_an_address_of_another_machine_is_said_to_be_one() -> None:
+    with pytest.raises(SettingsError, match="this machine has no such address"):
+        open_sockets("http.listen", "192.0.2.1:0")
+
+
+def test_a_name_that_does_not_exist_is_said_too() -> None:
+    with pytest.raises(SettingsError, match=r"http.listen: cannot listen on nowhere.invalid:1: .+"):
+        open_sockets("http.listen", "nowhere.invalid:1")
