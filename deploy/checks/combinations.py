@@ -11,7 +11,7 @@ from checks.rendering import TOML_NAME, Object, render_together
 PLACEHOLDER: Final = "CHANGE-ME"
 """What stands in a shipped overlay where it cannot work without its user."""
 
-FILLED_IN: Final = "10.244.0.0/16"
+FILLED_IN: Final = "10.244.7.0/24"
 """What such a place is filled with here."""
 
 DISKLESS: Final = "diskless"
