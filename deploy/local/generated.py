@@ -8,6 +8,7 @@ from pathlib import Path
 from tms_bridge.cli import reference as cli
 from tms_bridge.settings import reference
 from tms_events import table
+from tms_events.artefact.files import files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def documents() -> Iterator[tuple[Path, str]]:
     """Yield each document that the code has a part in, with the text that it should have."""
     yield ROOT / "docs" / "topics.md", table.render()
+    for name, content in files().items():
+        yield ROOT / "schemas" / name, content
     yield ROOT / "docs" / "cli.md", cli.markdown()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text()
@@ -27,10 +30,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if something is stale")
     check = parser.parse_args(arguments).check
-    stale = [(path, text) for path, text in documents() if path.read_text() != text]
+    stale = [(path, text) for path, text in documents() if not path.exists() or path.read_text() != text]
     for path, text in stale:
         print(f"{path.relative_to(ROOT)} {'is out of date; run make docs' if check else 'written'}")
         if not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
     return 1 if check and stale else 0
 

@@ -40,8 +40,8 @@ class Class(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         disable_labs: whether its labs are switched off.
         start: when it begins.
         end: when it ends.
-        time_zone: IANA name of the time zone that `time_zone_id` means, such as `Europe/Berlin`, so that
-            `zoneinfo.ZoneInfo(class_.time_zone)` works; None where the body tells none that is known.
+        time_zone: IANA name of the time zone that `time_zone_id` means, such as `Europe/Berlin`; None where
+            the body tells none that is known.
     """
 
     id: int

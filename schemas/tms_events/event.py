@@ -1,6 +1,10 @@
-"""The two messages of the bridge, one for each trigger event."""
+"""The two messages of the bridge, one for each trigger event.
 
-from typing import Any, ClassVar, Literal
+In Python a `payload` that was left out is None and a `reading` that was left out is an empty one. `class_`
+stands for the member `class`, which is a word of the language.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -11,6 +15,9 @@ from tms_events.reading import Reading
 from tms_events.status import ClassStatus, CourseAssignmentStatus, StatusFrom
 from tms_events.trigger import Trigger
 
+EventId = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+"""A UUIDv7 as text."""
+
 
 def _no_word() -> None:
     """Make a default that `omit_defaults` does not know: a status without a word is sent as null."""
@@ -19,7 +26,7 @@ def _no_word() -> None:
 class _Changed(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What both events can do beside holding members."""
 
-    id: str
+    id: EventId
     source: str
 
     def __hash__(self) -> int:
@@ -43,15 +50,13 @@ class CourseAssignmentChanged(
     Attributes:
         id: UUIDv7 that the bridge gave the event; equal on every copy of it, and the AMQP `message_id`.
         source: name of the configured sender, an organisation in TMS.
-        status: what the sender said, in the vocabulary of this package; a word of a later version stays as
-            it is, so a `match` needs a last case.
+        status: what the sender said, in the words of this contract; later versions may add words.
         raw_status: the sender's own word or number for it; None where the body told none.
         status_from: whether the sender said it or the bridge derived it from the dates.
         received_at: when the bridge first took the body in, by the bridge's clock; to the microsecond.
         course_assignment: what the body told of the assignment.
-        reading: what could not be read, or was assumed; empty where there is nothing to say.
-        payload: the sender's JSON value; None where the source is set to omit it. `payload_bytes` has it as
-            the sender wrote it.
+        reading: what could not be read, or was assumed; left out where there is nothing to say.
+        payload: the sender's JSON value; left out where the source is set to omit it.
     """
 
     trigger: ClassVar[Literal[Trigger.COURSE_ASSIGNMENT]] = Trigger.COURSE_ASSIGNMENT
@@ -79,15 +84,13 @@ class ClassChanged(
     Attributes:
         id: UUIDv7 that the bridge gave the event; equal on every copy of it, and the AMQP `message_id`.
         source: name of the configured sender, an organisation in TMS.
-        status: what the sender said, in the vocabulary of this package; a word of a later version stays as
-            it is, so a `match` needs a last case.
+        status: what the sender said, in the words of this contract; later versions may add words.
         raw_status: the sender's own word or number for it; None where the body told none.
         status_from: `payload` today: nothing else in a class tells its status.
         received_at: when the bridge first took the body in, by the bridge's clock; to the microsecond.
-        class_: what the body told of the class; the JSON member is `class`.
-        reading: what could not be read, or was assumed; empty where there is nothing to say.
-        payload: the sender's JSON value; None where the source is set to omit it. `payload_bytes` has it as
-            the sender wrote it.
+        class_: what the body told of the class.
+        reading: what could not be read, or was assumed; left out where there is nothing to say.
+        payload: the sender's JSON value; left out where the source is set to omit it.
     """
 
     trigger: ClassVar[Literal[Trigger.CLASS]] = Trigger.CLASS

@@ -25,9 +25,9 @@ def core_schema(event: type[msgspec.Struct]) -> CoreSchema:
 
 def json_schema(event: type[msgspec.Struct]) -> dict[str, object]:
     """Return the JSON Schema of an event, whole in itself: Pydantic moves no definitions but its own."""
-    _, parts = msgspec.json.schema_components((event,))
-    whole = _whole(parts[event.__name__], parts)
-    return {str(name): member for name, member in whole.items()} if isinstance(whole, dict) else {}
+    # The schemas are made of the events, which need this module first.
+    parts = importlib.import_module("tms_events.artefact.json_schema").definitions("{name}")
+    return {name: _whole(member, parts) for name, member in parts[event.__name__].items()}
 
 
 def _reader(event: type[_T]) -> "Callable[[object], _T]":

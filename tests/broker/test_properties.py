@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from aiormq import spec
 
-from tms_bridge.broker.properties import data_schema, properties_of, rfc3339, short_reason
+from tms_bridge.broker.properties import properties_of, rfc3339, short_reason
 from tms_bridge.message import Kind, Message
 
 EVENT = Message(
@@ -72,17 +72,6 @@ def test_a_quarantined_body_carries_why_it_is_there() -> None:
         message_type="com.skillable.tms.quarantined",
         app_id="tms-bridge",
     )
-
-
-@pytest.mark.parametrize(
-    ("trigger", "schema"),
-    [
-        ("class", "urn:tms-events:class-changed:1"),
-        ("course_assignment", "urn:tms-events:course-assignment-changed:1"),
-    ],
-)
-def test_a_trigger_names_its_schema(trigger: str, schema: str) -> None:
-    assert data_schema(trigger) == schema
 
 
 def test_instants_are_utc_to_the_microsecond() -> None:

@@ -1,72 +1,40 @@
+"""`tms-bridge schema export`."""
+
 import json
 from pathlib import Path
 
-import jsonschema  # type: ignore[import-untyped] # it ships no types
-import pytest
+from tms_events.artefact.files import files
 
-from .conftest import Invoke
-
-EVENT = {
-    "trigger": "class",
-    "id": "0190a3f4-0000-7000-8000-000000000000",
-    "source": "contoso",
-    "status": "scheduled",
-    "raw_status": "0",
-    "status_from": "payload",
-    "received_at": "2026-03-19T15:17:55Z",
-    "class": {"id": 7},
-    "payload": {"Id": 7},
-}
+from .conftest import Invoke, Run
 
 
-@pytest.fixture
-def exported(invoke: Invoke, tmp_path: Path) -> dict[str, dict[str, object]]:
-    result = invoke("schema", "export", tmp_path / "new" / "schemas", "--json")
-    assert 0 == result.exit_code
-    return {
-        Path(path).name: json.loads(Path(path).read_bytes()) for path in json.loads(result.stdout)["written"]
-    }
+def exported(directory: Path, name: str) -> str:
+    return (directory / name).read_text()
 
 
-def test_both_schemas_and_the_asyncapi_document_are_written(exported: dict[str, dict[str, object]]) -> None:
-    assert {"course_assignment_changed.json", "class_changed.json", "asyncapi.json"} == set(exported)
-
-
-def test_a_schema_accepts_an_event_and_refuses_another(exported: dict[str, dict[str, object]]) -> None:
-    validator = jsonschema.Draft202012Validator(exported["class_changed.json"])
-    assert [] == list(validator.iter_errors(EVENT))
-    assert ["'seven' is not of type 'integer'"] == [
-        error.message for error in validator.iter_errors(EVENT | {"class": {"id": "seven"}})
-    ]
-
-
-def test_each_member_is_described_in_the_words_of_its_struct(exported: dict[str, dict[str, object]]) -> None:
-    definitions = exported["class_changed.json"]["$defs"]
-    assert isinstance(definitions, dict)
-    members = definitions["ClassChanged"]["properties"]
-    assert [] == [name for name in members if name != "trigger" and not members[name].get("description")]
-    assert "TMS said that the status of a class changed." == definitions["ClassChanged"]["description"]
-
-
-def test_every_reference_of_the_asyncapi_document_leads_somewhere(
-    exported: dict[str, dict[str, object]],
+def test_every_file_of_the_contract_is_written_and_named(
+    invoke: Invoke, config: Path, tmp_path: Path
 ) -> None:
-    document = exported["asyncapi.json"]
-    for reference in references(document):
-        found: object = document
-        for part in reference.removeprefix("#/").split("/"):
-            assert isinstance(found, dict)
-            found = found[part]
-    assert {"course_assignment", "class", "unroutable", "quarantine"} == set(document["channels"])  # type: ignore[call-overload]
+    directory = tmp_path / "new" / "schemas"
+    printed = invoke("schema", "export", directory, "--config", config).stdout.splitlines()
+    as_json = json.loads(invoke("schema", "export", directory, "--config", config, "--json").stdout)
+    assert {"written": printed} == as_json
+    assert files() == {name: exported(directory, name) for name in files()}
 
 
-def references(value: object) -> list[str]:
-    if isinstance(value, dict):
-        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
-        return own + [found for item in value.values() for found in references(item)]
-    return [found for item in value for found in references(item)] if isinstance(value, list) else []
+def test_the_configured_exchange_and_prefixes_are_used(invoke: Invoke, config: Path, tmp_path: Path) -> None:
+    text = config.read_text().replace("[amqp]", '[amqp]\nexchange = "acme.events"')
+    config.write_text(text.replace("[sources.contoso]", '[sources.contoso]\nrouting_key_prefix = "acme.tms"'))
+    assert 0 == invoke("schema", "export", tmp_path, "--config", config).exit_code
+    channel = json.loads(exported(tmp_path, "asyncapi.json"))["channels"]["class"]
+    assert "acme.events" == channel["bindings"]["amqp"]["exchange"]["name"]
+    assert ["acme.tms"] == channel["parameters"]["prefix"]["enum"]
+    message = json.loads(exported(tmp_path, "golden/class.denied.json"))
+    assert ("acme.events", "acme.tms.class.denied") == (message["exchange"], message["routing_key"])
 
 
-def test_people_are_told_which_files_were_written(invoke: Invoke, tmp_path: Path) -> None:
-    names = [Path(line).name for line in invoke("schema", "export", tmp_path).stdout.splitlines()]
-    assert ["course_assignment_changed.json", "class_changed.json", "asyncapi.json"] == names
+def test_no_configuration_is_needed_and_a_named_one_must_be_there(run: Run, tmp_path: Path) -> None:
+    done = run("schema", "export", "out")
+    assert (0, True) == (done.returncode, "there is no tms-bridge.toml" in done.stderr)
+    assert files()["asyncapi.json"] == exported(tmp_path / "out", "asyncapi.json")
+    assert 2 == run("schema", "export", "out", "--config", "missing.toml").returncode

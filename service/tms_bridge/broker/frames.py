@@ -11,7 +11,6 @@ from typing import Final
 from pamqp import encode
 
 from tms_bridge.broker.properties import (
-    APP_ID,
     PERSISTENT,
     content_type_of,
     fixed_headers,
@@ -20,6 +19,7 @@ from tms_bridge.broker.properties import (
     varying_headers,
 )
 from tms_bridge.message import Kind, Message
+from tms_events.wire import APP_ID
 
 MAX_TOPICS: Final = 1024
 """How many topics are kept; a configuration has a dozen a source."""

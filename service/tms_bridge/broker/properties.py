@@ -7,11 +7,9 @@ from aiormq import spec
 from pamqp.common import FieldTable
 
 from tms_bridge.message import Kind, Message
+from tms_events.wire import APP_ID, CONTENT_TYPE, QUARANTINE_TYPE, data_schema, event_type
 
-APP_ID = "tms-bridge"
-EVENT_CONTENT_TYPE = "application/json"
 QUARANTINE_CONTENT_TYPE = "application/octet-stream"
-QUARANTINE_TYPE = "com.skillable.tms.quarantined"
 PERSISTENT = 2
 
 _REASON_BYTES = 1024
@@ -32,14 +30,14 @@ def properties_of(message: Message) -> spec.Basic.Properties:
 
 def content_type_of(message: Message) -> str:
     """Return what the body is: our JSON, or bytes of which nobody knows."""
-    return EVENT_CONTENT_TYPE if message.kind is Kind.EVENT else QUARANTINE_CONTENT_TYPE
+    return CONTENT_TYPE if message.kind is Kind.EVENT else QUARANTINE_CONTENT_TYPE
 
 
 def type_of(message: Message) -> str:
     """Return the event type, which is also the CloudEvents type."""
     if message.kind is Kind.QUARANTINE:
         return QUARANTINE_TYPE
-    return f"com.skillable.tms.{message.trigger}.{message.status}"
+    return event_type(message.trigger, message.status)
 
 
 def fixed_headers(message: Message) -> FieldTable:
@@ -70,11 +68,6 @@ def varying_headers(message: Message) -> dict[str, str]:
         "traceparent": message.traceparent,
         "tms-digest": message.digest,
     }
-
-
-def data_schema(trigger: str) -> str:
-    """Return the stable name of the schema that the bodies of a trigger follow."""
-    return f"urn:tms-events:{trigger.replace('_', '-')}-changed:1"
 
 
 def rfc3339(unix_us: int) -> str:

@@ -6,8 +6,8 @@ import secrets
 from aiormq import spec
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, PublishError
 
-from tms_bridge.broker.properties import APP_ID
 from tms_bridge.broker.session import CHANNEL_TIMEOUT_S, Session, translated
+from tms_events.wire import APP_ID
 
 CHECK_TYPE = "com.skillable.tms.check"
 """Type of the test message, in case somebody's queue is bound to everything."""
