@@ -30,6 +30,7 @@ EXPECTED = {
     "tms_bridge_connections": ("listener",),
     "tms_bridge_connections_refused_total": ("listener", "reason"),
     "tms_bridge_restart_pending": (),
+    "tms_bridge_fields_unread_total": ("field", "trigger"),
     # Beyond the design's list: what is counted because it should never happen.
     "tms_bridge_relay_faults_total": (),
     "tms_bridge_publisher_fallbacks_total": (),
@@ -47,6 +48,7 @@ def touch_all(metrics: Metrics) -> None:
     metrics.intake.last_accepted.set("contoso", 1)
     metrics.publish.returned.labels("tms.class.unknown").inc()
     metrics.show_credentials([("contoso", "2026")])
+    metrics.show_fields([("class", "start")])
     metrics.connections.watch("http", lambda: 0)
     metrics.say_build("0.1.0")
 

@@ -22,7 +22,6 @@ State
 Status
 Taken
 Tally
-Unreadable
 Waiting
 Window
 """.split()  # noqa: SIM905 - a name a line is a line of the diff
@@ -54,7 +53,6 @@ Compared
 Context
 CountingObserver
 Deadlines
-Decoded
 Deed
 Delivery
 Desk
@@ -64,15 +62,11 @@ Done
 Door
 Drift
 Entry
-Explanation
 Exported
 FastRequest
 Feed
-Field
-Find
 Finding
 Forms
-Found
 FrameTap
 FrameWriter
 Gate
@@ -97,13 +91,11 @@ Log
 Machine
 Marks
 Misfit
-Model
 Moments
 Networks
 NewRow
 NoBridge
 Noise
-Number
 Observer
 OnDisk
 Operation
@@ -116,8 +108,6 @@ Page
 Parcel
 Part
 Pending
-PlainClass
-PlainCourseAssignment
 Plan
 Probe
 Program
@@ -139,7 +129,6 @@ Route
 Routes
 Row
 Rows
-Rules
 Runner
 Salvage
 Seen
@@ -183,6 +172,5 @@ Writer
 CROWDED = """
 broker
 cli
-ingest
 outbox
 """.split()  # noqa: SIM905 - a name a line is a line of the diff

@@ -5,7 +5,7 @@ import msgspec
 from tms_events.course_assignment import Moment
 
 
-class Class(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Class(msgspec.Struct, frozen=True, gc=False):
     """A scheduled, instructor-led event.
 
     Source: the sender's body, member names as in the TMS API 2.0 model in snake_case. A member that the

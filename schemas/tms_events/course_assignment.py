@@ -9,7 +9,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A moment, in UTC; `Reading.assumed` names those that the sender told without an offset."""
 
 
-class CourseAssignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CourseAssignment(msgspec.Struct, frozen=True, gc=False):
     """A student's access to one course for some time.
 
     Source: the sender's body, member names as in the TMS API 2.0 model in snake_case. A member that the

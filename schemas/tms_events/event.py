@@ -11,7 +11,7 @@ import msgspec
 from tms_events import pydantic_support
 from tms_events.class_ import Class
 from tms_events.course_assignment import CourseAssignment, Moment
-from tms_events.reading import Reading
+from tms_events.reading import NOTHING_TO_SAY, Reading
 from tms_events.status import ClassStatus, CourseAssignmentStatus, StatusFrom
 from tms_events.trigger import Trigger
 
@@ -66,7 +66,7 @@ class CourseAssignmentChanged(
     status_from: StatusFrom
     received_at: Moment
     course_assignment: CourseAssignment
-    reading: Reading = Reading()
+    reading: Reading = NOTHING_TO_SAY
     payload: Any = None  # any JSON: only the consumer knows what its sender puts there
 
 
@@ -100,7 +100,7 @@ class ClassChanged(
     status_from: StatusFrom
     received_at: Moment
     class_: Class
-    reading: Reading = Reading()
+    reading: Reading = NOTHING_TO_SAY
     payload: Any = None  # any JSON: only the consumer knows what its sender puts there
 
 

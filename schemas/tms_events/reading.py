@@ -1,5 +1,7 @@
 """How sure the bridge is of what it read."""
 
+from typing import Final
+
 import msgspec
 
 
@@ -21,3 +23,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     unread: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     days: tuple[str, ...] = ()
+
+
+NOTHING_TO_SAY: Final = Reading()
+"""The reading of a body that held no surprise: the value that an event has by default, and does not send."""

@@ -115,6 +115,12 @@ class IntakeMetrics:
             ("source", "trigger", "outcome"),
         )
         self.events = Tally(registry, "tms_bridge_events", "Events taken in.", ("trigger", "status"))
+        self.fields_unread = Tally(
+            registry,
+            "tms_bridge_fields_unread",
+            "Fields of events that were there and could not be read; the message names them.",
+            ("trigger", "field"),
+        )
         self.duration = Distribution(
             registry,
             "tms_bridge_webhook_duration_seconds",
@@ -250,6 +256,11 @@ class Metrics:
     def say_build(self, version: str) -> None:
         """Show which version runs."""
         self._build.labels(version=version, python=platform.python_version()).set(1)
+
+    def show_fields(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Start the counters of (trigger, field) that could not be read at zero."""
+        for trigger, field in fields:
+            self.intake.fields_unread.show(trigger, field)
 
     def show_credentials(self, credentials: Iterable[tuple[str, str]]) -> None:
         """Start the per-credential counters of (source, credential) at zero, so that an unused one shows."""

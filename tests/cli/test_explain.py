@@ -57,3 +57,21 @@ def test_a_wrong_call_is_exit_code_2(invoke: Invoke, config: Path, tmp_path: Pat
     assert 2 == invoke(*args, "contoso", tmp_path / "missing.json").exit_code
     assert 2 == invoke(*args, "fabrikam", "-", input=BODY).exit_code
     assert 2 == invoke(*args, "contoso", "--received-at", "yesterday", "-", input=BODY).exit_code
+
+
+def test_people_see_what_was_not_read_and_where_everything_lies_in_a_body_that_is_no_event(
+    invoke: Invoke, config: Path
+) -> None:
+    args = ("explain", "--config", config, "--source", "contoso", "--trigger", "class", "-")
+    event = invoke(*args, input=b'{"Id": 7, "Name": {}, "Start": "2026-03-01"}').stdout
+    assert ("not read", "name") == tuple(_row(event, "not read"))
+    assert ("assumed", "start") == tuple(_row(event, "assumed"))
+    assert ("days", "start") == tuple(_row(event, "days"))
+    stranger = invoke(*args, input=b'{"Change": {"Key": 7, "State": [3]}}').stdout
+    for path in ("/Change/Key", "/Change/State", "/Change/State/0"):
+        assert path in stranger
+
+
+def _row(text: str, start: str) -> list[str]:
+    (line,) = [line.strip() for line in text.splitlines() if line.strip().startswith(start)]
+    return [start, line.removeprefix(start).strip()]

@@ -18,7 +18,7 @@ NOON_S = int(NOON.timestamp())
         ({"Completed": "2030-01-01"}, "completed"),
         ({"Expire": NOON_S, "Start": 1}, "expired"),
         ({"Expire": NOON_S + 1, "Start": 1}, "started"),
-        ({"Expires": "0001-01-01T00:00:00+14:00"}, "expired"),
+        ({"Expires": "1971-01-01T00:00:00+14:00"}, "expired"),
         ({"Expire": NOON_S + 1}, "unknown"),
         ({"Start": NOON_S + 1}, "started"),
         ({"Start": None}, "unknown"),

@@ -1,4 +1,5 @@
 from tms_bridge.ingest import Explanation, Find, explain
+from tms_bridge.ingest.fields import names_of
 from tms_events import Trigger
 
 from .sources import ASSIGNMENT, CLASS, NOON, rules
@@ -29,7 +30,7 @@ def test_each_field_shows_where_it_was_found_and_how_it_was_read() -> None:
             "/Results/0/Class/Start",
             '"2026-03-01"',
             "2026-03-01 00:00:00+00:00",
-            "date alone: midnight UTC",
+            "date alone: its midnight, taken as UTC",
         )
     ]
     assert find(explanation, "name") == [Find("name", None, None, None, "not there")]
@@ -57,12 +58,40 @@ def test_a_derivation_that_was_chosen_counts() -> None:
     assert explanation.routing_key == "tms.course_assignment.completed"
 
 
-def test_quarantine_shows_its_reason_and_what_was_read_until_then() -> None:
-    explanation = explain(b'{"Id":7,"Status":"Denied","Name":{}}', CLASS, NOON)
+def test_quarantine_shows_its_reason_and_all_that_can_be_read_nevertheless() -> None:
+    explanation = explain(b'{"Key":"x","Status":"Denied","Name":{"Text":"a"},"CourseId":"12"}', CLASS, NOON)
     assert not explanation.understood
-    assert explanation.reason == "the name at /Name is an object, which is no text"
-    assert [found.field for found in explanation.fields] == ["id", "status", "external_id"]
+    assert explanation.reason == "the body has no Id or ClassId; its members are: Key, Status, Name, CourseId"
+    assert [found.read for found in find(explanation, "status")] == ["denied"]
+    assert [found.read for found in find(explanation, "course_id")] == ["12"]
+    assert {found.field for found in explanation.fields} == {*names_of(Trigger.CLASS), "time_zone"}
+    assert [(path.pointer, path.type) for path in explanation.paths] == [
+        ("/Key", "a string"),
+        ("/Status", "a string"),
+        ("/Name", "an object"),
+        ("/Name/Text", "a string"),
+        ("/CourseId", "a string"),
+    ]
     assert (explanation.entity, explanation.status, explanation.routing_key) == (None, None, None)
+
+
+def test_an_event_shows_what_was_not_read_and_what_was_assumed() -> None:
+    explanation = explain(b'{"Id":7,"Name":{},"Start":"2026-03-01T09:00:00","End":"2026-03-02"}', CLASS, NOON)
+    assert (explanation.unread, explanation.assumed) == (("name",), ("start", "end"))
+    assert explanation.days == ("end",)
+    assert find(explanation, "name") == [Find("name", "/Name", "an object", None, "unreadable: is no text")]
+    assert find(explanation, "start")[0].how == "ISO 8601 without an offset, taken as UTC"
+
+
+def test_an_unset_date_says_so() -> None:
+    explanation = explain(b'{"Id":7,"Complete":"0001-01-01T00:00:00"}', ASSIGNMENT, NOON)
+    assert find(explanation, "complete")[0].how == 'ISO 8601 without an offset: "unset"'
+    assert explanation.derived_status == "unknown"
+
+
+def test_the_paths_of_a_large_body_are_bounded() -> None:
+    body = b'{"Id":7,"x":[' + b"{},".join([b""] * 100_000) + b"{}]}"
+    assert len(explain(body, CLASS, NOON).paths) == 500
 
 
 def test_a_body_that_is_not_json_is_explained_too() -> None:

@@ -35,15 +35,14 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         (b'{"Id": 1, "x": "\\q"}', "the body is not JSON: Invalid \\escape: line 1 column 17 (char 16)"),
         (b'{"Id": 1, "x": NaN}', "NaN is no JSON number"),
         (b'{"Id": 1, "x": [-Infinity]}', "-Infinity is no JSON number"),
-        (b'{"Id": 1, "x": "\xff"}', "the body is not UTF-8: byte 16 is wrong (invalid start byte)"),
-        (b' {"Id": 1, "\xc3": 1}', "the body is not UTF-8: byte 12 is wrong (invalid continuation byte)"),
-        (b'{"Id": 1, "x": "\xed\xa0\x80"}', "the body is not UTF-8: byte 16 is wrong (invalid continuation byte)"),
-        (b"Id=1", "the body is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b'{"Id": 1, "x": "\xff"}', "the body is not UTF-8: byte 16 is wrong (invalid start byte); it may be Windows-1252 or ISO 8859-1"),
+        (b' {"Id": 1, "\xc3": 1}', "the body is not UTF-8: byte 12 is wrong (invalid continuation byte); it may be Windows-1252 or ISO 8859-1"),
+        (b'{"Id": 1, "x": "\xed\xa0\x80"}', "the body is not UTF-8: byte 16 is wrong (invalid continuation byte); it may be Windows-1252 or ISO 8859-1"),
+        (b"Id=1", "the body is form-encoded (application/x-www-form-urlencoded), where JSON in UTF-8 is expected"),
         (b"null", "the body is null, where an object is expected"),
         (b"true", "the body is true or false, where an object is expected"),
         (b"7", "the body is a number, where an object is expected"),
         (b'"x"', "the body is a string, where an object is expected"),
-        (b'[{"Id": 1}]', "the body is an array, where an object is expected"),
         (DEEP, "objects or arrays are nested more than 60 deep"),
         (b"[" * 200_000, "objects or arrays are nested more than 60 deep"),
         (b'{"a":' * 100_000, "objects or arrays are nested more than 60 deep"),
@@ -56,13 +55,13 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         (b'{"Results": []}', "/Results holds 0 elements, where exactly one is expected"),
         (b'{"Results": [{"Id":1},{"Id":2}]}', "/Results holds 2 elements, where exactly one is expected"),
         (b'{"Data": [5]}', "/Data/0 is a number, where an object is expected"),
-        (b'{"Data": {"Data": {"Data": {"Data": {"Id": 1}}}}}', "more than 4 wrappers lie around the class"),
+        (b'{"Data": {"Data": {"Data": {"Data": {"Data": {"Id": 1}}}}}}', "more than 4 wrappers lie around the class"),
         (b'{"Class": {"Id": 1}, "Class": {"Id": 1}}', "/Class occurs 2 times; nobody can tell which is meant"),
         (b'{"Id": true}', "the id at /Id is true, which is no whole number"),
         (b'{"Id": [1]}', "the id at /Id is an array, which is no whole number"),
         (b'{"Id": {}}', "the id at /Id is an object, which is no whole number"),
-        (b'{"Id": 1.0}', "the id at /Id is 1.0, which is no whole number of at most 64 bits"),
-        (b'{"Id": 1e3}', "the id at /Id is 1e3, which is no whole number of at most 64 bits"),
+        (b'{"Id": 1.5}', "the id at /Id is 1.5, which is no whole number of at most 64 bits"),
+        (b'{"Id": 1e300}', "the id at /Id is 1e300, which is no whole number of at most 64 bits"),
         (b'{"Id": 1e400}', "the id at /Id is 1e400, which is no whole number of at most 64 bits"),
         (b'{"Id": "x"}', 'the id at /Id is "x", which is no whole number of at most 64 bits'),
         (b'{"Id": "1_0"}', 'the id at /Id is "1_0", which is no whole number of at most 64 bits'),
@@ -76,18 +75,14 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         ),
         (
             b'{"Id": ' + b"9" * 5000 + b"}",
-            f"the id at /Id is {'9' * 57}…, which is no whole number of at most 64 bits",
+            f"the number {'9' * 57}… is beyond what ordinary JSON readers can read",
         ),
         (b'{"Id": "\\ud800"}', HALF),
         (b'{"Id": 1, "Id": 1}', "/Id occurs 2 times; nobody can tell which is meant"),
         (b'{"Id": 1, "\\u0049d": 2}', "/Id occurs 2 times; nobody can tell which is meant"),
-        (b'{"Id":1,"Name":"a","Name":"a"}', "/Name occurs 2 times; nobody can tell which is meant"),
         (b'{"Id":1,"Status":1,"Status":2}', "/Status occurs 2 times; nobody can tell which is meant"),
         (b'{"Id": 1, "ClassId": 2}', "/Id and /ClassId are different ids, so nobody can tell which is meant"),
         (b'{"Id": 1, "id": 2}', "/Id and /id are different ids, so nobody can tell which is meant"),
-        (b'{"Id": 1, "Status": true}', "the status at /Status is true, which is neither a status word nor a number"),
-        (b'{"Id": 1, "Status": {}}', "the status at /Status is an object, which is neither a status word nor a number"),
-        (b'{"Id": 1, "Status": []}', "the status at /Status is an array, which is neither a status word nor a number"),
         (
             b'{"Id": 1, "Status": "\\ud800"}',
             HALF,
@@ -102,47 +97,20 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         (
             b'{"Id": 1, "Class": {"Id": 2}}',
             (
-                "both the body itself and /Class have an id, so either could be the class; "
+                "the body itself and /Class have different ids, so that either could be the class; "
                 "say which with [sources.NAME.fields.class] id = a JSON Pointer"
             ),
         ),
         (
             b'{"Data": {"Id": 1, "Results": [{"ClassId": 2}]}}',
             (
-                "both /Data and /Data/Results have an id, so either could be the class; "
-                "say which with [sources.NAME.fields.class] id = a JSON Pointer"
-            ),
-        ),
-        (
-            b'{"Class": {}, "Data": {"Id": 1}}',
-            (
-                "/Class and /Data could each hold the class; "
+                "/Data and /Data/Results/0 have different ids, so that either could be the class; "
                 "say which with [sources.NAME.fields.class] id = a JSON Pointer"
             ),
         ),
         (b'{"Id": 1, "x": ["\\udc00\\ud800"]}', HALF),
         (b'{"Id": 1, "\\ud800": 5}', HALF),
-        (b'{"Id": 1, "Name": {}}', "the name at /Name is an object, which is no text"),
-        (b'{"Id": 1, "Name": false}', "the name at /Name is false, which is no text"),
-        (
-            b'{"Id": 1, "Name": "\\udc00x"}',
-            HALF,
-        ),
-        (b'{"Id": 1, "Enabled": "yes"}', 'the enabled at /Enabled is "yes", which is neither true nor false'),
-        (b'{"Id": 1, "Enabled": []}', "the enabled at /Enabled is an array, which is neither true nor false"),
-        (b'{"Id": 1, "CourseId": 1.5}', "the course_id at /CourseId is 1.5, which is no whole number of at most 64 bits"),
-        (b'{"Id": 1, "InstructorIds": 5}', "the instructor_ids at /InstructorIds is 5, which is no array of whole numbers"),
-        (b'{"Id": 1, "InstructorIds": {}}', "the instructor_ids at /InstructorIds is an object, which is no array of whole numbers"),
-        (b'{"Id": 1, "InstructorIds": [null]}', "the instructor_ids at /InstructorIds is an array, which has an element that is no whole number"),
-        (b'{"Id": 1, "InstructorIds": ["a"]}', "the instructor_ids at /InstructorIds is an array, which is no whole number of at most 64 bits"),
-        (b'{"Id": 1, "Start": true}', "the start at /Start is true, which is no date"),
-        (b'{"Id": 1, "Start": {}}', "the start at /Start is an object, which is no date"),
-        (b'{"Id": 1, "Start": "soon"}', 'the start at /Start is "soon", which is no date in any form that is known of TMS'),
-        (b'{"Id": 1, "Start": "2026-02-30"}', 'the start at /Start is "2026-02-30", which is no date in any form that is known of TMS'),
-        (b'{"Id": 1, "Start": 1e400}', "the start at /Start is 1e400, which is no date (Unix seconds are expected of a number)"),
-        (b'{"Id": 1, "Start": 999999999999999999}', "the start at /Start is 999999999999999999, which lies beyond the years 1 to 9999 (Unix seconds are expected)"),
-        (b'{"Id": 1, "Start": 1333267200000}', "the start at /Start is 1333267200000, which lies beyond the years 1 to 9999 (Unix seconds are expected)"),
-        (b'{"Id": 1, "Start": "/Date(999999999999999999)/"}', 'the start at /Start is "/Date(999999999999999999)/", which lies beyond the years 1 to 9999 (Unix seconds are expected)'),
+        (b'{"Id": 1, "Name": "\\udc00x"}', HALF),
     ],
 )  # fmt: skip
 def test_what_is_no_event_says_why(body: bytes, why: str) -> None:
@@ -153,8 +121,6 @@ def test_what_is_no_event_says_why(body: bytes, why: str) -> None:
     ("body", "why"),
     [
         (b'{"ClassId": 1}', "the body has no Id or CourseAssignmentId; its members are: ClassId"),
-        (b'{"Id": 1, "Status": false}', "the status at /Status is false, which is neither a status word nor a number"),
-        (b'{"Id": 1, "Complete": false}', "the complete at /Complete is false, which is no date"),
     ],
 )  # fmt: skip
 def test_what_is_no_course_assignment_event_says_why(body: bytes, why: str) -> None:

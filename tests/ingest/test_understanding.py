@@ -28,7 +28,7 @@ def test_an_event_becomes_a_message_with_all_that_the_wire_needs() -> None:
 
 
 def test_the_message_body_of_a_class_holds_every_member() -> None:
-    assert json_of(message_of(b'{"Id": 7, "Status": "Denied", "Start": 0, "New": 1.50}')) == {
+    assert json_of(message_of(b'{"Id": 7, "Status": "Denied", "Start": 5, "New": 1.50}')) == {
         "trigger": "class",
         "id": ARRIVAL.id,
         "source": "contoso",
@@ -60,11 +60,11 @@ def test_the_message_body_of_a_class_holds_every_member() -> None:
             "allow_self_enrollment": None,
             "is_public": None,
             "disable_labs": None,
-            "start": "1970-01-01T00:00:00Z",
+            "start": "1970-01-01T00:00:05Z",
             "end": None,
             "time_zone": None,
         },
-        "payload": {"Id": 7, "Status": "Denied", "Start": 0, "New": 1.5},
+        "payload": {"Id": 7, "Status": "Denied", "Start": 5, "New": 1.5},
     }
 
 
@@ -89,6 +89,7 @@ def test_the_message_body_of_a_course_assignment_holds_every_member() -> None:
             "start": None,
             "complete": "2026-03-01T00:00:00Z",
         },
+        "reading": {"assumed": ["complete"], "days": ["complete"]},
         "payload": {
             "CourseAssignmentId": "7",
             "UserId": "8",

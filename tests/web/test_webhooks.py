@@ -337,3 +337,17 @@ async def test_a_reload_replaces_the_routes_as_a_whole(bridge: Bridge) -> None:
 
     assert (await bridge.post()).status == 403
     assert (await bridge.post(path="/webhooks/fabrikam/class-changed")).status == 202
+
+
+async def test_what_an_event_says_that_cannot_be_read_is_logged_and_counted(bridge: Bridge) -> None:
+    answer = await bridge.post(b'{"Id": 7, "Status": "Denied", "MaxStudents": "twenty", "Start": "soon"}')
+
+    assert (answer.status, answer.json["outcome"]) == (202, "accepted")
+    await until(lambda: len(bridge.lines.of("webhook")) == 1)
+    (line,) = bridge.lines.of("webhook")
+    assert line["detail"] == "not read, though they hold a value: max_students, start"
+    registry = bridge.metrics.registry
+    assert [1.0, 1.0, None] == [
+        registry.get_sample_value("tms_bridge_fields_unread_total", {"trigger": "class", "field": field})
+        for field in ("max_students", "start", "name")
+    ]

@@ -7,10 +7,12 @@ from typing import Final
 
 from tms_bridge.auth.allowlist import published
 from tms_bridge.broker import Supervisor
+from tms_bridge.ingest import unreadable_fields
 from tms_bridge.metrics import Metrics, OutboxMetrics, PublishMetrics
 from tms_bridge.outbox.stats import Stats
 from tms_bridge.relay import Relay
 from tms_bridge.settings.model import Source
+from tms_events import Trigger
 
 VERSION: Final = version("tms-bridge")
 _MICROSECONDS: Final = 1_000_000
@@ -38,6 +40,7 @@ def set_facts(metrics: Metrics, sources: dict[str, Source]) -> None:
     updated = datetime.fromisoformat(published().updated).replace(tzinfo=UTC)
     metrics.allowlist_published.set(updated.timestamp())
     metrics.reload_success.set(1)
+    metrics.show_fields((trigger.value, field) for trigger in Trigger for field in unreadable_fields(trigger))
     metrics.show_credentials(
         (name, credential.name) for name, source in sources.items() for credential in source.credentials
     )

@@ -34,7 +34,7 @@ def explain_body(  # noqa: PLR0913 - one argument for each option
     """Show how a captured body is understood.
 
     Says where each field was found and how it was read, what a status derived from the dates would be, and
-    the routing key; or why the body would be quarantined, which is exit code 1.
+    the routing key; or why the body would be quarantined, with all its members, which is exit code 1.
 
     \b
     Examples:
@@ -66,6 +66,7 @@ def _show(out: Output, explanation: Explanation) -> None:
         out.table(("field", "found at", "sent", "read as", "how"), rows)
         out.text("")
     if not explanation.understood:
+        _show_paths(out, explanation)
         out.text(visible(f"quarantined: {explanation.reason}"))
         return
     told = explanation.raw_status if explanation.raw_status is not None else "nothing"
@@ -74,6 +75,20 @@ def _show(out: Output, explanation: Explanation) -> None:
         ("status", f"{explanation.status} ({explanation.status_from}; the sender said: {told})"),
         ("routing key", explanation.routing_key or ""),
     ]
+    for what, fields in (
+        ("not read", explanation.unread),
+        ("assumed", explanation.assumed),
+        ("days", explanation.days),
+    ):
+        if fields:
+            summary.append((what, ", ".join(fields)))
     if explanation.derived_status is not None:
         summary.append(("derived", f"{explanation.derived_status}, if derive_status is on and none is told"))
     out.table(("", ""), summary)
+
+
+def _show_paths(out: Output, explanation: Explanation) -> None:
+    """Show where everything lies in a body that is no event: one of these is the pointer that would help."""
+    if explanation.paths:
+        out.table(("member", "holds"), [(path.pointer, path.type) for path in explanation.paths])
+        out.text("")

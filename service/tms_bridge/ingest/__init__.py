@@ -6,13 +6,19 @@ Nothing here opens a socket, reads a clock or rolls a die: id, time and the sour
     message = understand(body, rules, arrival)      # or raises Undecodable
 """
 
-from tms_bridge.ingest.arrival import Arrival
-from tms_bridge.ingest.decoded import Decoded
-from tms_bridge.ingest.digest import digest
+from tms_bridge.ingest.decoded import Decoded, remark
 from tms_bridge.ingest.explanation import Explanation, explain
+from tms_bridge.ingest.fields import unreadable_fields
 from tms_bridge.ingest.rules import Rules, rules_of
 from tms_bridge.ingest.tolerant import Find
-from tms_bridge.ingest.understanding import decode, quarantined, understand
+from tms_bridge.ingest.understanding import (
+    Arrival,
+    decode,
+    digest,
+    quarantined,
+    understand,
+    understand_in_full,
+)
 
 __all__ = [
     "Arrival",
@@ -24,6 +30,9 @@ __all__ = [
     "digest",
     "explain",
     "quarantined",
+    "remark",
     "rules_of",
     "understand",
+    "understand_in_full",
+    "unreadable_fields",
 ]

@@ -1,8 +1,16 @@
 """What ingest makes of a body, before it becomes a message."""
 
+from datetime import datetime
+from typing import Final
+
 import msgspec
 
+from tms_bridge.ingest.status import derive
 from tms_events import Class, ClassStatus, CourseAssignment, CourseAssignmentStatus, StatusFrom
+from tms_events.reading import NOTHING_TO_SAY, Reading
+
+STATUS: Final = "status"
+"""How `reading` calls a status that could not be read."""
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -13,9 +21,30 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
         status: of the same trigger.
         raw_status: the sender's own word or number; None where it told none.
         status_from: the payload, or the dates of a course assignment.
+        reading: what could not be read, and what was assumed.
     """
 
     entity: CourseAssignment | Class
     status: CourseAssignmentStatus | ClassStatus
     raw_status: str | None
     status_from: StatusFrom = StatusFrom.PAYLOAD
+    reading: Reading = NOTHING_TO_SAY
+
+
+def with_derived_status(decoded: Decoded, received_at: datetime) -> Decoded:
+    """Return the same with a derived status if it is a course assignment that tells none."""
+    unread = decoded.reading.unread
+    if decoded.raw_status is not None or STATUS in unread or not isinstance(decoded.entity, CourseAssignment):
+        return decoded
+    status = derive(decoded.entity, received_at, unread)
+    return msgspec.structs.replace(decoded, status=status, status_from=StatusFrom.DERIVED)
+
+
+def remark(decoded: Decoded) -> str:
+    """Return what the log says of an event that was not understood in full; empty where it was."""
+    parts = []
+    if decoded.status == ClassStatus.UNKNOWN:
+        parts.append(f"a status that is not known; raw_status: {decoded.raw_status!r}")
+    if decoded.reading.unread:
+        parts.append(f"not read, though they hold a value: {', '.join(decoded.reading.unread)}")
+    return "; ".join(parts)

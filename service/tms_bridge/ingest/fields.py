@@ -1,13 +1,14 @@
 """Which members of a body the decoder reads, under which names, and how: the vendor's vocabulary as data.
 
 Names are compared without regard to case and underscores. Where several names of one field are there, the
-first of this table that holds a value is read; those of the id and the status must agree.
+first of this table that holds a readable value counts; those of the id and the status must agree.
 """
+
+from typing import Final
 
 import msgspec
 
-from tms_bridge.ingest.dates import read_date
-from tms_bridge.ingest.values import Reader, read_flag, read_int, read_ints, read_text
+from tms_bridge.ingest.values import Reader, read_date, read_flag, read_id, read_int, read_ints, read_text
 from tms_events import Trigger
 
 
@@ -29,8 +30,8 @@ def _field(name: str, read: Reader, *others: str) -> Field:
 
 
 ID = {
-    Trigger.COURSE_ASSIGNMENT: _field("id", read_int, "CourseAssignmentId"),
-    Trigger.CLASS: _field("id", read_int, "ClassId"),
+    Trigger.COURSE_ASSIGNMENT: _field("id", read_id, "CourseAssignmentId"),
+    Trigger.CLASS: _field("id", read_id, "ClassId"),
 }
 """Where the entity's id stands."""
 
@@ -105,7 +106,7 @@ FIELDS = {
         _field("end", read_date, "EndDateTime", "EndTime", "EndDate"),
     ),
 }
-"""The other fields of each entity."""
+"""The other fields of each entity; a class's zone stands before its moments, which may need it."""
 
 WRAPPERS = {
     Trigger.COURSE_ASSIGNMENT: tuple(map(fold, ("CourseAssignment", "Data", "Results"))),
@@ -114,13 +115,35 @@ WRAPPERS = {
 """Members that may hold the model, as an object or as an array of exactly one."""
 
 
+CALL_STATUS: Final = "status"
+CALL_MARKS: Final = frozenset(map(fold, ("Error", "Results")))
+"""The API's answers say `Status` of the call itself, and beside these members nothing else is meant by it."""
+
+
+def _read(trigger: Trigger) -> frozenset[str]:
+    fields = (ID[trigger], *FIELDS[trigger])
+    return frozenset(alias for field in fields for alias in field.aliases).union(STATUS_ALIASES[trigger])
+
+
+OTHER: Final = {
+    Trigger.CLASS: Trigger.COURSE_ASSIGNMENT,
+    Trigger.COURSE_ASSIGNMENT: Trigger.CLASS,
+}
+ONLY: Final = {trigger: _read(trigger) - _read(OTHER[trigger]) for trigger in Trigger}
+"""The members that only one trigger's bodies have."""
+
+
 def names_of(trigger: Trigger) -> tuple[str, ...]:
     """Return every field that a source may point to."""
     return ("id", "status", *(field.name for field in FIELDS[trigger]))
 
 
+def unreadable_fields(trigger: Trigger) -> tuple[str, ...]:
+    """Return every field that `reading.unread` can name."""
+    follows = ("time_zone",) if trigger is Trigger.CLASS else ()
+    return ("status", *(field.name for field in FIELDS[trigger]), *follows)
+
+
 def read_names(trigger: Trigger) -> frozenset[str]:
     """Return every member name that means something, as it is compared."""
-    fields = (ID[trigger], *FIELDS[trigger])
-    aliases = {alias for field in fields for alias in field.aliases}
-    return frozenset(aliases.union(STATUS_ALIASES[trigger], WRAPPERS[trigger]))
+    return _read(trigger).union(WRAPPERS[trigger], CALL_MARKS)

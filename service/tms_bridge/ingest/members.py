@@ -1,11 +1,45 @@
-"""A JSON document that keeps what ordinary decoders lose: repeated members and the spelling of numbers."""
+"""The body as a JSON document: what must hold of all of it, its members, and pointers into it.
 
+It keeps what ordinary decoders lose: repeated members and the spelling of numbers. What holds of the whole
+body holds also where nothing reads it, since consumers get it verbatim as the payload.
+"""
+
+import codecs
 import json
-from typing import NoReturn, TypeAlias
+import re
+from typing import Final, NoReturn, TypeAlias
 
 import msgspec
 
-from tms_bridge.errors import Undecodable
+from tms_bridge.errors import SettingsError, Undecodable
+
+MAX_DEPTH: Final = 60
+"""Objects and arrays inside one another. With the message around it this stays under 64, which is where
+common decoders (.NET's for one) stop."""
+
+_WHITESPACE: Final = b" \t\r\n"
+_OPENERS: Final = (b"{", b"[", b'"')
+# It also takes a string that never ends: trying again at each of its quotes would take quadratic time.
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_FOREIGN: Final = (
+    (re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|[ -~]\0\0\0|\0\0\0[ -~]"), "encoded in UTF-32"),
+    (re.compile(rb"\xff\xfe|\xfe\xff|[\t-~]\0|\0[\t-~]"), "encoded in UTF-16"),
+    (re.compile(rb"\x1f\x8b"), "compressed with gzip, which no Content-Encoding says"),
+    (re.compile(rb"<"), "XML or HTML"),
+    (re.compile(rb"--[^\r\n]+\r?\n(?i:content-)"), "form data (multipart/form-data)"),
+    (re.compile(rb"%(?:7b|5b|22)", re.IGNORECASE), "percent-encoded"),
+    (re.compile(rb"(?:eyJ|ew[o0])[\w+/-]+=*\Z"), "encoded in Base64"),
+    (re.compile(rb"[\w.%+*\[\]-]+="), "form-encoded (application/x-www-form-urlencoded)"),
+    (re.compile(rb"\+AHs|\+AFs"), "encoded in UTF-7"),
+)
+"""How a body begins that is not JSON in UTF-8, and what it is then."""
+_MOST_DIGITS: Final = 4300
+"""Of a whole number: Python reads no more, so that a consumer in it could not read the payload."""
+_SHORT: Final = 60
+_ESCAPE: Final = re.compile(r"~(?![01])")
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class Number(str):
@@ -26,32 +60,101 @@ class Members:
 Value: TypeAlias = "Members | list[Value] | Number | str | bool | None"
 """A JSON value; note that a Number is a str, so ask for it first."""
 
+Pointer: TypeAlias = tuple[str, ...]
+"""The unescaped steps of a JSON Pointer (RFC 6901) from the document to a value."""
+
+
+def json_value(body: bytes) -> bytes:
+    """Return the bytes of the JSON value in a body, without byte-order marks and surrounding whitespace.
+
+    Raises:
+        Undecodable: the body is empty, is not UTF-8 throughout, or is nested too deep.
+    """
+    value = body.strip(_WHITESPACE)
+    while value.startswith(codecs.BOM_UTF8):
+        value = value.removeprefix(codecs.BOM_UTF8).strip(_WHITESPACE)
+    if not value:
+        raise Undecodable("the body is empty")
+    if not value.isascii():
+        _check_encoding(body, value)
+    if value.count(b"[") + value.count(b"{") > MAX_DEPTH and _too_deep(value):
+        raise Undecodable(f"objects or arrays are nested more than {MAX_DEPTH} deep")
+    return value
+
+
+def _check_encoding(body: bytes, value: bytes) -> None:
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        _refuse_foreign(value)
+        place = error.start + body.find(value)
+        hint = "; it may be Windows-1252 or ISO 8859-1" if value.startswith(_OPENERS) else ""
+        raise Undecodable(f"the body is not UTF-8: byte {place} is wrong ({error.reason}){hint}") from None
+
+
+def _refuse_foreign(value: bytes) -> None:
+    for beginning, what in _FOREIGN:
+        if beginning.match(value):
+            raise Undecodable(f"the body is {what}, where JSON in UTF-8 is expected")
+
+
+def _too_deep(value: bytes) -> bool:
+    brackets = _STRING.sub(b"", value).translate(_TO_SQUARE, _NO_BRACKET)
+    # Each round takes away the innermost pairs everywhere, so that the rounds count the depth at C's speed.
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
+
 
 def _refuse(constant: str) -> NoReturn:
     raise Undecodable(f"{constant} is no JSON number")
 
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=_refuse
-)
+def _whole(text: str) -> Number:
+    if len(text) > _MOST_DIGITS:
+        raise Undecodable(f"the number {shortened(text)} is beyond what ordinary JSON readers can read")
+    return Number(text)
 
-_SHORT = 60
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=Members, parse_int=_whole, parse_float=Number, parse_constant=_refuse
+)
 _checker = msgspec.json.Decoder(msgspec.Raw)
 
 
-def parse(value: bytes) -> Members:
-    """Return the object that the bytes hold.
+def parse(value: bytes) -> Members | list[Value]:
+    """Return the object or array that the bytes hold, also where it is JSON in a JSON string.
 
     Raises:
-        Undecodable: they are not JSON, or not an object.
+        Undecodable: they are not JSON, or neither object nor array.
     """
+    document = _parse(value)
+    if isinstance(document, str) and not isinstance(document, Number):
+        document = _parse_again(document)
+    if not isinstance(document, Members | list):
+        raise Undecodable(f"the body is {kind(document)}, where an object is expected")
+    return document
+
+
+def _parse(value: bytes) -> Value:
     try:
         document: Value = _decoder.decode(value.decode())
     except json.JSONDecodeError as error:
+        _refuse_foreign(value)
         raise Undecodable(f"the body is not JSON: {error}") from None
     _refuse_half_characters(value)
-    if not isinstance(document, Members):
-        raise Undecodable(f"the body is {kind(document)}, where an object is expected")
+    return document
+
+
+def _parse_again(text: str) -> Value:
+    value = text.encode()
+    if not value.lstrip(_WHITESPACE + codecs.BOM_UTF8).startswith(_OPENERS):
+        return text
+    document = _parse(json_value(value))
+    if isinstance(document, str):
+        raise Undecodable("the body is JSON that was encoded more than twice")
     return document
 
 
@@ -64,6 +167,15 @@ def _refuse_half_characters(value: bytes) -> None:
         raise Undecodable(
             'a string has half a surrogate pair (such as "\\ud800"), which is no character'
         ) from None
+
+
+def unwrapped(value: Value) -> tuple[Value, Pointer]:
+    """Return the value in Newtonsoft's wrapping of lists and typed values, and the steps to it."""
+    if isinstance(value, Members):
+        for name, held in value.pairs:
+            if name in {"$values", "$value"}:
+                return held, (name,)
+    return value, ()
 
 
 def kind(value: Value) -> str:
@@ -97,3 +209,52 @@ def spelling(value: Value) -> str:
 def shortened(text: str) -> str:
     """Return a text cut to about half a line of a terminal."""
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}…"
+
+
+def parse_pointer(text: str) -> Pointer:
+    """Return the steps of a pointer such as `/Class/ConfirmationStatusId`.
+
+    Raises:
+        SettingsError: it is no pointer to a member.
+    """
+    if not text.startswith("/") or _ESCAPE.search(text):
+        raise SettingsError(f"{text!r} is no JSON Pointer to a member: write /Member or /Outer/Member")
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in text[1:].split("/"))
+
+
+def write_pointer(pointer: Pointer) -> str:
+    """Return a pointer as text."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in pointer)
+
+
+def resolve(document: Value, pointer: Pointer) -> Value:
+    """Return the value that a pointer points to; None where there is nothing.
+
+    Raises:
+        Undecodable: a member on the way occurs twice.
+    """
+    value = document
+    for depth, step in enumerate(pointer, start=1):
+        value = _step(value, step, pointer[:depth])
+    return value
+
+
+def _step(value: Value, step: str, place: Pointer) -> Value:
+    if isinstance(value, Members):
+        return _only(value, step, place)
+    if isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):
+        return value[int(step)]
+    return None
+
+
+def _only(members: Members, name: str, place: Pointer) -> Value:
+    """Return the one member of that very name, None where there is none; raises Undecodable for two."""
+    found = [value for member, value in members.pairs if member == name]
+    if len(found) > 1:
+        raise repeated(place, len(found))
+    return found[0] if found else None
+
+
+def repeated(place: Pointer, times: int) -> Undecodable:
+    """Return the error for a member that is read and occurs more than once."""
+    return Undecodable(f"{write_pointer(place)} occurs {times} times; nobody can tell which is meant")

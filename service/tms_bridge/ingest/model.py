@@ -1,17 +1,21 @@
 """Where in a document the model lies: bare, or in wrappers such as `{"Results": [ … ]}`."""
 
 from collections import Counter
+from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from tms_bridge.errors import Undecodable
-from tms_bridge.ingest.fields import ID, WRAPPERS, fold
-from tms_bridge.ingest.members import Members, Value, kind
-from tms_bridge.ingest.pointer import Pointer, repeated, write_pointer
+from tms_bridge.ingest.fields import CALL_MARKS, CALL_STATUS, ID, ONLY, OTHER, WRAPPERS, fold
+from tms_bridge.ingest.members import Members, Pointer, Value, kind, repeated, unwrapped, write_pointer
+from tms_bridge.ingest.values import UnreadableValue, is_blank, read_id
 from tms_events import Trigger
 
-MAX_WRAPPERS = 4
+MAX_WRAPPERS: Final = 4
 """Wrappers inside one another; two (`Results` around `Class`) is the most that was seen."""
+
+_UNMISTAKABLE: Final = 2
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -28,8 +32,20 @@ class Model:
         self.pointer = pointer
         self.members = members
         self._places: dict[str, list[Found]] = {}
+        self._add(pointer, members)
+
+    def _add(self, pointer: Pointer, members: Members) -> None:
         for name, value in members.pairs:
             self._places.setdefault(fold(name), []).append(Found((*pointer, name), value))
+
+    def join(self, other: "Model") -> None:
+        """Take in the members of another object that has the same id."""
+        self._add(other.pointer, other.members)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the members, as they are compared."""
+        return set(self._places)
 
     def named(self, aliases: tuple[str, ...]) -> list[Found]:
         """Return the members of these names, in the order of the names.
@@ -42,10 +58,33 @@ class Model:
             _refuse_repeated(found)
         return found
 
-    def nested(self, aliases: tuple[str, ...]) -> list[Found]:
-        """Return the members of these names that hold an object or an array, repeated ones included."""
-        found = [place for alias in aliases for place in self._places.get(alias, ())]
+    def statuses(self, aliases: tuple[str, ...]) -> list[Found]:
+        """Return the members that tell the entity's status, without that of the API's call itself."""
+        if not CALL_MARKS.isdisjoint(self._places):
+            aliases = tuple(alias for alias in aliases if alias != CALL_STATUS)
+        return self.named(aliases)
+
+    def wrappers(self, trigger: Trigger) -> list[Found]:
+        """Return the members that may hold the model, repeated ones included."""
+        found = [place for alias in WRAPPERS[trigger] for place in self._places.get(alias, ())]
         return [place for place in found if isinstance(place.value, list | Members)]
+
+    def ids(self, trigger: Trigger) -> set[int]:
+        """Return the ids that can be read here; what can be no id does not count."""
+        return {number for found in self.claims(trigger) if (number := _id(found.value)) is not None}
+
+    def claims(self, trigger: Trigger) -> list[Found]:
+        """Return the members that are called an id and hold anything."""
+        found = [place for alias in ID[trigger].aliases for place in self._places.get(alias, ())]
+        return [place for place in found if not is_blank(place.value)]
+
+
+def _id(value: Value) -> int | None:
+    try:
+        number = read_id(value)[0]
+    except UnreadableValue:
+        return None
+    return number if isinstance(number, int) else None
 
 
 def _refuse_repeated(found: list[Found]) -> None:
@@ -54,65 +93,96 @@ def _refuse_repeated(found: list[Found]) -> None:
             raise repeated(pointer, times)
 
 
-def find_model(document: Members, trigger: Trigger) -> Model:
-    """Return the object that has the id, or the innermost one where none has.
+class _Search:
+    """A walk through the wrappers of a document."""
+
+    def __init__(self, trigger: Trigger) -> None:
+        self.trigger = trigger
+        self.seen: list[Model] = []
+        self.problems: list[Undecodable] = []
+
+    def models(self, value: Value, pointer: Pointer = (), depth: int = 0) -> Iterator[Model]:
+        """Yield the objects that have a readable id, the outer ones first."""
+        value, steps = unwrapped(value)
+        pointer = (*pointer, *steps)
+        if isinstance(value, Members):
+            yield from self._model(Model(pointer, value), depth)
+        elif isinstance(value, list) and len(value) == 1:
+            yield from self.models(value[0], (*pointer, "0"), depth)
+        else:
+            self.problems.append(_no_model(value, pointer))
+
+    def _model(self, model: Model, depth: int) -> Iterator[Model]:
+        self.seen.append(model)
+        if model.ids(self.trigger):
+            yield model
+        wrappers = model.wrappers(self.trigger)
+        if depth == MAX_WRAPPERS and wrappers:
+            self.problems.append(
+                Undecodable(f"more than {MAX_WRAPPERS} wrappers lie around the {self.trigger}")
+            )
+            return
+        for inner in wrappers:
+            yield from self.models(inner.value, inner.pointer, depth + 1)
+
+
+def _no_model(value: Value, pointer: Pointer) -> Undecodable:
+    where = write_pointer(pointer) or "the body"
+    if isinstance(value, list):
+        return Undecodable(f"{where} holds {len(value)} elements, where exactly one is expected")
+    return Undecodable(f"{where} is {kind(value)}, where an object is expected")
+
+
+def find_model(document: Value, trigger: Trigger) -> Model:
+    """Return the object that has the id, or the one that should have it where none has.
 
     Raises:
-        Undecodable: a wrapper does not hold exactly one object, or two places look like the model.
+        Undecodable: there is no such object, or there are several with different ids.
     """
-    model = Model((), document)
-    for _ in range(MAX_WRAPPERS):
-        inner = _unwrapped(model, trigger)
-        if inner is None:
-            return model
-        model = inner
-    raise Undecodable(f"more than {MAX_WRAPPERS} wrappers lie around the {trigger}")
-
-
-def _unwrapped(model: Model, trigger: Trigger) -> Model | None:
-    wrapped = model.nested(WRAPPERS[trigger])
-    if _has_id(model.members, trigger):
-        _refuse_two_ids(model, wrapped, trigger)
-        return None
-    if not wrapped:
-        return None
-    model.named(WRAPPERS[trigger])  # only here is a wrapper read, and so may not occur twice
-    if len(wrapped) > 1:
-        raise Undecodable(f"{_places(wrapped)} could each hold the {trigger}; {_point('id', trigger)}")
-    return _opened(wrapped[0])
-
-
-def _opened(wrapper: Found) -> Model:
-    where = write_pointer(wrapper.pointer)
-    if isinstance(wrapper.value, Members):
-        return Model(wrapper.pointer, wrapper.value)
-    elements = wrapper.value if isinstance(wrapper.value, list) else []
-    if len(elements) != 1:
-        raise Undecodable(f"{where} holds {len(elements)} elements, where exactly one is expected")
-    if not isinstance(elements[0], Members):
-        raise Undecodable(f"{where}/0 is {kind(elements[0])}, where an object is expected")
-    return Model((*wrapper.pointer, "0"), elements[0])
-
-
-def _has_id(value: Value, trigger: Trigger) -> bool:
-    if not isinstance(value, Members):
-        return isinstance(value, list) and any(_has_id(element, trigger) for element in value)
-    return any(fold(name) in ID[trigger].aliases and held is not None for name, held in value.pairs)
-
-
-def _refuse_two_ids(model: Model, wrapped: list[Found], trigger: Trigger) -> None:
-    rivals = [found for found in wrapped if _has_id(found.value, trigger)]
+    search = _Search(trigger)
+    models = list(search.models(document))
+    if not models:
+        return _without_id(search)
+    _refuse_repeated([Found(model.pointer, None) for model in models])
+    first, *others = models
+    rivals = [model for model in others if model.ids(trigger) != first.ids(trigger)]
     if rivals:
-        here = write_pointer(model.pointer) or "the body itself"
-        raise Undecodable(
-            f"both {here} and {_places(rivals)} have an id, so either could be the {trigger}; "
-            f"{_point('id', trigger)}"
-        )
+        raise _rivals([first, *rivals], trigger)
+    for model in others:
+        first.join(model)
+    return first
 
 
-def _places(found: list[Found]) -> str:
-    return " and ".join(write_pointer(one.pointer) for one in found)
+def _without_id(search: _Search) -> Model:
+    for model in search.seen:
+        if model.claims(search.trigger):
+            return model
+    if search.problems or not search.seen:
+        raise search.problems[0]
+    _refuse_repeated([Found(model.pointer, None) for model in search.seen])
+    return search.seen[-1]
 
 
-def _point(field: str, trigger: Trigger) -> str:
-    return f"say which with [sources.NAME.fields.{trigger}] {field} = a JSON Pointer"
+def _rivals(models: list[Model], trigger: Trigger) -> Undecodable:
+    places = " and ".join(write_pointer(model.pointer) or "the body itself" for model in models[:8])
+    return Undecodable(
+        f"{places} have different ids, so that either could be the {trigger}; "
+        f"say which with [sources.NAME.fields.{trigger}] id = a JSON Pointer"
+    )
+
+
+def is_other_trigger(names: set[str], trigger: Trigger) -> bool:
+    """Say whether members of these names are unmistakably those of the other trigger."""
+    foreign = (names & ONLY[OTHER[trigger]]).difference(ID[OTHER[trigger]].aliases)
+    return len(foreign) >= _UNMISTAKABLE and names.isdisjoint(ONLY[trigger])
+
+
+def holds_other_trigger(document: Value, trigger: Trigger) -> bool:
+    """Say whether a document in which nothing has an id of ours is unmistakably the other trigger's."""
+    other = OTHER[trigger]
+    foreign = ONLY[other].union(WRAPPERS[other]).difference(WRAPPERS[trigger])
+    for model in _Search(other).models(document):
+        names = model.names.union(map(fold, model.pointer))
+        if len(names & foreign) >= _UNMISTAKABLE and names.isdisjoint(ONLY[trigger]):
+            return True
+    return False

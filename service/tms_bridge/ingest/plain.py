@@ -5,26 +5,36 @@ another name of a field, a wrapper, an odd encoding or a repeated member.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
+from msgspec.structs import astuple
 
-from tms_bridge.ingest.dates import aware, from_seconds
 from tms_bridge.ingest.decoded import Decoded
 from tms_bridge.ingest.fields import fold, read_names
+from tms_bridge.ingest.model import is_other_trigger
 from tms_bridge.ingest.status import assignment_status, class_status
-from tms_bridge.ingest.values import INT64_MAX, INT64_MIN, Unreadable
-from tms_events import Class, CourseAssignment, Trigger
+from tms_bridge.ingest.values import (
+    INT64_MAX,
+    INT64_MIN,
+    UnreadableValue,
+    from_seconds,
+    in_utc,
+    is_blank,
+    is_unset,
+    zone_of,
+)
+from tms_events import Class, CourseAssignment, StatusFrom, Trigger
+from tms_events.reading import NOTHING_TO_SAY, Reading
 
 Int = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 Told = datetime | Int | None
 
 
 class PlainCourseAssignment(msgspec.Struct, rename="pascal", gc=False):
-    """The API model, and the status word that the webhook must add to it."""
+    """The API model, and last the status word that the webhook must add to it; else as `CourseAssignment`."""
 
     id: Int
-    status: str | Int | None = None
     external_id: str | None = None
     course_id: Int | None = None
     user_id: Int | None = None
@@ -33,13 +43,13 @@ class PlainCourseAssignment(msgspec.Struct, rename="pascal", gc=False):
     target_completion: Told = None
     start: Told = None
     complete: Told = None
+    status: str | Int | None = None
 
 
 class PlainClass(msgspec.Struct, rename="pascal", gc=False):
-    """The API model; `Status` in the place of `ConfirmationStatusId` is as plain."""
+    """The API model, and last `Status`, as plain as `ConfirmationStatusId`; else in the order of `Class`."""
 
     id: Int
-    status: str | Int | None = None
     external_id: str | None = None
     name: str | None = None
     description: str | None = None
@@ -64,11 +74,14 @@ class PlainClass(msgspec.Struct, rename="pascal", gc=False):
     disable_labs: bool | None = None
     start: Told = None
     end: Told = None
+    status: str | Int | None = None
 
 
 _assignments = msgspec.json.Decoder(PlainCourseAssignment)
 _classes = msgspec.json.Decoder(PlainClass)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+_anything = msgspec.json.Decoder()
 
 _PLAIN = {
     Trigger.COURSE_ASSIGNMENT: frozenset(PlainCourseAssignment.__struct_encode_fields__),
@@ -76,91 +89,121 @@ _PLAIN = {
 }
 _READ = {trigger: read_names(trigger) for trigger in Trigger}
 
+MAX_OUTLINES: Final = 64
+_LONGEST_OUTLINE: Final = 4096
+_LARGE: Final = 4096
+_AROUND_NAME: Final = len('"":,')
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """What the names of a body's members tell, in their order: senders repeat themselves.
+
+    Attributes:
+        plain: whether members of these names mean what the plain model means.
+        extras: the members that nobody reads.
+        length: bytes that the names take in a body without spaces.
+    """
+
+    plain: bool
+    extras: tuple[str, ...]
+    length: int
+
+
+_outlines: dict[Trigger, dict[tuple[str, ...], Outline]] = {trigger: {} for trigger in Trigger}
+"""The outlines seen lately. An outline follows from the names alone: a sender can push another's out, at the
+price of looking again, but never change what it says."""
+
+
+def outline_of(names: tuple[str, ...], trigger: Trigger) -> Outline:
+    """Return the outline of a body with these members."""
+    known = _outlines[trigger]
+    outline = known.get(names)
+    if outline is None:
+        outline = _outline(names, trigger)
+        if outline.length <= _LONGEST_OUTLINE:
+            if len(known) >= MAX_OUTLINES:
+                del known[next(iter(known))]
+            known[names] = outline
+    return outline
+
+
+def _outline(names: tuple[str, ...], trigger: Trigger) -> Outline:
+    extras = tuple(name for name in names if name not in _PLAIN[trigger])
+    folded = set(map(fold, names))
+    plain = (
+        _READ[trigger].isdisjoint(map(fold, extras))
+        and not ("Status" in names and "ConfirmationStatusId" in names)
+        and not is_other_trigger(folded, trigger)
+    )
+    return Outline(plain, extras, sum(len(name.encode()) + _AROUND_NAME for name in names))
+
 
 def decode_plainly(value: bytes, trigger: Trigger) -> Decoded | None:
     """Decode a JSON value that is the plain model; None if it is anything else."""
     try:
-        decoded = _class(value) if trigger is Trigger.CLASS else _assignment(value)
-        return decoded if _is_plain(value, trigger) else None
-    except (msgspec.DecodeError, Unreadable):
+        members = _members.decode(value)
+        outline = outline_of(tuple(members), trigger)
+        if not outline.plain or not _no_member_twice(value, members, outline):
+            return None
+        for name in outline.extras:
+            _anything.decode(members[name])  # a number that many readers cannot read may stand there
+        return _class(value) if trigger is Trigger.CLASS else _assignment(value)
+    except (msgspec.DecodeError, UnreadableValue):
         return None
 
 
-def _is_plain(value: bytes, trigger: Trigger) -> bool:
-    members = _members.decode(value)
-    if not _PLAIN[trigger].issuperset(members) and _has_other_names(members, trigger):
-        return False
-    if "Status" in members and "ConfirmationStatusId" in members:
-        return False
-    return _no_member_twice(value, members)
-
-
-def _has_other_names(members: dict[str, msgspec.Raw], trigger: Trigger) -> bool:
-    plain, read = _PLAIN[trigger], _READ[trigger]
-    return any(name not in plain and fold(name) in read for name in members)
-
-
-def _no_member_twice(value: bytes, members: dict[str, msgspec.Raw]) -> bool:
-    # Every member has its colon, but a dict keeps only one of two equal members: then there are more colons
-    # than names. Those inside values count out; one inside a name only sends the body to the tolerant path.
+def _no_member_twice(value: bytes, members: dict[str, msgspec.Raw], outline: Outline) -> bool:
+    # A dict keeps only one of two equal members. In a body without spaces its parts then do not add up.
+    if len(value) > _LARGE and outline.length + sum(
+        memoryview(held).nbytes for held in members.values()
+    ) + 1 == len(value):
+        return True
+    # Every member has its colon, so that there are more colons than names. Those inside values count out; one
+    # inside a name only sends the body to the tolerant path.
     colons = value.count(b":")
     if colons != len(members):
         colons -= b"".join(members.values()).count(b":")
     return colons == len(members)
 
 
-def _moment(told: datetime | int | None) -> datetime | None:
+def _moment(told: datetime | int | None, field: str, zone: str | None, assumed: list[str]) -> datetime | None:
     if told is None:
         return None
-    return from_seconds(told) if isinstance(told, int) else aware(told)
+    if isinstance(told, int):
+        return from_seconds(told)
+    if is_unset(told):
+        return None
+    if told.tzinfo is None:
+        assumed.append(field)
+    return in_utc(told, zone)
 
 
 def _assignment(value: bytes) -> Decoded:
     plain = _assignments.decode(value)
     status = assignment_status(plain.status)
-    entity = CourseAssignment(
-        id=plain.id,
-        external_id=plain.external_id,
-        course_id=plain.course_id,
-        user_id=plain.user_id,
-        club_membership_id=plain.club_membership_id,
-        expire=_moment(plain.expire),
-        target_completion=_moment(plain.target_completion),
-        start=_moment(plain.start),
-        complete=_moment(plain.complete),
-    )
-    return Decoded(entity, status.word, status.raw)
+    assumed: list[str] = []
+    plain.expire = _moment(plain.expire, "expire", None, assumed)
+    plain.target_completion = _moment(plain.target_completion, "target_completion", None, assumed)
+    plain.start = _moment(plain.start, "start", None, assumed)
+    plain.complete = _moment(plain.complete, "complete", None, assumed)
+    entity = CourseAssignment(*astuple(plain)[:-1])
+    return Decoded(entity, status.word, status.raw, StatusFrom.PAYLOAD, _reading(assumed))
 
 
 def _class(value: bytes) -> Decoded:
     plain = _classes.decode(value)
-    told = plain.status if plain.confirmation_status_id is None else plain.confirmation_status_id
-    status = class_status(told)
-    entity = Class(
-        id=plain.id,
-        external_id=plain.external_id,
-        name=plain.name,
-        description=plain.description,
-        html_description=plain.html_description,
-        enabled=plain.enabled,
-        confirmation_status_id=status.number,
-        course_id=plain.course_id,
-        organization_id=plain.organization_id,
-        organization_name=plain.organization_name,
-        company_id=plain.company_id,
-        delivery_type_id=plain.delivery_type_id,
-        virtual_meeting_host_id=plain.virtual_meeting_host_id,
-        custom_virtual_classroom_url=plain.custom_virtual_classroom_url,
-        primary_instructor_id=plain.primary_instructor_id,
-        instructor_ids=plain.instructor_ids,
-        primary_classroom_id=plain.primary_classroom_id,
-        time_zone_id=plain.time_zone_id,
-        min_students=plain.min_students,
-        max_students=plain.max_students,
-        allow_self_enrollment=plain.allow_self_enrollment,
-        is_public=plain.is_public,
-        disable_labs=plain.disable_labs,
-        start=_moment(plain.start),
-        end=_moment(plain.end),
-    )
-    return Decoded(entity, status.word, status.raw)
+    told = plain.confirmation_status_id
+    status = class_status(plain.status if told is None else told)
+    plain.confirmation_status_id = status.number
+    zone = zone_of(plain.time_zone_id)
+    assumed: list[str] = []
+    plain.start = _moment(plain.start, "start", zone, assumed)
+    plain.end = _moment(plain.end, "end", zone, assumed)
+    strange = zone is None and not is_blank(plain.time_zone_id)
+    reading = _reading(assumed, ("time_zone",) if strange else ())
+    values = (*astuple(plain)[:-1], zone)
+    return Decoded(Class(*values), status.word, status.raw, StatusFrom.PAYLOAD, reading)
+
+
+def _reading(assumed: list[str], unread: tuple[str, ...] = ()) -> Reading:
+    return Reading(unread=unread, assumed=tuple(assumed)) if assumed or unread else NOTHING_TO_SAY

@@ -4,7 +4,7 @@ import msgspec
 
 from tms_bridge.errors import SettingsError
 from tms_bridge.ingest.fields import names_of
-from tms_bridge.ingest.pointer import Pointer, parse_pointer
+from tms_bridge.ingest.members import Pointer, parse_pointer
 from tms_bridge.settings.model import Source
 from tms_events import STATUSES, Trigger, topic
 
@@ -18,6 +18,7 @@ class Rules(msgspec.Struct, frozen=True):
         derive_status: whether dates may tell a course assignment's status.
         pointers: where the source says that fields lie.
         routing_keys: the key of each status.
+        omits_payload: whether messages go without the sender's JSON value.
     """
 
     source: str
@@ -25,6 +26,12 @@ class Rules(msgspec.Struct, frozen=True):
     derive_status: bool
     pointers: dict[str, Pointer]
     routing_keys: dict[str, str]
+    omits_payload: bool = False
+
+    @property
+    def trigger_word(self) -> str:
+        """The trigger as it goes into routing key and digest."""
+        return str(self.trigger)
 
 
 def rules_of(name: str, source: Source) -> dict[Trigger, Rules]:
@@ -46,7 +53,8 @@ def _rules(name: str, source: Source, trigger: Trigger) -> Rules:
         field: _pointer(f"sources.{name}.fields.{trigger}.{field}", field, text, trigger)
         for field, text in source.fields.get(trigger, {}).items()
     }
-    return Rules(name, trigger, source.derive_status, pointers, _routing_keys(name, source, trigger))
+    keys = _routing_keys(name, source, trigger)
+    return Rules(name, trigger, source.derive_status, pointers, keys, source.payload == "omit")
 
 
 def _pointer(key: str, field: str, text: str, trigger: Trigger) -> Pointer:

@@ -1,17 +1,36 @@
-"""The tolerant path: aliases, wrappers, odd encodings and pointers; it also tells what it found where."""
+"""The tolerant path: aliases, wrappers, odd encodings and pointers; it also tells what it found where.
+
+What it cannot read is in one of two tiers. Without an id, or with statuses that contradict each other, nobody
+can tell what happened to whom: the body is `Undecodable`. Any other member is None and named as unread.
+"""
+
+from datetime import date, datetime
+from typing import Final
 
 import msgspec
 
 from tms_bridge.errors import Undecodable
-from tms_bridge.ingest.decoded import Decoded
+from tms_bridge.ingest.decoded import STATUS, Decoded
 from tms_bridge.ingest.fields import FIELDS, ID, STATUS_ALIASES, Field
-from tms_bridge.ingest.members import Members, Value, parse, shortened, spelling
-from tms_bridge.ingest.model import Found, Model, find_model
-from tms_bridge.ingest.pointer import resolve, write_pointer
+from tms_bridge.ingest.members import (
+    Members,
+    Number,
+    Pointer,
+    Value,
+    parse,
+    resolve,
+    shortened,
+    spelling,
+    write_pointer,
+)
+from tms_bridge.ingest.model import Found, Model, find_model, holds_other_trigger, is_other_trigger
 from tms_bridge.ingest.rules import Rules
-from tms_bridge.ingest.status import Status, read_status
-from tms_bridge.ingest.values import Unreadable
-from tms_events import Class, ClassStatus, CourseAssignment, CourseAssignmentStatus, Trigger
+from tms_bridge.ingest.status import SentStatus, read_status
+from tms_bridge.ingest.values import UnreadableValue, in_utc, is_blank, midnight, zone_of
+from tms_events import Class, ClassStatus, CourseAssignment, Trigger
+from tms_events.reading import NOTHING_TO_SAY, Reading
+
+SWAPPED: Final = "the body of the other trigger: are the two URLs swapped in TMS?"
 
 
 class Find(msgspec.Struct, frozen=True):
@@ -35,33 +54,82 @@ class Find(msgspec.Struct, frozen=True):
 class _Document:
     """One document being read for one trigger."""
 
-    def __init__(self, document: Members, rules: Rules, finds: list[Find] | None) -> None:
+    def __init__(self, document: Value, rules: Rules, finds: list[Find] | None) -> None:
         self.document = document
         self.rules = rules
         self.finds = finds
+        self.unread: list[str] = []
+        self.assumed: list[str] = []
+        self.days: list[str] = []
+        self.zone: str | None = None
         self.model = self._find_model()
 
     def _find_model(self) -> Model:
         pointer = self.rules.pointers.get("id")
         if pointer is None:
-            return find_model(self.document, self.rules.trigger)
+            model = find_model(self.document, self.rules.trigger)
+            self._refuse_other_trigger(model)
+            return model
         # The other members lie beside the id, wherever a source says that it is.
         holder = resolve(self.document, pointer[:-1])
         return Model(pointer[:-1], holder if isinstance(holder, Members) else Members([]))
+
+    def _refuse_other_trigger(self, model: Model) -> None:
+        trigger = self.rules.trigger
+        if self.rules.pointers:
+            return  # who says where the fields lie knows the body better than these tables
+        has_id = bool(model.ids(trigger))
+        if is_other_trigger(model.names, trigger) if has_id else holds_other_trigger(self.document, trigger):
+            raise Undecodable(SWAPPED)
 
     def candidates(self, field: str, aliases: tuple[str, ...]) -> list[Found]:
         """Return the members that could be a field, those that hold a value first."""
         pointer = self.rules.pointers.get(field)
         if pointer is not None:
             return [Found(pointer, resolve(self.document, pointer))]
-        found = self.model.named(aliases)
-        return sorted(found, key=lambda one: _blank(one.value))
+        found = self.model.statuses(aliases) if field == STATUS else self.model.named(aliases)
+        return sorted(found, key=lambda one: is_blank(one.value))
 
-    def value(self, field: Field, found: Found | None) -> object:
-        """Read one field at one place, and note the find."""
-        value, how = (None, "not there") if found is None else _reading(found, field)
-        self.note(field.name, found, value, how)
-        return value
+    def side(self, field: Field) -> object:
+        """Return what a side member holds: None where nothing does, or nothing that can be read."""
+        try:
+            found = self.candidates(field.name, field.aliases)
+        except Undecodable as error:
+            self._unread(field, None, str(error))
+            return None
+        problem: tuple[Found, str] | None = None
+        how = None
+        for one in found:
+            try:
+                value, how = self._read(field, one.value)
+            except UnreadableValue as error:
+                problem = problem or (one, str(error))
+                continue
+            if value is not None:
+                self.note(field.name, one, value, how)
+                return value
+        if problem is not None:
+            self._unread(field, *problem)
+        else:
+            self.note(field.name, found[0] if found else None, None, how or "not there")
+        return None
+
+    def _unread(self, field: Field, found: Found | None, why: str) -> None:
+        self.unread.append(field.name)
+        self.note(field.name, found, None, f"unreadable: {why}")
+
+    def _read(self, field: Field, value: Value) -> tuple[object, str]:
+        read, how = field.read(value)
+        if not isinstance(read, date):
+            return read, how
+        if isinstance(read, datetime) and read.tzinfo is not None:
+            return in_utc(read, None), how
+        moment = in_utc(read if isinstance(read, datetime) else midnight(read), self.zone)
+        self.assumed.append(field.name)
+        if not isinstance(read, datetime):
+            self.days.append(field.name)
+            how += ": its midnight"
+        return moment, f"{how}, {'taken as UTC' if self.zone is None else f'by the clocks of {self.zone}'}"
 
     def note(self, field: str, found: Found | None, read: object, how: str) -> None:
         """Keep what was found where, if `explain` wants to know."""
@@ -72,6 +140,28 @@ class _Document:
         )
         self.finds.append(Find(field, pointer, sent, None if read is None else shortened(str(read)), how))
 
+    def sides(self) -> dict[str, object]:
+        """Return all side members by field."""
+        values: dict[str, object] = {}
+        for field in FIELDS[self.rules.trigger]:
+            values[field.name] = self.side(field)
+            if field.name == "time_zone_id":
+                self.zone = self._zone(values[field.name])
+        return values
+
+    def _zone(self, told: object) -> str | None:
+        zone = zone_of(told) if isinstance(told, str) else None
+        if zone is None and isinstance(told, str) and told.strip():
+            self.unread.append("time_zone")
+        self.note("time_zone", None, zone, "follows from time_zone_id" if zone else "no zone is known")
+        return zone
+
+    def reading(self) -> Reading:
+        """Return what a consumer should know."""
+        if not self.unread and not self.assumed:
+            return NOTHING_TO_SAY
+        return Reading(unread=tuple(self.unread), assumed=tuple(self.assumed), days=tuple(self.days))
+
 
 def decode_tolerantly(value: bytes, rules: Rules, finds: list[Find] | None = None) -> Decoded:
     """Decode a JSON value by every rule that is known, adding to `finds` what was found on the way.
@@ -79,33 +169,68 @@ def decode_tolerantly(value: bytes, rules: Rules, finds: list[Find] | None = Non
     Raises:
         Undecodable: it is no event of this trigger; the text says why.
     """
-    document = _Document(parse(value), rules, finds)
-    values: dict[str, object] = {"id": _id(document)}
-    status = _status(document)
-    for field in FIELDS[rules.trigger]:
-        found = document.candidates(field.name, field.aliases)
-        values[field.name] = document.value(field, found[0] if found else None)
-    return _decoded(values, status, rules.trigger)
+    return decode_document(parse(value), rules, finds)
 
 
-def _decoded(values: dict[str, object], status: Status, trigger: Trigger) -> Decoded:
-    if trigger is Trigger.COURSE_ASSIGNMENT:
-        return Decoded(msgspec.convert(values, CourseAssignment), status.word, status.raw)
-    values["confirmation_status_id"] = status.number
-    return Decoded(msgspec.convert(values, Class), status.word, status.raw)
+def decode_document(parsed: Value, rules: Rules, finds: list[Find] | None = None) -> Decoded:
+    """Decode a document; where finds are wanted, it reads on after what makes it no event.
+
+    Raises:
+        Undecodable: as `decode_tolerantly`.
+    """
+    document = _Document(parsed, rules, finds)
+    problem: Undecodable | None = None
+    number, status = 0, SentStatus(ClassStatus.UNKNOWN, None)
+    try:
+        number = _id(document)
+    except Undecodable as error:
+        problem = error
+    try:
+        status = _status(document)
+    except Undecodable as error:
+        problem = problem or error
+    if problem is not None and finds is None:
+        raise problem
+    values = document.sides() | {"id": number}
+    if problem is not None:
+        raise problem
+    return _decoded(values, status, document)
+
+
+def _decoded(values: dict[str, object], status: SentStatus, document: _Document) -> Decoded:
+    reading = document.reading()
+    if document.rules.trigger is Trigger.COURSE_ASSIGNMENT:
+        return Decoded(msgspec.convert(values, CourseAssignment), status.word, status.raw, reading=reading)
+    values |= {"confirmation_status_id": status.number, "time_zone": document.zone}
+    return Decoded(msgspec.convert(values, Class), status.word, status.raw, reading=reading)
 
 
 def _id(document: _Document) -> int:
+    """Return the one id that can be read, noting each member that is called so; raises Undecodable."""
     field = ID[document.rules.trigger]
-    found = [one for one in document.candidates("id", field.aliases) if not _blank(one.value)]
-    if not found:
+    found = [one for one in document.candidates("id", field.aliases) if not is_blank(one.value)]
+    ids: list[tuple[Found, int]] = []
+    problem: tuple[Found, UnreadableValue] | None = None
+    for one in found:
+        try:
+            number, how = field.read(one.value)
+        except UnreadableValue as error:
+            problem = problem or (one, error)
+            document.note("id", one, None, f"no id: {error}")
+            continue
+        document.note("id", one, number, how)
+        if isinstance(number, int):
+            ids.append((one, number))
+    if len({number for _, number in ids}) > 1:
+        places = _places([one for one, _ in ids])
+        raise Undecodable(f"{places} are different ids, so nobody can tell which is meant")
+    if ids:
+        return ids[0][1]
+    if problem is None:
+        document.note("id", None, None, "not there")
         raise Undecodable(_no_id(document))
-    ids = [document.value(field, one) for one in found]
-    if len(set(ids)) > 1:
-        raise Undecodable(f"{_places(found)} are different ids, so nobody can tell which is meant")
-    number = ids[0]
-    assert isinstance(number, int)  # noqa: S101 - read_int gives None for blanks alone, and these are out
-    return number
+    place, why = problem
+    raise Undecodable(f"the id at {write_pointer(place.pointer)} is {spelling(place.value)}, which {why}")
 
 
 def _no_id(document: _Document) -> str:
@@ -114,62 +239,73 @@ def _no_id(document: _Document) -> str:
         return f"nothing is at {write_pointer(pointer)}, where the settings say that the id is"
     where = write_pointer(document.model.pointer) or "the body"
     there = ", ".join(name for name, _ in document.model.members.pairs[:8])
-    names = " or ".join(("Id", _own_id(document.rules.trigger)))
-    return f"{where} has no {names}; its members are: {there[:120] or 'none'}"
+    own_id = "ClassId" if document.rules.trigger is Trigger.CLASS else "CourseAssignmentId"
+    return f"{where} has no Id or {own_id}; its members are: {there[:120] or 'none'}"
 
 
-def _own_id(trigger: Trigger) -> str:
-    return "ClassId" if trigger is Trigger.CLASS else "CourseAssignmentId"
-
-
-def _status(document: _Document) -> Status:
+def _status(document: _Document) -> SentStatus:
+    """Return what the body tells of its status; an object beside a word or number never vetoes it."""
     trigger = document.rules.trigger
-    found = document.candidates("status", STATUS_ALIASES[trigger])
-    told = [(_reading_of_status(one, trigger), one) for one in found]
-    for status, one in told:
-        document.note("status", one, status.word, _manner(status))
-    known = [(status, one) for status, one in told if status.word != "unknown"]
-    if len({status.word for status, _ in known}) > 1:
-        places = _places([one for _, one in known])
-        raise Undecodable(
-            f"{places} tell different statuses; say which counts with "
-            f"[sources.NAME.fields.{trigger}] status = a JSON Pointer"
-        )
-    if not told:
-        document.note("status", None, None, "not there")
-    return (known or told)[0][0] if told else read_status(None, trigger)
+    found = document.candidates(STATUS, STATUS_ALIASES[trigger])
+    told: list[tuple[Found, SentStatus]] = []
+    for one in found:
+        try:
+            status = read_status(one.value, trigger)
+        except UnreadableValue as error:
+            document.note(STATUS, one, None, f"unreadable: {error}")
+            continue
+        told.append((one, status))
+        document.note(STATUS, one, status.word, _manner(status))
+    if not found:
+        document.note(STATUS, None, None, "not there")
+    chosen = _chosen(told, trigger)
+    if chosen is None:
+        if any(not is_blank(one.value) for one in found):
+            document.unread.append(STATUS)
+        return read_status(None, trigger)
+    place, status = chosen
+    if isinstance(place.value, Number) and status.number is None and trigger is Trigger.CLASS:
+        document.unread.append(STATUS)  # a fraction: its spelling is the raw status, but no number
+    return status
 
 
-def _manner(status: Status) -> str:
+def _chosen(told: list[tuple[Found, SentStatus]], trigger: Trigger) -> tuple[Found, SentStatus] | None:
+    scalars = [one for one in told if not isinstance(one[0].value, Members)]
+    for rank in (scalars, told):
+        known = [one for one in rank if one[1].word != ClassStatus.UNKNOWN]
+        if len({status.word for _, status in known}) > 1:
+            raise Undecodable(
+                f"{_places([one for one, _ in known])} tell different statuses; say which counts with "
+                f"[sources.NAME.fields.{trigger}] status = a JSON Pointer"
+            )
+        if known:
+            return known[0]
+    words = [one for one in (*scalars, *told) if one[1].raw is not None]
+    return words[0] if words else None
+
+
+def _manner(status: SentStatus) -> str:
     if status.raw is None:
         return "tells none"
-    if status.word in {ClassStatus.UNKNOWN, CourseAssignmentStatus.UNKNOWN}:
+    if status.word == ClassStatus.UNKNOWN:
         return "a status that nobody knows yet"
-    return "ConfirmationStatusId" if status.raw.strip().isdecimal() else "word"
-
-
-def _reading(found: Found, field: Field) -> tuple[object, str]:
-    try:
-        return field.read(found.value)
-    except Unreadable as error:
-        raise _undecodable(field.name, found, error) from None
-
-
-def _reading_of_status(found: Found, trigger: Trigger) -> Status:
-    try:
-        return read_status(found.value, trigger)
-    except Unreadable as error:
-        raise _undecodable("status", found, error) from None
-
-
-def _undecodable(field: str, found: Found, error: Unreadable) -> Undecodable:
-    place = write_pointer(found.pointer)
-    return Undecodable(f"the {field} at {place} is {spelling(found.value)}, which {error}")
-
-
-def _blank(value: Value) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+    return "word" if status.raw.strip()[:1].isalpha() else "ConfirmationStatusId"
 
 
 def _places(found: list[Found]) -> str:
     return " and ".join(write_pointer(one.pointer) for one in found)
+
+
+def paths(document: Value, at_most: int) -> list[tuple[Pointer, Value]]:
+    """Return the members of a document with their places, depth first, up to a number of them."""
+    found: list[tuple[Pointer, Value]] = []
+    waiting: list[tuple[Pointer, Value]] = [((), document)]
+    while waiting and len(found) <= at_most:
+        pointer, value = waiting.pop()
+        if pointer:
+            found.append((pointer, value))
+        inner = value.pairs if isinstance(value, Members) else []
+        if isinstance(value, list):
+            inner = [(str(at), element) for at, element in enumerate(value[:at_most])]
+        waiting.extend(((*pointer, name), held) for name, held in reversed(inner))
+    return found[:at_most]

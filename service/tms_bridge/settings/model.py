@@ -223,6 +223,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         bool, Meta(description="Tell a course assignment's status from its dates where the body has none.")
     ] = False
     routing_key_prefix: Annotated[str, Meta(description="The first words of the routing key.")] = "tms"
+    payload: Annotated[
+        Literal["verbatim", "omit"],
+        Meta(description="Whether messages hold the sender's JSON value besides what was read of it."),
+    ] = "verbatim"
     fields: Annotated[
         dict[str, dict[str, str]],
         Meta(description='JSON Pointers to fields: `[sources.NAME.fields.class]` `status = "/State"`.'),

@@ -24,13 +24,6 @@ class Taken(msgspec.Struct, frozen=True):
     durable: Durable
 
 
-class _Told(msgspec.Struct):
-    """What the log wants of an event whose status is unknown."""
-
-    raw_status: str | None
-
-
-UNKNOWN: Final = "unknown"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -107,10 +100,9 @@ class Reception:
 
 
 def _understand(route: Route, body: bytes, visit: Visit, arrival: ingest.Arrival) -> Message:
-    message = ingest.understand(body, route.rules, arrival)
+    message, decoded = ingest.understand_in_full(body, route.rules, arrival)
     visit.status, visit.routing_key = message.status, message.routing_key
-    if message.status == UNKNOWN:
-        visit.detail = f"a status that is not known; raw_status: {_raw_status(message)!r}"
+    visit.detail, visit.unread = ingest.remark(decoded), decoded.reading.unread
     return message
 
 
@@ -118,7 +110,3 @@ def _outcome(receipt: Receipt, visit: Visit) -> str:
     if visit.held or not receipt.routing_key:
         return "held"
     return "duplicate" if receipt.duplicate else "accepted"
-
-
-def _raw_status(message: Message) -> str | None:
-    return msgspec.json.decode(message.body, type=_Told).raw_status

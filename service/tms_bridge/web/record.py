@@ -65,6 +65,8 @@ class Record:
             self._metrics.last_accepted.set(visit.source, now)
         if visit.outcome != "duplicate":
             self._metrics.events.inc(visit.trigger, visit.status)
+            for field in visit.unread:
+                self._metrics.fields_unread.inc(visit.trigger, field)
         self._feed.add(
             Seen(
                 visit.id,

@@ -22,6 +22,7 @@ class Visit(msgspec.Struct, gc=False):
         credential: the name of the credential that matched.
         held: the event goes into quarantine until an operator releases it.
         detail: for the log alone, what is wrong with the request.
+        unread: fields of the event that were there and could not be read.
         receipt: what the outbox said; answered 2xx where it is set.
         answered: the whole answer was handed to a connection that was still open.
     """
@@ -41,5 +42,6 @@ class Visit(msgspec.Struct, gc=False):
     status: str = ""
     routing_key: str = ""
     detail: str = ""
+    unread: tuple[str, ...] = ()
     receipt: Receipt | None = None
     answered: bool = True
