@@ -2,6 +2,8 @@ import asyncio
 import resource
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
 from tms_bridge.outbox import group_commit, store
 from tms_bridge.outbox.rows import Batch
 from tms_bridge.outbox.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def defective(_: Store) -> None:
@@ -65,6 +69,22 @@ async def test_what_was_committed_before_it_broke_is_there_after_a_restart(tmp_p
     page = await journal.page(0, 10)
     await journal.close()
     assert [event(1).id] == [entry.message.id for entry in page]
+
+
+async def break_journal(directory: Path) -> None:
+    """Leave a journal broken, with an event in its log."""
+    journal = await open_journal(directory)
+    await journal.accept(event(1))
+    with no_file_larger_than(20_000), pytest.raises(Unavailable):
+        await journal.accept(event(2, body=bytes(100_000)))
+    await journal.close()
+
+
+def test_a_broken_journal_is_not_even_closed_at_the_end_of_the_process(tmp_path: Path) -> None:
+    """To close it would write into it, and sync again what failed to sync."""
+    code = f"import asyncio; from {__name__} import *; asyncio.run(break_journal(Path({str(tmp_path)!r})))"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True, timeout=60)
+    assert b"" != (tmp_path / "outbox.db-wal").read_bytes()
 
 
 async def test_an_answer_that_cannot_be_noted_is_not_given(tmp_path: Path) -> None:

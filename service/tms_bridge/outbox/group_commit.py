@@ -32,7 +32,7 @@ class Writer:
         self._broke = broke
         self._jobs: SimpleQueue[Callable[[Store], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._store: Store | None = None  # kept when broken: closing it would checkpoint, and sync again
+        self._store: Store | None = None
         self._failure: OutboxBroken | None = None
 
     async def start(self, open_store: Callable[[], Store]) -> Snapshot:
@@ -145,6 +145,8 @@ class Writer:
         )
         broken.__cause__ = failure
         self._failure = broken
+        if self._store is not None:
+            self._store.leave_open()
         self._post(self._broke, broken)
         return broken
 

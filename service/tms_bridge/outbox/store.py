@@ -1,5 +1,6 @@
 """The journal's file as the writer thread sees it: opened with care, looked after between batches."""
 
+import ctypes
 import sqlite3
 import time
 import uuid
@@ -176,6 +177,13 @@ class Store:
         self._checkpoint("TRUNCATE")
         self._closed = True
         self._connection.close()
+
+    def leave_open(self) -> None:
+        """See that a broken journal is never closed: that would write into it, and sync it again.
+
+        Python closes what nobody refers to any more, at its own end too: one reference is never given back.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
 
     def _depart(self, batch: Batch) -> bool:
         self._space.run_out()
