@@ -6,12 +6,14 @@ RUFF := .venv/bin/ruff
 COVERAGE := $(PYTHON) -m coverage
 # Tools with dependencies of their own have an environment of their own, beside the one that is tested.
 AUDIT := UV_PROJECT_ENVIRONMENT=build/audit .venv/bin/uv run --locked --quiet --only-group audit
+# Half of what a test takes it waits; yet more than four brokers at once help nobody.
+WORKERS := --numprocesses=auto --maxprocesses=4 --dist=worksteal
 SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test integration test-rabbitmq4 faults cov check lock lint fmt fmt-check types imports style docs \
-	docs-check changelog-check deploy-check audit pip-check build clean bench bench-check
+.PHONY: help setup demo run test test-long integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
+	types imports style docs docs-check changelog-check deploy-check audit pip-check build clean bench bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,14 +27,20 @@ demo: setup ## start a broker and the bridge, send all twelve events, show what 
 run: setup ## as demo, and stay up, with the text to paste into TMS
 	@$(PYTHON) deploy/local/demo.py --stay
 
-test: setup ## run all tests, against a RabbitMQ of their own
-	$(PYTHON) -m pytest
+test: setup ## run the tests, on every core, each worker against a RabbitMQ of its own: six minutes on two cores
+	$(PYTHON) -m pytest $(WORKERS) -m "not long"
+
+test-long: setup ## run the tests that take long: every fault by itself, a cluster, a soak
+	$(PYTHON) -m pytest -m long
 
 integration: setup ## run only the tests that need a broker
-	$(PYTHON) -m pytest -m integration
+	$(PYTHON) -m pytest $(WORKERS) -m "integration and not long"
 
 test-rabbitmq4: setup ## run the tests that need a broker against RabbitMQ 4; TESTS="tests/broker" runs some of them
 	RABBITMQ_SERIES=4 $(PYTHON) -m pytest -m integration $(TESTS)
+
+test-pythons: setup ## run the tests on each newer Python that this machine has, in an environment of its own
+	@deploy/local/pythons.sh $(WORKERS) -m "not long"
 
 faults: setup ## a run of faults, ten minutes, with a report; FAULTS="--seed 1 2 3 --broker 4" says more
 	PYTHONPATH=deploy/local $(PYTHON) -m tests.faults $(FAULTS)
@@ -100,5 +108,5 @@ bench-check: setup ## say what became slower between two commits: BASE=main~1 HE
 		--rounds $(or $(ROUNDS),8)
 
 clean: ## remove what the targets above have made
-	rm -rf .venv dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf .venv .venv-* dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache

@@ -18,7 +18,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 _LOG_LINES = 60
 
-_BROKERS = {"rabbitmq", "private_rabbitmq", "hurt_rabbitmq", "cluster"}
+_HURT = {"hurt_rabbitmq", "cluster"}
+_BROKERS = {"rabbitmq", "private_rabbitmq"} | _HURT
 
 
 def pytest_configure() -> None:
@@ -30,10 +31,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a broker, so that `-m integration` selects it."""
+    """Mark what needs a broker, and what does a broker harm and waits until all have recovered."""
     for item in items:
-        if isinstance(item, pytest.Function) and _BROKERS & set(item.fixturenames):
+        fixtures = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
+        if fixtures & _BROKERS:
             item.add_marker(pytest.mark.integration)
+        if fixtures & _HURT:
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

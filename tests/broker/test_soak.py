@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 import structlog
 
 from tms_bridge.broker import Supervisor
@@ -59,6 +60,7 @@ class Shelf:
         self.refused.append(reason)
 
 
+@pytest.mark.long
 async def test_resets_lose_nothing_overtake_nothing_and_copy_only_what_was_in_flight(
     plain_bench: Any, proxy: Any, event: Callable[..., Message]
 ) -> None:
