@@ -22,6 +22,7 @@ BridgeError
 │   ├── OutboxLocked         another process holds the directory
 │   ├── OutboxBroken         a failed fsync or a corrupt file: fatal, never retried
 │   ├── RowBusy              409: the row is in flight just now
+│   ├── RowUnfit             409: the row is in a state that this cannot be done to
 │   └── RowMissing           404: there is no such row
 └── BrokerError              the broker's, or the road's to it
     ├── PublisherClosed      this publisher is gone; what was outstanding has an unknown fate
@@ -163,6 +164,10 @@ class OutboxBroken(OutboxError):  # noqa: N818 - states the fact
 
 class RowBusy(OutboxError):  # noqa: N818 - states the fact
     """The row is in flight to the broker; try again when it has settled."""
+
+
+class RowUnfit(OutboxError):  # noqa: N818 - states the fact
+    """The row is in a state that this cannot be done to; the text names the verb that can."""
 
 
 class RowMissing(OutboxError):  # noqa: N818 - states the fact

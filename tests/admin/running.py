@@ -60,6 +60,7 @@ class Desk:
         self.metrics = Metrics(CollectorRegistry())
         self.routes = Routes(Http(), {"contoso": SOURCE})
         self.with_records = True
+        journal.operators.reread = self.routes.reread
         self.broken_stats = False
 
     @asynccontextmanager
@@ -70,12 +71,11 @@ class Desk:
             logger=Log(LogSettings(), self.lines).logger,
             feed=self.feed,
             durable="outbox",
-            records=self.journal.records if self.with_records else None,
+            operators=self.journal.operators if self.with_records else None,
             stats=self.journal.stats,
             outbox_dir="/var/lib/tms-bridge/outbox" if self.with_records else None,
             broker=lambda: admin.BrokerStatus("down", 0, []),
             delivered_per_s=lambda: 0.0,
-            reread=self.routes.reread,
             version="0.1.0",
         )
         app = admin.build(context, admin.Guard(settings or Admin()))

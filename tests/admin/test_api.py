@@ -6,6 +6,8 @@ from tests.admin.running import Client, Desk, body, event
 from tests.waiting import until
 
 from tms_bridge.http.feed import MAX_WATCHERS, Seen
+from tms_bridge.ingest import digest
+from tms_bridge.outbox.rows import State
 
 SEEN = Seen("id-1", "contoso", "class", "completed", "tms.class.completed", "accepted", 1.7e9, 2.5)
 
@@ -98,21 +100,25 @@ async def test_a_pending_event_is_not_retried_but_a_refused_one_is(desk: Desk, c
     retried, done = await ask(client, "POST", f"/api/v1/outbox/{receipt.id}/retry")
 
     assert (pending, refused_now, retried) == (409, [receipt.id], 200)
-    assert done == {"id": receipt.id, "done": "retried"}
+    assert (done["id"], done["done"]) == (receipt.id, "retried")
 
 
 async def test_a_drop_is_final_and_logged(desk: Desk, client: Client) -> None:
     receipt = await desk.journal.accept(event(7))
     status, _ = await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}")
-    (line,) = desk.lines.of("operator")
+    again, _ = await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}")
+    line, line_again = desk.lines.of("audit")
+    said = [line[name] for name in ("deed", "on", "id", "token", "peer", "outcome", "state", "digest")]
 
-    assert (status, await ids(client, "/api/v1/outbox")) == (200, [])
-    assert (line["deed"], line["id"]) == ("dropped", receipt.id)
+    assert (status, await ids(client, "/api/v1/outbox"), again) == (200, [], 404)
+    assert said == ["drop", "outbox", receipt.id, "none", "127.0.0.1", "done", "pending", event(7).digest]
+    assert (line_again["id"], line_again["outcome"]) == (receipt.id, "not_found")
+    assert line["request_id"] != line_again["request_id"]
 
 
 async def test_an_event_in_flight_is_not_dropped(desk: Desk, client: Client) -> None:
     receipt = await desk.journal.accept(event(7))
-    desk.journal.records.in_flight = lambda seq: seq == receipt.seq
+    desk.journal.operators.withhold = lambda seq: seq != receipt.seq
 
     assert (await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}"))[0] == 409
 
@@ -156,21 +162,91 @@ async def test_a_quarantined_body_is_shown_and_dropped(desk: Desk, client: Clien
 
 async def test_an_export_can_be_imported(desk: Desk, client: Client) -> None:
     await desk.journal.accept(event(1))
-    async with client.get("/api/v1/outbox") as answer:
-        rows = (await answer.json())["rows"]
-    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    async with client.get("/api/v1/outbox/export") as answer:
+        lines = await answer.read()
     _, again = await ask(client, "POST", "/api/v1/outbox", lines)
-    await ask(client, "DELETE", f"/api/v1/outbox/{rows[0]['id']}")
+    await ask(client, "DELETE", f"/api/v1/outbox/{event(1).id}")
     _, anew = await ask(client, "POST", "/api/v1/outbox", lines.rstrip())
 
+    assert answer.content_type == "application/x-ndjson"
     assert again == {"imported": 0, "already_here": 1}
     assert anew == {"imported": 1, "already_here": 0}
+    assert [line["imported"] for line in desk.lines.of("audit") if line["deed"] == "import"] == [0, 1]
+
+
+@pytest.mark.parametrize("noun", ["outbox", "quarantine"])
+async def test_a_list_holds_no_body_and_reading_one_is_in_the_audit_log(
+    desk: Desk, client: Client, noun: str
+) -> None:
+    await desk.journal.quarantine(body(7, b"nonsense"))
+    _, listed = await ask(client, "GET", f"/api/v1/{noun}")
+    read_by_listing = desk.lines.of("audit")
+    await ask(client, "GET", f"/api/v1/{noun}/{body(7, b'').id}")
+    async with client.get(f"/api/v1/{noun}/export") as answer:
+        exported = await answer.read()
+
+    assert isinstance(listed["rows"], list)
+    assert [(row["bytes"], "body" in row) for row in listed["rows"]] == [(8, False)]
+    assert (read_by_listing, b"bm9uc2Vuc2U=" in exported) == ([], True)
+    assert [(line["deed"], line["on"]) for line in desk.lines.of("audit")] == [
+        ("show", noun),
+        ("export", noun),
+    ]
+    assert b"nonsense" not in desk.lines.raw
+    assert b"bm9uc2Vuc2U=" not in desk.lines.raw
+
+
+async def test_a_body_is_read_as_the_other_triggers_where_the_urls_were_swapped(
+    desk: Desk, client: Client
+) -> None:
+    raw = b'{"CourseAssignmentId": 7, "Status": "Completed"}'
+    kept = await desk.journal.quarantine(body(7, raw))
+    wrong, _ = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay?as=klass")
+    status, done = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay?as=course_assignment")
+    *_, row = await desk.journal.operators.rows([State.PENDING])
+
+    assert (wrong, status, done["done"]) == (400, 200, "replayed")
+    assert (row.id, row.routing_key) == (kept.id, "tms.course_assignment.completed")
+    assert row.digest == digest("contoso", "course_assignment", raw)
+
+
+async def test_a_verb_that_does_not_fit_the_row_says_which_does(desk: Desk, client: Client) -> None:
+    kept = await desk.journal.quarantine(body(7, b"nonsense"))
+    held = await desk.journal.hold(event(8))
+    released, problem = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/release")
+    as_other, _ = await ask(client, "POST", f"/api/v1/quarantine/{held.id}/replay?as=course_assignment")
+    _, replayed = await ask(client, "POST", f"/api/v1/quarantine/{held.id}/replay")
+
+    assert (released, "`quarantine replay` reads it once more" in str(problem["detail"])) == (409, True)
+    assert (as_other, replayed["done"]) == (409, "released")
+
+
+async def test_a_list_of_two_states_is_in_order_and_leaves_nothing_out(desk: Desk, client: Client) -> None:
+    receipts = [await desk.journal.accept(event(number)) for number in range(6)]
+    for receipt in receipts[::2]:
+        desk.journal.refuse(receipt.seq, "odd")
+    await until(lambda: desk.journal.stats().refused == 3)
+    found: list[str] = []
+    after = 0
+    while rows := (await ask(client, "GET", f"/api/v1/outbox?limit=2&after={after}"))[1]["rows"]:
+        assert isinstance(rows, list)
+        found += [row["id"] for row in rows]
+        after = rows[-1]["seq"]
+
+    assert found == [receipt.id for receipt in receipts]
 
 
 async def test_a_line_of_no_export_is_said(client: Client) -> None:
-    status, problem = await ask(client, "POST", "/api/v1/outbox", b"nonsense\n")
+    status, problem = await ask(client, "POST", "/api/v1/outbox", b"\n" * 1200 + b"nonsense\n")
 
     assert (status, problem["type"]) == (400, "urn:tms-bridge:problem:invalid-query")
+    assert str(problem["detail"]).startswith("line 1201 is not a line of an export")
+
+
+async def test_lines_that_are_compressed_are_refused(client: Client) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    async with client.post("/api/v1/outbox", data=b"", headers=headers) as answer:
+        assert answer.status == 415
 
 
 @pytest.mark.parametrize(

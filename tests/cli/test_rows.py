@@ -103,7 +103,7 @@ def test_people_read_status_and_bodies_as_text(invoke: Invoke, filled: Path) -> 
     assert shown.endswith("\n" + BROKEN.decode(errors="backslashreplace") + "\n")
     keep(filled, lambda journal: journal.quarantine(undecodable(b"[]")))
     one = json.loads(invoke("quarantine", "list", "--config", filled, "--json", "--limit", "1").stdout)
-    assert "q-1" == one["id"]
+    assert "id-4" == one["id"]
 
 
 def test_lists_show_each_state_without_bodies(invoke: Invoke, filled: Path) -> None:
@@ -120,8 +120,8 @@ def test_show_gives_the_body_byte_for_byte(invoke: Invoke, filled: Path) -> None
     shown = invoke("quarantine", "show", "q-1", "--config", filled, "--body")
     assert BROKEN == shown.stdout_bytes
     answer = json.loads(invoke("quarantine", "show", "q-1", "--config", filled, "--json").stdout)
-    assert (BROKEN, None) == (base64.b64decode(answer["body_base64"]), answer["body"])
-    assert "the body is not UTF-8 text" == answer["row"]["why"]
+    assert (BROKEN, len(BROKEN)) == (base64.b64decode(answer["body"]), answer["bytes"])
+    assert "the body is not UTF-8 text" == answer["why"]
 
 
 def test_what_a_sender_wrote_cannot_steer_the_terminal(invoke: Invoke, filled: Path) -> None:
@@ -137,13 +137,56 @@ def test_a_refused_event_goes_to_the_tail_again(invoke: Invoke, filled: Path) ->
 
 def test_all_refused_events_may_be_retried_at_once(invoke: Invoke, filled: Path) -> None:
     result = invoke("outbox", "retry", "--all", "--config", filled, "--json")
-    assert [{"id": "id-3", "done": True, "reason": ""}] == lines(result.stdout)
+    assert [{"id": "id-3", "done": True, "reason": "", "what": "retried"}] == lines(result.stdout)
+    assert "1 done, 0 not\n" == result.stderr
+    again = invoke("outbox", "retry", "--all", "--config", filled)
+    assert (0, "", "nothing is refused\n") == (again.exit_code, again.stdout, again.stderr)
+
+
+def test_an_empty_list_says_so(invoke: Invoke, filled: Path) -> None:
+    invoke("outbox", "retry", "--all", "--config", filled)
+    result = invoke("outbox", "list", "--config", filled, "--state", "refused")
+    assert (0, "", "nothing is refused\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (("quarantine", "release", "q-1"), "could not be understood, so there is no event to send"),
+        (("quarantine", "release", "id-1"), "is pending: it is on its way already"),
+        (("quarantine", "replay", "id-3"), "was refused: `outbox retry` sends it again"),
+        (("outbox", "retry", "id-4"), "is held, since it came from an address that is not listed"),
+        (("outbox", "retry", "\udcff\udcfe"), "that is no id"),
+    ],
+)
+def test_a_verb_that_does_not_fit_says_what_is_so(
+    invoke: Invoke, filled: Path, call: tuple[str, ...], says: str
+) -> None:
+    result = invoke(*call, "--config", filled)
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert says in result.stderr
+
+
+def test_replay_of_a_held_event_releases_it_and_says_so(invoke: Invoke, filled: Path) -> None:
+    result = invoke("quarantine", "replay", "id-4", "--config", filled)
+    assert (0, "released id-4\n") == (result.exit_code, result.stdout)
+
+
+def test_a_body_of_the_other_webhook_is_replayed_as_its_event(invoke: Invoke, config: Path) -> None:
+    body = b'{"CourseAssignmentId": 12, "Status": "Completed"}'
+    keep(config, lambda journal: journal.quarantine(undecodable(body)))
+    args = ("quarantine", "replay", "q-1", "--as", "course_assignment", "--config", config)
+    assert 0 == invoke(*args).exit_code
+    exported = lines(invoke("outbox", "export", "--config", config).stdout)
+    assert ["tms.course_assignment.completed"] == [
+        row["routing_key"] for row in exported if row["kind"] == "event"
+    ]
 
 
 def test_an_id_that_is_not_there_is_exit_code_1_and_the_others_are_done(invoke: Invoke, filled: Path) -> None:
     result = invoke("outbox", "retry", "id-9", "id-3", "--config", filled)
     assert 1 == result.exit_code
-    assert "not retried id-9" in result.stderr
+    assert "not done: id-9: nothing here has the id id-9" in result.stderr
     assert "retried id-3\n" == result.stdout
 
 
@@ -175,7 +218,7 @@ def test_a_held_event_is_released(invoke: Invoke, filled: Path) -> None:
 def test_a_body_that_is_still_undecodable_stays_and_is_exit_code_1(invoke: Invoke, filled: Path) -> None:
     result = invoke("quarantine", "replay", "q-1", "--config", filled)
     assert 1 == result.exit_code
-    assert "not replayed q-1" in result.stderr
+    assert "not done: q-1: " in result.stderr
     assert ["q-1"] == ids(invoke, filled, "quarantine", State.UNDECODABLE)
 
 
@@ -203,7 +246,9 @@ def test_a_body_whose_source_is_gone_stays(invoke: Invoke, filled: Path) -> None
 
 def test_export_and_import_lose_nothing(invoke: Invoke, filled: Path, tmp_path: Path) -> None:
     exported = tmp_path / "events.jsonl"
+    exported.touch(0o644)
     assert 0 == invoke("outbox", "export", exported, "--config", filled).exit_code
+    assert 0o600 == exported.stat().st_mode & 0o777
     other = tmp_path / "other.toml"
     other.write_text(filled.read_text().replace(f"{tmp_path}/outbox", f"{tmp_path}/other"))
     keep(other, lambda journal: journal.accept(event(filled, 1)))
@@ -220,8 +265,10 @@ def test_export_and_import_lose_nothing(invoke: Invoke, filled: Path, tmp_path: 
 @pytest.mark.parametrize("content", ["{}\n", "no JSON\n", '{"state": "held"}\n'])
 def test_what_is_no_export_is_exit_code_2(invoke: Invoke, filled: Path, tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.jsonl"
-    path.write_text(content)
-    assert 2 == invoke("outbox", "import", path, "--config", filled).exit_code
+    path.write_text("\n" + content)
+    result = invoke("outbox", "import", path, "--config", filled)
+    assert 2 == result.exit_code
+    assert "line 2 is not a line of an export" in result.stderr
 
 
 def test_quarantine_is_exported_too(invoke: Invoke, filled: Path) -> None:

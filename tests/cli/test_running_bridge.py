@@ -93,7 +93,7 @@ async def test_bodies_in_quarantine_are_listed_shown_replayed_and_dropped(bridge
     listed = await asyncio.to_thread(run, "quarantine", "list", *args)
     row = json.loads(listed.stdout)
     shown = await asyncio.to_thread(run, "quarantine", "show", row["id"], *args)
-    assert ("/w==", None) == (json.loads(shown.stdout)["body_base64"], json.loads(shown.stdout)["body"])
+    assert ("/w==", 1) == (json.loads(shown.stdout)["body"], json.loads(shown.stdout)["bytes"])
     replayed = await asyncio.to_thread(run, "quarantine", "replay", "--all", *args)
     assert (1, False) == (replayed.returncode, json.loads(replayed.stdout)["done"])
     released = await asyncio.to_thread(run, "quarantine", "release", row["id"], *args)

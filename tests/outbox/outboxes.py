@@ -10,8 +10,8 @@ import msgspec
 
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.contract import Entry, Intake, Pending, Receipt
+from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.journal import Journal, Machine
-from tms_bridge.outbox.store import Store
 from tms_bridge.settings import model as settings
 
 ROOM = 1 << 40

@@ -13,9 +13,9 @@ from tests.outbox.outboxes import event, open_journal, quiet
 from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
-from tms_bridge.outbox import group_commit, store
+from tms_bridge.outbox import database, group_commit
+from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.rows import Batch
-from tms_bridge.outbox.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,7 +101,7 @@ async def test_a_failed_checkpoint_breaks_the_outbox(tmp_path: Path, monkeypatch
     journal = await open_journal(tmp_path)
     for number in range(40):
         await journal.accept(event(number, body=bytes(4000)))
-    monkeypatch.setattr(store, "CHECKPOINT_BYTES", 1)
+    monkeypatch.setattr(database, "CHECKPOINT_BYTES", 1)
     with no_file_larger_than(1 << 16):
         await asyncio.gather(journal.status(), return_exceptions=True)
         async with asyncio.timeout(5):
@@ -152,7 +152,7 @@ async def test_a_corrupt_file_is_refused_with_instructions_and_left_alone(
     tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "outbox.db").write_bytes(content)
-    with pytest.raises(OutboxBroken, match=rf"move the whole directory {tmp_path} aside.*outbox\.salvage"):
+    with pytest.raises(OutboxBroken, match=rf"move the whole directory {tmp_path} aside.*outbox salvage"):
         await open_journal(tmp_path)
     assert content == (tmp_path / "outbox.db").read_bytes()
 
@@ -211,7 +211,7 @@ async def test_a_journal_that_lost_a_row_of_its_own_is_refused_with_instructions
     with sqlite3.connect(tmp_path / "outbox.db") as connection:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of our own
     connection.close()
-    with pytest.raises(OutboxBroken, match=rf"its table {table} has 0 rows, not one.*outbox\.salvage"):
+    with pytest.raises(OutboxBroken, match=rf"its table {table} has 0 rows, not one.*outbox salvage"):
         await open_journal(tmp_path)
 
 
@@ -261,7 +261,7 @@ async def test_a_defect_in_a_batch_fails_its_events_and_keeps_its_departures(
 async def test_a_defect_at_start_is_told_instead_of_leaving_its_caller_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store.Store, "look", defective)
+    monkeypatch.setattr(database.Store, "look", defective)
     with pytest.raises(ValueError, match="nobody foresaw this"):
         await open_journal(tmp_path)
 
@@ -270,7 +270,7 @@ async def test_a_defect_between_batches_is_logged_and_the_outbox_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = await open_journal(tmp_path)
-    monkeypatch.setattr(store.Store, "rest", defective)
+    monkeypatch.setattr(database.Store, "rest", defective)
     await journal.accept(event(1))
     await until(lambda: "the outbox could not be looked after" in caplog.text)
     receipt = await journal.accept(event(2))
@@ -331,7 +331,7 @@ async def test_a_journal_that_is_a_directory_is_refused(tmp_path: Path) -> None:
 async def test_settings_that_sqlite_does_not_take_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "DURABILITY", (("journal_mode", "WAL", "delete"),))
+    monkeypatch.setattr(database, "DURABILITY", (("journal_mode", "WAL", "delete"),))
     with pytest.raises(OutboxBroken, match=r"SQLite did not take journal_mode = WAL \(it says wal\)"):
         await open_journal(tmp_path)
 

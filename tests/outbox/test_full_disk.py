@@ -9,10 +9,10 @@ from tests.waiting import until
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.outbox import group_commit
+from tms_bridge.outbox.database import Store
+from tms_bridge.outbox.files import Space, free_bytes
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.rows import State
-from tms_bridge.outbox.space import Space, free_bytes
-from tms_bridge.outbox.store import Store
 
 
 async def cap(journal: Journal, more_pages: int) -> None:
@@ -79,14 +79,14 @@ async def test_departures_that_find_no_room_at_all_are_tried_again(
     journal.refuse(1, "a reason that needs pages of its own " * 1000)
     journal.settle(2)
     await quiet(journal)
-    stuck = [row.seq for row in await journal.records.kept(State.PENDING)]
+    stuck = [row.seq for row in await journal.operators.rows([State.PENDING], with_body=True)]
     not_given_again = await ids_waiting(journal)
     await on_disk(journal, "PRAGMA max_page_count = 1000000")
     async with asyncio.timeout(5):
         while journal._group.leaving:
             await quiet(journal)
-    left = [row.seq for row in await journal.records.kept(State.PENDING)]
-    refused = [row.seq for row in await journal.records.kept(State.REFUSED)]
+    left = [row.seq for row in await journal.operators.rows([State.PENDING], with_body=True)]
+    refused = [row.seq for row in await journal.operators.rows([State.REFUSED], with_body=True)]
     await journal.close()
     assert ([1, 2, 3], [event(2).id]) == (stuck, not_given_again)
     assert ([3], [1]) == (left, refused)
@@ -95,13 +95,13 @@ async def test_departures_that_find_no_room_at_all_are_tried_again(
 async def test_an_operators_deed_on_a_full_disk_says_so(tmp_path: Path) -> None:
     other = await open_journal(tmp_path / "other")
     await other.accept(event(9, body=bytes(200_000)))
-    (line,) = [line async for line in other.records.export([State.PENDING])]
+    ((line,),) = [lines async for lines in other.operators.export([State.PENDING])]
     await other.close()
     journal = await open_journal(tmp_path)
     await journal.hold(event(1, body=bytes(100_000)))
     await cap(journal, 0)
     with pytest.raises(Unavailable, match="is full"):
-        await journal.records.import_lines([line])
+        await journal.operators.import_lines([line])
     await journal.close()
 
 

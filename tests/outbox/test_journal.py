@@ -17,8 +17,8 @@ from tests.outbox.outboxes import (
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.outbox import tail
+from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.rows import State, pack
-from tms_bridge.outbox.store import Store
 
 
 async def test_an_accepted_event_is_pending_and_survives_a_restart(tmp_path: Path) -> None:
@@ -241,11 +241,11 @@ async def test_a_refused_event_is_parked_and_its_retry_still_recognised(tmp_path
     copy = await killed(journal, tmp_path / "a", tmp_path / "b")
     journal = await open_journal(copy)
     retry = await journal.accept(event(2, digest="d"))
-    parked = await journal.records.kept(State.REFUSED)
+    parked = await journal.operators.rows([State.REFUSED], with_body=True)
     stats = journal.stats()
     await journal.close()
     assert (event(1).id, True) == (retry.id, retry.duplicate)
-    assert [(event(1, digest="d"), "frame too large")] == [(row.message, row.reason) for row in parked]
+    assert [(event(1, digest="d"), "frame too large")] == [(row.message, row.why) for row in parked]
     assert (0, 1) == (stats.events, stats.refused)
 
 

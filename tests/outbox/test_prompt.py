@@ -17,7 +17,9 @@ async def test_a_prompt_event_is_durable_and_counts_as_answered(tmp_path: Path) 
     receipt = await prompt_receipt(journal, event(1))
 
     assert (receipt.seq, receipt.id, receipt.duplicate) == (1, event(1).id, False)
-    assert [row.message for row in await journal.records.kept(State.PENDING)] == [event(1)]
+    assert [row.message for row in await journal.operators.rows([State.PENDING], with_body=True)] == [
+        event(1)
+    ]
     assert await journal.recall(event(1).digest) is None
     await journal.close()
 

@@ -15,15 +15,15 @@ from tests.outbox.outboxes import (
 )
 
 from tms_bridge.errors import Unavailable
+from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.rows import State, pack
-from tms_bridge.outbox.store import Store
 from tms_bridge.settings.model import Quarantine
 
 
 async def test_a_quarantined_body_is_kept_and_its_copy_is_pending(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     answer = await journal.quarantine(undecodable(1))
-    kept = await journal.records.kept(State.UNDECODABLE)
+    kept = await journal.operators.rows([State.UNDECODABLE], with_body=True)
     copies = await waiting(journal)
     await journal.close()
     assert (undecodable(1).id, 1) == (answer.id, answer.seen)
@@ -36,7 +36,7 @@ async def test_an_equal_body_in_the_window_is_the_same_row_seen_again(tmp_path: 
     answers = await asyncio.gather(*(journal.quarantine(undecodable(n, digest="d")) for n in range(3)))
     answers.append(await journal.quarantine(undecodable(9, digest="d")))
     await quiet(journal)
-    (row,) = await journal.records.kept(State.UNDECODABLE)
+    (row,) = await journal.operators.rows([State.UNDECODABLE], with_body=True)
     pending = await ids_waiting(journal)
     await journal.close()
     assert [(undecodable(0).id, seen) for seen in (1, 2, 3, 4)] == [(one.id, one.seen) for one in answers]
@@ -106,8 +106,8 @@ async def test_undecodable_bodies_grow_too_old_but_held_events_do_not(tmp_path: 
     await journal.quarantine(undecodable(2))
     await journal.hold(event(3))
     await journal._writer.call(Store.look)
-    left = [row.message.id for row in await journal.records.kept(State.UNDECODABLE)]
-    held = [row.message.id for row in await journal.records.kept(State.HELD)]
+    left = [row.message.id for row in await journal.operators.rows([State.UNDECODABLE], with_body=True)]
+    held = [row.message.id for row in await journal.operators.rows([State.HELD], with_body=True)]
     totals = (await journal.status()).undecodable
     await journal.close()
     assert ([undecodable(2).id], [event(3).id], 1) == (left, held, totals)

@@ -141,7 +141,7 @@ class Recognition(RuleBasedStateMachine):
 
     @rule(data=st.data(), refused=st.booleans())
     def the_broker_answers(self, data: st.DataObject, refused: bool) -> None:  # noqa: FBT001 - as above
-        pending = self.runner.run(self.journal.records.kept(State.PENDING))
+        pending = self.runner.run(self.journal.operators.rows([State.PENDING], with_body=True))
         if pending:
             row = data.draw(st.sampled_from(pending))
             if refused:
@@ -189,7 +189,7 @@ class Recognition(RuleBasedStateMachine):
     def every_event_is_in_its_place(self) -> None:
         places: dict[str, list[str]] = {"pending": [], "refused": [], "held": []}
         for state in (State.PENDING, State.REFUSED, State.HELD):
-            rows = self.runner.run(self.journal.records.kept(state))
+            rows = self.runner.run(self.journal.operators.rows([state], with_body=True))
             places[state] = [row.message.id for row in rows]
         for place, ids in places.items():
             assert [one.id for one in self.known.values() if one.place == place] == ids

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.outbox.outboxes import event, open_journal, quiet, undecodable
 
-from tms_bridge.outbox.records import OUTBOX
-from tms_bridge.outbox.rows import State
-from tms_bridge.outbox.salvage import main
+from tms_bridge.cli.program import program
+from tms_bridge.outbox.rows import OUTBOX, State
 
 PAGE = 4096
 
@@ -36,37 +36,37 @@ async def test_what_can_be_read_of_a_damaged_journal_is_imported_into_a_new_one(
     before = journal_file.read_bytes()
     salvage = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "tms_bridge.outbox.salvage", str(journal_file)],
+        [sys.executable, "-m", "tms_bridge", "outbox", "salvage", str(journal_file)],
         capture_output=True,
         check=False,
     )
     journal = await open_journal(tmp_path / "new")
-    came, here = await journal.records.import_lines(salvage.stdout.splitlines())
-    refused = [row.message.id for row in await journal.records.kept(State.REFUSED)]
-    undecodables = [row.message.id for row in await journal.records.kept(State.UNDECODABLE)]
+    imported = await journal.operators.import_lines(salvage.stdout.splitlines())
+    refused = [row.message.id for row in await journal.operators.rows([State.REFUSED], with_body=True)]
+    undecodables = [
+        row.message.id for row in await journal.operators.rows([State.UNDECODABLE], with_body=True)
+    ]
     await journal.close()
     complaints = salvage.stderr.decode()
     assert (1, before) == (salvage.returncode, journal_file.read_bytes())
-    assert 190 <= came <= 202
-    assert (0, [event(0).id], [undecodable(301).id]) == (here, refused, undecodables)
+    assert 190 <= imported.imported <= 202
+    assert (0, [event(0).id], [undecodable(301).id]) == (imported.already_here, refused, undecodables)
     assert "pending: database disk image is malformed" in complaints
     assert "held, seq 201: " in complaints
-    assert f"{came} rows read" in complaints
+    assert f"{imported.imported} rows read" in complaints
 
 
-async def test_a_sound_journal_is_read_whole(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+async def test_a_sound_journal_is_read_whole_into_a_file_of_its_owners(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     await asyncio.gather(*(journal.accept(event(number)) for number in range(3)))
-    lines = [line async for line in journal.records.export(OUTBOX)]
+    lines = [line async for lines in journal.operators.export(OUTBOX) for line in lines]
     await journal.close()
-    status = main([str(tmp_path / "outbox.db")])
-    written = capfdbinary.readouterr()
-    assert (0, b"".join(lines), b"3 rows read\n") == (status, written.out, written.err)
+    saved = tmp_path / "rows.jsonl"
+    done = CliRunner().invoke(program, ["outbox", "salvage", str(tmp_path / "outbox.db"), str(saved)])
+    assert (0, b"".join(lines), "3 rows read\n") == (done.exit_code, saved.read_bytes(), done.stderr)
+    assert 0o600 == saved.stat().st_mode & 0o777
 
 
 @pytest.mark.parametrize("arguments", [[], ["no such file"]])
-def test_a_wrong_call_says_how_it_is_used(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert 2 == main(arguments)
-    assert capsys.readouterr().err.startswith("usage: python -m tms_bridge.outbox.salvage FILE")
+def test_a_wrong_call_is_exit_code_2(arguments: list[str]) -> None:
+    assert 2 == CliRunner().invoke(program, ["outbox", "salvage", *arguments]).exit_code

@@ -16,8 +16,7 @@ from tests.web.running import AUTHORIZATION, SOURCE, Bridge, serve
 
 import tms_events
 from tms_bridge.outbox.journal import Journal
-from tms_bridge.outbox.queries import Kept
-from tms_bridge.outbox.rows import State
+from tms_bridge.outbox.rows import Row, State
 from tms_bridge.settings.model import Http, Outbox
 
 T = TypeVar("T")
@@ -106,8 +105,8 @@ class Rig:
         response = self.connection.getresponse()
         return response.status, json.loads(response.read())
 
-    def kept(self, row_id: str, state: State) -> Kept:
-        return self.do(self.journal.records.show(row_id, [state]))
+    def kept(self, row_id: str, state: State) -> Row:
+        return self.do(self.journal.operators.show(row_id, [state]))
 
 
 @pytest.fixture(scope="module")

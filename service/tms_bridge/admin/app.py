@@ -1,6 +1,7 @@
 """The admin listener's routes, and the one place that makes problems of errors there."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -10,15 +11,18 @@ from prometheus_client.exposition import choose_encoder
 from tms_bridge.admin.context import CONTEXT, Context
 from tms_bridge.admin.guard import Guard
 from tms_bridge.admin.openapi import PREFIX, describe
-from tms_bridge.admin.operations import OPERATIONS
-from tms_bridge.admin.operations import Handler as Answering
+from tms_bridge.admin.operations import OPERATIONS, Operation
 from tms_bridge.errors import BridgeError, MethodNotAllowed, UnknownPath
-from tms_bridge.http.answer import Answer, answer_problem
+from tms_bridge.http.answer import Answer, answer_problem, kind_of
 from tms_bridge.http.health import PROBES
 from tms_bridge.http.ids import mark
 from tms_bridge.http.server import Connection
+from tms_bridge.outbox.operators import Done, Imported
+from tms_bridge.outbox.rows import Row
 
 GUARD: Final = web.AppKey("guard", Guard)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+TOKEN_NAME: Final = web.RequestKey("token_name", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,14 +36,14 @@ def build(context: Context, guard_of_api: Guard) -> web.Application:
     app.router.add_get("/metrics", scrape)
     app.router.add_get(f"{PREFIX}/openapi.json", show_description)
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, PREFIX + operation.path, _as_response(operation.handler))
+        app.router.add_route(operation.method, PREFIX + operation.path, _as_response(operation))
     return app
 
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error as a problem, and mark every answer with its request id."""
-    request_id = mark(None).request_id
+    request_id = request[REQUEST_ID] = mark(None).request_id
     try:
         response = await handler(request)
     except (BridgeError, web.HTTPException) as error:
@@ -56,7 +60,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let only those use the API who may; probes and metrics are for everyone who reaches the listener."""
     if request.path.startswith(PREFIX):
-        request.app[GUARD].check(request)
+        request[TOKEN_NAME] = request.app[GUARD].check(request)
         if isinstance(request.protocol, Connection):
             request.protocol.prove()
     return await handler(request)
@@ -79,16 +83,51 @@ async def show_description(request: web.Request) -> web.StreamResponse:
     return _response(Answer(200, describe(request.app[CONTEXT].version)))
 
 
-def _as_response(handler: Answering) -> Handler:
-    """Make a handler that answers with a struct one that answers with JSON."""
+def _as_response(operation: Operation) -> Handler:
+    """Return a handler that answers with JSON, and notes in the audit log what it did."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        found = await handler(request)
+        with _audited(request, operation.deed) as audit:
+            found = await operation.handler(request)
+            audit.update(_told(found))
         if isinstance(found, web.StreamResponse):
             return found
         return _response(Answer(200, msgspec.json.encode(found), headers={"Cache-Control": "no-store"}))
 
     return answer
+
+
+@contextmanager
+def _audited(request: web.Request, deed: str) -> Iterator[dict[str, object]]:
+    """Log who did what to which row, and what came of it; nothing where it is no deed."""
+    audit: dict[str, object] = {"outcome": "broken off"}
+    try:
+        yield audit
+        audit["outcome"] = "done"
+    except BridgeError as error:
+        audit["outcome"] = kind_of(error).slug
+        raise
+    finally:
+        if deed:
+            request.app[CONTEXT].logger.warning(
+                "audit",
+                deed=deed,
+                on=request.path.removeprefix(PREFIX).split("/")[1],
+                id=request.match_info.get("id", ""),
+                token=request[TOKEN_NAME],
+                peer=request.remote,
+                request_id=request[REQUEST_ID],
+                **audit,
+            )
+
+
+def _told(found: msgspec.Struct | web.StreamResponse) -> dict[str, object]:
+    """Return what the audit log tells of an answer: never a body, but enough to know what is gone."""
+    row = found.row if isinstance(found, Done) else found
+    if isinstance(row, Row):
+        names = ("state", "source", "trigger", "entity", "digest")
+        return {name: getattr(row, name) for name in names}
+    return msgspec.structs.asdict(found) if isinstance(found, Imported) else {}
 
 
 def _named(error: BridgeError | web.HTTPException) -> BridgeError | web.HTTPException:

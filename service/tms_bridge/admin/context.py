@@ -9,11 +9,10 @@ from aiohttp import web
 from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
 from tms_bridge.log import Logger
-from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.contract import Durable
-from tms_bridge.outbox.records import Records
-from tms_bridge.outbox.stats import Stats
+from tms_bridge.outbox.operators import Operators
+from tms_bridge.outbox.rows import Stats
 
 BrokerState = Literal["up", "blocked", "down"]
 
@@ -31,12 +30,11 @@ class Context(msgspec.Struct, frozen=True):
 
     Attributes:
         durable: what stands behind a 2xx.
-        records: the rows; None where nothing is kept.
+        operators: what may be done to the rows; None where nothing is kept.
         stats: the outbox in numbers.
         outbox_dir: its directory; None where it has none.
         broker: how the broker is.
         delivered_per_s: what the broker confirmed in the last minute.
-        reread: understands a quarantined body once more, by the settings of now; raises Undecodable.
         version: of the service.
     """
 
@@ -45,12 +43,11 @@ class Context(msgspec.Struct, frozen=True):
     logger: Logger
     feed: Feed
     durable: Durable
-    records: Records | None
+    operators: Operators | None
     stats: Callable[[], Stats]
     outbox_dir: str | None
     broker: Callable[[], BrokerStatus]
     delivered_per_s: Callable[[], float]
-    reread: Callable[[Message], Message]
     version: str
 
 

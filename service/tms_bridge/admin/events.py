@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from tms_bridge.admin.arguments import number
 from tms_bridge.admin.context import CONTEXT
-from tms_bridge.admin.rows import number
 from tms_bridge.http.feed import RECENT, Feed, Seen
 
 _DEFAULT: Final = 50

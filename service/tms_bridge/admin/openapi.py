@@ -17,7 +17,7 @@ Json = dict[str, object]
 
 def describe(version: str) -> bytes:
     """Return the document as JSON."""
-    types = {operation.answer for operation in OPERATIONS if operation.answer is not None}
+    types = {operation.answer for operation in OPERATIONS if not isinstance(operation.answer, str)}
     ordered = [*sorted(types, key=lambda struct: struct.__name__), Problem]
     _, schemas = msgspec.json.schema_components(ordered, ref_template=_REFS)
     document = {
@@ -66,8 +66,8 @@ def _codes(operation: Operation) -> list[int]:
 
 
 def _success(operation: Operation) -> Json:
-    if operation.answer is None:
-        return {"description": "A stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    if isinstance(operation.answer, str):
+        return {"description": "A stream.", "content": {operation.answer: {"schema": {"type": "string"}}}}
     text = (operation.answer.__doc__ or "").partition("\n")[0]
     return {"description": text, "content": {"application/json": {"schema": _ref(operation.answer.__name__)}}}
 

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from tms_bridge.admin import events, rows, status
 from tms_bridge.http.feed import RECENT
-from tms_bridge.outbox.records import MAX_SEQ, OUTBOX, QUARANTINE, Exported
+from tms_bridge.outbox.operators import Done, Imported
+from tms_bridge.outbox.rows import MAX_SEQ, OUTBOX, QUARANTINE, Row
 
 Handler = Callable[[web.Request], Awaitable[msgspec.Struct | web.StreamResponse]]
 
@@ -25,47 +26,72 @@ class Operation(msgspec.Struct, frozen=True):
     """One method on one path.
 
     Attributes:
-        answer: the struct of a 200; None for a stream of server-sent events.
+        answer: the struct of a 200, or the media type of a stream.
         problems: the statuses beyond 401 and 403 that it may answer with.
         takes: the media type of its body; empty when it has none.
+        deed: what the audit log calls it; empty where it neither changes anything nor reads a body.
     """
 
     method: str
     path: str
     handler: Handler
-    answer: type[msgspec.Struct] | None
+    answer: type[msgspec.Struct] | str
     problems: tuple[int, ...] = ()
     query: tuple[Query, ...] = ()
     takes: str = ""
+    deed: str = ""
+
+
+def _state(states: Sequence[str]) -> Query:
+    return Query("state", words=tuple(map(str, states)))
 
 
 def _paging(states: Sequence[str]) -> tuple[Query, ...]:
-    return (
-        Query("state", words=tuple(map(str, states))),
-        Query("after", most=MAX_SEQ),
-        Query("limit", most=rows.MAX_PAGE),
-    )
+    return (_state(states), Query("after", most=MAX_SEQ), Query("limit", most=rows.MAX_PAGE))
 
+
+_LINES: Final = "application/x-ndjson"
 
 OPERATIONS: Final = (
     Operation("GET", "/status", status.show_status, status.Status),
     Operation("GET", "/events", events.list_events, events.Events, (400,), (Query("limit", most=RECENT),)),
-    Operation("GET", "/events/stream", events.stream_events, None, (503,)),
-    Operation("GET", "/outbox", rows.list_outbox, rows.Page, (400, 404), _paging(OUTBOX)),
+    Operation("GET", "/events/stream", events.stream_events, "text/event-stream", (503,)),
+    Operation("GET", "/outbox", rows.list_outbox, rows.Listing, (400, 404), _paging(OUTBOX)),
     Operation(
         "POST",
         "/outbox",
-        rows.import_events,
-        rows.Imported,
-        (400, 404, 413, 503),
-        takes="application/x-ndjson",
+        rows.import_rows,
+        Imported,
+        (400, 404, 413, 415, 503),
+        takes=_LINES,
+        deed="import",
     ),
-    Operation("GET", "/outbox/{id}", rows.show_event, Exported, (400, 404)),
-    Operation("DELETE", "/outbox/{id}", rows.drop_event, rows.Done, (400, 404, 409)),
-    Operation("POST", "/outbox/{id}/retry", rows.retry, rows.Done, (400, 404, 409)),
-    Operation("GET", "/quarantine", rows.list_quarantine, rows.Page, (400, 404), _paging(QUARANTINE)),
-    Operation("GET", "/quarantine/{id}", rows.show_quarantined, Exported, (400, 404)),
-    Operation("DELETE", "/quarantine/{id}", rows.drop_quarantined, rows.Done, (400, 404)),
-    Operation("POST", "/quarantine/{id}/replay", rows.replay, rows.Done, (400, 404, 422)),
-    Operation("POST", "/quarantine/{id}/release", rows.release, rows.Done, (400, 404)),
+    Operation(
+        "GET", "/outbox/export", rows.export_outbox, _LINES, (400, 404), (_state(OUTBOX),), deed="export"
+    ),
+    Operation("GET", "/outbox/{id}", rows.show_event, Row, (400, 404), deed="show"),
+    Operation("DELETE", "/outbox/{id}", rows.drop_event, Done, (400, 404, 409, 503), deed="drop"),
+    Operation("POST", "/outbox/{id}/retry", rows.retry, Done, (400, 404, 409, 503), deed="retry"),
+    Operation("GET", "/quarantine", rows.list_quarantine, rows.Listing, (400, 404), _paging(QUARANTINE)),
+    Operation(
+        "GET",
+        "/quarantine/export",
+        rows.export_quarantine,
+        _LINES,
+        (400, 404),
+        (_state(QUARANTINE),),
+        deed="export",
+    ),
+    Operation("GET", "/quarantine/{id}", rows.show_quarantined, Row, (400, 404), deed="show"),
+    Operation("DELETE", "/quarantine/{id}", rows.drop_quarantined, Done, (400, 404, 503), deed="drop"),
+    Operation(
+        "POST",
+        "/quarantine/{id}/replay",
+        rows.replay,
+        Done,
+        (400, 404, 409, 422, 503),
+        (Query("as", words=rows.TRIGGERS),),
+        deed="replay",
+    ),
+    Operation("POST", "/quarantine/{id}/release", rows.release, Done, (400, 404, 409, 503), deed="release"),
 )

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from tms_bridge.admin.context import CONTEXT, BrokerStatus
 from tms_bridge.outbox.contract import Durable
-from tms_bridge.outbox.stats import Stats
+from tms_bridge.outbox.rows import Stats
 
 
 class Rates(msgspec.Struct, frozen=True):

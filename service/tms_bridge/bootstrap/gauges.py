@@ -9,7 +9,7 @@ from tms_bridge.auth.allowlist import published
 from tms_bridge.broker import Supervisor
 from tms_bridge.ingest import unreadable_fields
 from tms_bridge.metrics import Metrics, OutboxMetrics, PublishMetrics
-from tms_bridge.outbox.stats import Stats
+from tms_bridge.outbox.rows import Stats
 from tms_bridge.relay import Relay
 from tms_bridge.settings.model import Source
 from tms_events import Trigger

@@ -117,8 +117,8 @@ class Bridge:
             self._health,
             Record(metrics.intake, self._log, self._feed),
         )
-        if self._stock.records is not None:
-            self._stock.records.in_flight = lambda seq: not self._relay.withhold(seq)
+        if (operators := self._stock.operators) is not None:
+            operators.withhold, operators.reread = self._relay.withhold, self._webhooks.reread
         bind_outbox(metrics.outbox, self._stock.stats)
         bind_publishing(metrics.publish, self._supervisor, self._relay)
         set_facts(metrics, settings.sources)
@@ -184,12 +184,11 @@ class Bridge:
             logger=self._logger,
             feed=self._feed,
             durable=self._stock.outbox.durable,
-            records=self._stock.records,
+            operators=self._stock.operators,
             stats=self._stock.stats,
             outbox_dir=self._settings.outbox.dir if self._settings.outbox is not None else None,
             broker=self._broker_status,
             delivered_per_s=self._observer.delivered.per_second,
-            reread=self._webhooks.reread,
             version=VERSION,
         )
 

@@ -7,8 +7,8 @@ from tms_bridge.broker import Supervisor
 from tms_bridge.metrics import OutboxMetrics
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.memory import MemoryOutbox
-from tms_bridge.outbox.records import Records
-from tms_bridge.outbox.stats import Stats
+from tms_bridge.outbox.operators import Operators
+from tms_bridge.outbox.rows import Stats
 from tms_bridge.settings.model import Settings
 
 
@@ -21,7 +21,7 @@ class Stock(Protocol):
         ...
 
     @property
-    def records(self) -> Records | None:
+    def operators(self) -> Operators | None:
         """What operators may see and do; None where nothing is kept."""
         ...
 
@@ -65,7 +65,7 @@ class OnDisk:
 
     def __init__(self, journal: Journal) -> None:
         self.outbox = journal
-        self.records = journal.records
+        self.operators = journal.operators
 
     def stats(self) -> Stats:
         """Return the journal in numbers."""
@@ -89,7 +89,7 @@ class OnDisk:
 class InMemory:
     """Without a disk: ready while the broker is there and takes publishes."""
 
-    records = None
+    operators = None
 
     def __init__(self, outbox: MemoryOutbox, supervisor: Supervisor) -> None:
         self.outbox = outbox

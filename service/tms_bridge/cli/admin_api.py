@@ -1,6 +1,8 @@
 """What a command asks of a running bridge, through the admin API on `[admin] listen`."""
 
+import contextlib
 import http.client
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -43,8 +45,8 @@ class AdminApi:
         if admin.token:
             self._headers["Authorization"] = f"Bearer {admin.token}"
 
-    def ask(self, method: str, path: str, answer: type[T], body: bytes | None = None) -> T:
-        """Make one call and return its decoded answer.
+    def ask(self, method: str, path: str, answer: type[T], body: Iterable[bytes] | None = None) -> T:
+        """Make one call and return its decoded answer; a body is sent as it is read.
 
         Raises:
             NoBridge: nothing listens there.
@@ -54,13 +56,18 @@ class AdminApi:
             Undecodable: the body is still no event.
             BridgeError: the bridge answered with another problem, or with what is no answer.
         """
-        status, content = self._call(method, path, body)
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise self._problem(status, content)
+        with self._answer(method, path, body) as response:
+            content = response.read()
         try:
             return msgspec.json.decode(content or b"null", type=answer)
         except msgspec.DecodeError:
             raise BridgeError(f"{self} does not answer like a bridge; look at [admin] listen") from None
+
+    def lines(self, path: str, at_once_bytes: int) -> Iterator[list[bytes]]:
+        """Yield the lines of a streamed answer, some at a time; raises as `ask` does, at any time."""
+        with self._answer("GET", path, None) as response:
+            while lines := response.readlines(at_once_bytes):
+                yield lines
 
     def __str__(self) -> str:
         """Return the address."""
@@ -71,13 +78,22 @@ class AdminApi:
         listen = self._listen
         return Listen("127.0.0.1", listen.port) if listen.host in EVERYWHERE else listen
 
-    def _call(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    @contextlib.contextmanager
+    def _answer(
+        self, method: str, path: str, body: Iterable[bytes] | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Make one call, and give its answer if it is no problem."""
         address = self._address
         connection = http.client.HTTPConnection(address.host or "127.0.0.1", address.port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, path, body=body, headers=self._headers)
+            with contextlib.suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # refused early: the answer is there
+                connection.request(method, path, body=body, headers=self._headers)
             response = connection.getresponse()
-            return response.status, response.read()
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise self._problem(response.status, response.read())
+            yield response
         except ConnectionRefusedError:
             raise NoBridge(f"no bridge answers at {self}") from None
         except (OSError, http.client.HTTPException) as error:

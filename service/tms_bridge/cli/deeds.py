@@ -1,27 +1,35 @@
-"""What an operator does to rows, one after the other, and what came of each."""
+"""What an operator asks of rows, one after the other, and what came of each."""
 
+import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, TypeVar
 
 import click
 import msgspec
 
 from tms_bridge.cli.output import Output, note, visible
 from tms_bridge.cli.program import DONE, NO
-from tms_bridge.cli.rows import Row, Rows, every
-from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, Undecodable
-from tms_bridge.outbox.rows import State
+from tms_bridge.cli.rows import Rows, every
+from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, RowUnfit, Undecodable
+from tms_bridge.outbox.operators import Done
+from tms_bridge.outbox.rows import Row, State
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_REFUSALS = (RowMissing, RowBusy, RowUnfit, Undecodable, InvalidQuery)
+
 
 class Deed(msgspec.Struct, frozen=True):
-    """What came of one row: a line of `--json`."""
+    """What came of one row: a line of `--json`; `what` was done to it, or the reason why nothing was."""
 
     id: str
     done: bool
     reason: str = ""
+    what: str = ""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -81,95 +89,90 @@ def list_options(states: Sequence[State]) -> Callable[[F], F]:
 
 
 async def drop_each(rows: Rows, ids: tuple[str, ...], states: Sequence[State], out: Output) -> int:
-    """Drop each row, and log what is gone."""
+    """Drop each row, and say what is gone."""
 
-    async def drop(row_id: str) -> None:
-        row = await rows.shown(row_id, states)
-        await rows.drop(row_id, states)
+    async def drop(row_id: str) -> Done:
+        done = await rows.drop(row_id, states)
+        row = done.row
         note(f"dropped {row.state} {row_id} of {row.source}, {row.trigger} {row.entity}, digest {row.digest}")
+        return done
 
-    return await do_each(Choice(ids).of(rows, states[0]), drop, out, "dropped")
+    return await do_each(rows, Choice(ids), states[0], drop, out)
 
 
 async def do_each(
-    ids: AsyncIterator[str], deed: Callable[[str], Awaitable[object]], out: Output, verb: str
+    rows: Rows, choice: Choice, state: State, deed: Callable[[str], Awaitable[Done]], out: Output
 ) -> int:
-    """Do it to each row, say what came of it, and return the exit code."""
-    code = DONE
-    async for row_id in ids:
-        done = await _do(row_id, deed)
-        code = code if done.done else NO
+    """Do it to each row, say what came of it and of all together, and return the exit code."""
+    done = failed = 0
+    async for row_id in choice.of(rows, state):
+        came_of_it = await _do(row_id, deed)
+        done, failed = done + came_of_it.done, failed + (not came_of_it.done)
         if out.as_json:
-            out.line(done)
-        elif done.done:
-            out.text(f"{verb} {visible(row_id)}")
+            out.line(came_of_it)
+        elif came_of_it.done:
+            out.text(f"{came_of_it.what} {visible(row_id)}")
         else:
-            note(f"not {verb} {visible(row_id)}: {visible(done.reason)}")
-    return code
+            note(f"not done: {visible(row_id)}: {visible(came_of_it.reason)}")
+    if choice.all_of_them:
+        note(f"{done} done, {failed} not" if done or failed else f"nothing is {state}")
+    return NO if failed else DONE
 
 
-async def _do(row_id: str, deed: Callable[[str], Awaitable[object]]) -> Deed:
+async def _do(row_id: str, deed: Callable[[str], Awaitable[Done]]) -> Deed:
     try:
-        await deed(row_id)
-    except (RowMissing, RowBusy, Undecodable, InvalidQuery) as error:
+        done = await deed(row_id)
+    except _REFUSALS as error:
         return Deed(row_id, done=False, reason=str(error))
-    return Deed(row_id, done=True)
-
-
-class Listed(msgspec.Struct, frozen=True):
-    """A row without its body: a line of `--json`."""
-
-    state: State
-    id: str
-    source: str
-    trigger: str
-    routing_key: str
-    entity: str
-    received_at: str
-    bytes: int
-    seen: int
-    replayed: bool
-    why: str
-
-
-def listed(row: Row) -> Listed:
-    """Return a row as a list shows it."""
-    return Listed(
-        row.state,
-        row.id,
-        row.source,
-        row.trigger,
-        row.routing_key,
-        row.entity,
-        row.received_at,
-        len(row.body),
-        row.seen,
-        row.replayed,
-        row.why,
-    )
+    return Deed(row_id, done=True, what=done.done)
 
 
 async def list_rows(
-    rows: Rows, states: Iterable[State], limit: int, out: Output, columns: Sequence[str]
+    rows: Rows, states: Sequence[State], limit: int, out: Output, columns: Sequence[str]
 ) -> None:
-    """Print the rows of these states, for people or as lines of JSON."""
-    found = [listed(row) async for row in every(rows, states, limit)]
-    if out.as_json:
+    """Print the rows of these states, for people or as lines of JSON; say so where there are none."""
+    found = [row async for row in every(rows, states, limit)]
+    if not found:
+        note(f"nothing is {' or '.join(states)}")
+    elif out.as_json:
         for row in found:
             out.line(row)
-        return
-    out.table(
-        [column.replace("_", " ") for column in columns],
-        [[getattr(row, c) for c in columns] for row in found],
-    )
+    else:
+        out.table(
+            [column.replace("_", " ") for column in columns],
+            [[getattr(row, column) for column in columns] for row in found],
+        )
     if len(found) == limit:
         note(f"the first {limit}; --limit shows more")
 
 
-async def export_rows(rows: Rows, states: Iterable[State], write: Callable[[bytes], object]) -> None:
+async def export_rows(rows: Rows, states: Iterable[State], path: str) -> None:
     """Write every row of these states as a line of JSON, and say how many they were."""
     count = 0
-    async for line in rows.exported(states):
-        write(line)
-        count += 1
+    with private_file(path) as file:
+        async for lines in rows.export(states):
+            file.write(b"".join(lines))
+            count += len(lines)
     note(f"exported {count}")
+
+
+@contextlib.contextmanager
+def private_file(path: str) -> Iterator[BinaryIO]:
+    """Open a file that only its owner may read, for it will hold bodies; `-` is standard output."""
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)  # it may have been there before
+        yield file
+
+
+def fields_of(row: Row) -> list[tuple[str, object]]:
+    """Return what a person wants to know of a row, but its body."""
+    return [
+        (name.replace("_", " "), getattr(row, name))
+        for name in row.__struct_fields__
+        if name not in ("body", "received_at_us", "reason")
+    ]

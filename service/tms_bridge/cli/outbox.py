@@ -16,12 +16,15 @@ from tms_bridge.cli.deeds import (
     export_rows,
     list_options,
     list_rows,
+    private_file,
 )
 from tms_bridge.cli.output import Output, common_options, note
-from tms_bridge.cli.rows import Rows, Status, with_rows
+from tms_bridge.cli.program import DONE, NO
+from tms_bridge.cli.rows import Rows, with_rows
 from tms_bridge.errors import InvalidQuery
-from tms_bridge.outbox.records import OUTBOX
-from tms_bridge.outbox.rows import State
+from tms_bridge.outbox.operators import Imported
+from tms_bridge.outbox.queries import Salvage
+from tms_bridge.outbox.rows import OUTBOX, State, Stats, moment
 
 COLUMNS = ("id", "state", "received_at", "source", "routing_key", "entity", "bytes", "why")
 
@@ -39,12 +42,19 @@ def outbox() -> None:
 @common_options
 def show_status(*, config: Path, out: Output) -> None:
     """Show how many events wait, and how long the oldest does."""
-    status = with_rows(config, lambda rows: rows.status())
+    numbers = _numbers(with_rows(config, lambda rows: rows.status()))
     if out.as_json:
-        out.document(status)
-        return
-    names = (name.replace("_", " ") for name in Status.__struct_fields__)
-    out.table(("", ""), zip(names, msgspec.structs.astuple(status), strict=True))
+        out.document(numbers)
+    else:
+        out.table(("", ""), [(name.replace("_", " "), value) for name, value in numbers.items()])
+
+
+def _numbers(stats: Stats) -> dict[str, object]:
+    """Return the outbox's numbers as people ask for them."""
+    numbers = msgspec.structs.asdict(stats)
+    oldest_us = numbers.pop("oldest_us")
+    oldest_at = moment(oldest_us) if oldest_us is not None else None
+    return {"pending": numbers.pop("events"), "bytes": numbers.pop("bytes"), "oldest_at": oldest_at} | numbers
 
 
 @outbox.command("list")
@@ -60,10 +70,7 @@ def list_events(*, config: Path, out: Output, states: Sequence[State], limit: in
 @choice_options
 def retry(*, config: Path, out: Output, choice: Choice) -> int:
     """Send refused events again, from the tail, with their old ids."""
-    return with_rows(
-        config,
-        lambda rows: do_each(choice.of(rows, State.REFUSED), rows.retry, out, "retried"),
-    )
+    return with_rows(config, lambda rows: do_each(rows, choice, State.REFUSED, rows.retry, out))
 
 
 @outbox.command()
@@ -76,18 +83,14 @@ def drop(*, config: Path, out: Output, ids: tuple[str, ...]) -> int:
 
 @outbox.command()
 @common_options
-@click.argument("file", type=click.File("wb", lazy=False), default="-", metavar="[FILE|-]")
-def export(*, config: Path, out: Output, file: BinaryIO) -> None:
-    """Write every event as a line of JSON, with nothing left out; the events stay."""
+@click.argument("file", default="-", metavar="[FILE|-]")
+def export(*, config: Path, out: Output, file: str) -> None:
+    """Write every event as a line of JSON, with nothing left out; the events stay.
+
+    FILE is readable by its owner alone, for it holds bodies.
+    """
     del out  # an export is lines of JSON either way
-    with_rows(config, lambda rows: export_rows(rows, OUTBOX, file.write))
-
-
-class Imported(msgspec.Struct, frozen=True):
-    """What `--json` prints of an import."""
-
-    imported: int
-    already_here: int
+    with_rows(config, lambda rows: export_rows(rows, OUTBOX, file))
 
 
 @outbox.command("import")
@@ -104,6 +107,29 @@ def import_events(*, config: Path, out: Output, file: BinaryIO) -> None:
 
 async def _import(rows: Rows, file: BinaryIO) -> Imported:
     try:
-        return Imported(*await rows.imported(file))
+        return await rows.import_lines(file)
     except InvalidQuery as error:
         raise click.BadParameter(str(error), param_hint="FILE") from None
+
+
+@outbox.command("salvage")
+@common_options
+@click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="JOURNAL")
+@click.argument("file", default="-", metavar="[FILE|-]")
+def salvage_rows(*, config: Path, out: Output, journal: Path, file: str) -> int:
+    """Write what can still be read of a damaged journal (outbox.db) as the lines of an export.
+
+    Move the damaged directory aside first, let the bridge start with an empty one, then import the lines.
+    The journal itself is not changed. Exit code 1 says that something could not be read.
+    """
+    del config, out  # the damaged file is no longer where the configuration says; its rows are lines of JSON
+    salvage = Salvage(journal)
+    count = 0
+    with private_file(file) as written:
+        for count, row in enumerate(salvage.rows(), 1):  # noqa: B007 - counts
+            written.write(msgspec.json.encode(row) + b"\n")
+    salvage.close()
+    for damage in dict.fromkeys(salvage.damage):
+        note(damage)
+    note(f"{count} rows read")
+    return NO if salvage.damage else DONE

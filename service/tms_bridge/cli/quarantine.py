@@ -1,30 +1,26 @@
 """The command `quarantine`: the bodies that could not be understood, and the events that are held."""
 
-import base64
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import click
-import msgspec
 
 from tms_bridge.cli.deeds import (
     Choice,
-    Listed,
     choice_options,
     do_each,
     drop_each,
     drop_options,
     export_rows,
+    fields_of,
     list_options,
     list_rows,
-    listed,
 )
 from tms_bridge.cli.output import Output, common_options, visible
-from tms_bridge.cli.rows import Row, with_rows
-from tms_bridge.outbox.records import QUARANTINE
-from tms_bridge.outbox.rows import State
+from tms_bridge.cli.rows import with_rows
+from tms_bridge.outbox.rows import QUARANTINE, Row, State
+from tms_events import Trigger
 
 COLUMNS = ("id", "state", "received_at", "source", "trigger", "seen", "bytes", "why")
 
@@ -46,14 +42,6 @@ def list_bodies(*, config: Path, out: Output, states: Sequence[State], limit: in
     with_rows(config, lambda rows: list_rows(rows, states, limit, out, COLUMNS))
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """What `--json` prints of one row; `body` is None where it is no text."""
-
-    row: Listed
-    body: str | None
-    body_base64: str
-
-
 @quarantine.command()
 @common_options
 @click.option("--body", "only_body", is_flag=True, help="Write the body alone, byte for byte.")
@@ -65,36 +53,40 @@ def show(*, config: Path, out: Output, row_id: str, only_body: bool) -> None:
     Example:
       tms-bridge quarantine show ID --body | tms-bridge explain --source contoso --trigger class -
     """  # noqa: D301 - \b is how click is told to keep line breaks
-    row = with_rows(config, lambda rows: rows.shown(row_id, QUARANTINE))
+    row = with_rows(config, lambda rows: rows.show(row_id, QUARANTINE))
     if only_body:
-        sys.stdout.buffer.write(row.body)
+        sys.stdout.buffer.write(_body(row))
     elif out.as_json:
-        out.document(Shown(listed(row), _text(row.body), base64.b64encode(row.body).decode()))
+        out.document(row)
     else:
-        out.table(("", ""), [(name.replace("_", " "), value) for name, value in _fields(row)])
+        out.table(("", ""), fields_of(row))
         out.text("")
-        out.text(visible(row.body.decode(errors="backslashreplace")))
+        out.text(visible(_body(row).decode(errors="backslashreplace")))
 
 
-def _text(body: bytes) -> str | None:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _fields(row: Row) -> list[tuple[str, object]]:
-    return list(msgspec.structs.asdict(listed(row)).items())
+def _body(row: Row) -> bytes:
+    return row.message.body
 
 
 @quarantine.command()
 @common_options
+@click.option(
+    "--as",
+    "trigger",
+    type=click.Choice([str(trigger) for trigger in Trigger]),
+    help="Read the bodies as this trigger's, where the two URLs were swapped in TMS.",
+)
 @choice_options
-def replay(*, config: Path, out: Output, choice: Choice) -> int:
-    """Read bodies once more, as the configuration now says; what is understood is sent, the rest stays."""
+def replay(*, config: Path, out: Output, choice: Choice, trigger: str | None) -> int:
+    """Read bodies once more, as the configuration now says; what is understood is sent, the rest stays.
+
+    An event that is held has been understood: it is released, and the answer says so.
+    """
     return with_rows(
         config,
-        lambda rows: do_each(choice.of(rows, State.UNDECODABLE), rows.replay, out, "replayed"),
+        lambda rows: do_each(
+            rows, choice, State.UNDECODABLE, lambda one: rows.replay(one, trigger or ""), out
+        ),
     )
 
 
@@ -102,11 +94,11 @@ def replay(*, config: Path, out: Output, choice: Choice) -> int:
 @common_options
 @choice_options
 def release(*, config: Path, out: Output, choice: Choice) -> int:
-    """Send events that were held because they came from an address that is not listed."""
-    return with_rows(
-        config,
-        lambda rows: do_each(choice.of(rows, State.HELD), rows.release, out, "released"),
-    )
+    """Send events that were held because they came from an address that is not listed.
+
+    `quarantine list` and `show` say from which address each came.
+    """
+    return with_rows(config, lambda rows: do_each(rows, choice, State.HELD, rows.release, out))
 
 
 @quarantine.command()
@@ -119,8 +111,11 @@ def drop(*, config: Path, out: Output, ids: tuple[str, ...]) -> int:
 
 @quarantine.command()
 @common_options
-@click.argument("file", type=click.File("wb", lazy=False), default="-", metavar="[FILE|-]")
-def export(*, config: Path, out: Output, file: BinaryIO) -> None:
-    """Write all of it as lines of JSON, bodies in Base64, with nothing left out; it stays."""
+@click.argument("file", default="-", metavar="[FILE|-]")
+def export(*, config: Path, out: Output, file: str) -> None:
+    """Write all of it as lines of JSON, bodies in Base64, with nothing left out; it stays.
+
+    FILE is readable by its owner alone, for it holds bodies.
+    """
     del out  # an export is lines of JSON either way
-    with_rows(config, lambda rows: export_rows(rows, QUARANTINE, file.write))
+    with_rows(config, lambda rows: export_rows(rows, QUARANTINE, file))

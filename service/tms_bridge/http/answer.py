@@ -66,6 +66,7 @@ KINDS: Final[Mapping[type[errors.BridgeError], Kind]] = {
     errors.Unavailable: Kind("unavailable", "Cannot make the event durable now", 503),
     errors.RowMissing: Kind("not_found", "No such row", 404),
     errors.RowBusy: Kind("in_flight", "In flight to the broker", 409),
+    errors.RowUnfit: Kind("wrong_state", "Not in this state", 409),
 }
 
 _INTERNAL_DETAIL: Final = (

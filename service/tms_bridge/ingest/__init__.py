@@ -16,6 +16,7 @@ from tms_bridge.ingest.understanding import (
     decode,
     digest,
     quarantined,
+    reread,
     understand,
     understand_in_full,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "explain",
     "quarantined",
     "remark",
+    "reread",
     "rules_of",
     "understand",
     "understand_in_full",

@@ -1,6 +1,7 @@
 """From a body to the message that the outbox keeps: an event, or a quarantined body."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, cast
 
@@ -89,6 +90,26 @@ def understand_in_full(body: bytes, rules: Rules, arrival: Arrival) -> tuple[Mes
         _encode(_event(decoded, rules, arrival.id, received_at, value)),
     )
     return message, decoded
+
+
+def reread(message: Message, rules: Mapping[tuple[str, str], Rules], trigger: str = "") -> Message:
+    """Return the event that a quarantined body is by the rules of now.
+
+    Args:
+        message: what quarantine keeps.
+        rules: those of each source and trigger.
+        trigger: as whose event to read it, where it came to the other's URL.
+
+    Raises:
+        Undecodable: it is still none, or its source is gone.
+    """
+    now = rules.get((message.source, trigger or message.trigger))
+    if now is None:
+        raise Undecodable(f'its source "{message.source}" is not configured any more')
+    same = now.trigger == message.trigger
+    own = message.digest if same else digest(message.source, now.trigger, message.body)
+    arrival = Arrival(message.id, message.received_at_us, own, message.traceparent)
+    return understand(message.body, now, arrival)
 
 
 def decode(body: bytes, rules: Rules, received_at: datetime) -> Decoded:

@@ -12,9 +12,9 @@ from typing import Final, TypeVar, cast
 import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
+from tms_bridge.outbox.database import Committed, Snapshot, Store, is_fatal
 from tms_bridge.outbox.retries import Taken
 from tms_bridge.outbox.rows import Batch, NewRow, Owed, State
-from tms_bridge.outbox.store import Committed, Snapshot, Store, is_fatal
 
 T = TypeVar("T")
 

@@ -12,15 +12,13 @@ import msgspec
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Answers, Durable, Entry, Quarantined, Receipt, Waiter
-from tms_bridge.outbox.directory import Directory
+from tms_bridge.outbox.database import Ages, Committed, Snapshot, Store
+from tms_bridge.outbox.files import Directory, FreeBytes, Space, free_bytes
 from tms_bridge.outbox.group_commit import Arrival, GroupCommit, Writer
-from tms_bridge.outbox.records import Records
+from tms_bridge.outbox.operators import Operators
 from tms_bridge.outbox.retries import Clock, Receipts, Taken, Window, microseconds
 from tms_bridge.outbox.ring import Ring, boot_id
-from tms_bridge.outbox.rows import NewRow, State, Unanswered, pack
-from tms_bridge.outbox.space import FreeBytes, Space, free_bytes
-from tms_bridge.outbox.stats import Stats
-from tms_bridge.outbox.store import Ages, Committed, Snapshot, Store
+from tms_bridge.outbox.rows import NewRow, State, Stats, Unanswered, pack
 from tms_bridge.outbox.tail import Tail
 from tms_bridge.settings import model as settings
 
@@ -76,7 +74,7 @@ class Journal:
         self._ring: Ring
         self._tail: Tail
         self._snapshot: Snapshot
-        self.records: Records
+        self.operators: Operators
         """What operators see and do."""
 
     @classmethod
@@ -121,7 +119,8 @@ class Journal:
         """Remember what TMS may still retry."""
         last_seq = self._snapshot.totals.last_seq
         self._tail = Tail(last_seq)
-        self.records = Records(self._writer, self._tail, self._group, self._cases, self._limits.max_bytes)
+        parts = self._writer, self._tail, self._group, self._cases
+        self.operators = Operators(*parts, max_bytes=self._limits.max_bytes, stats=self.stats)
         journal_id = await self._writer.call(Store.identity)
         self._ring = Ring.open(
             self._directory.ring, journal_id=journal_id, last_seq=last_seq, boot=self._machine.boot_id()

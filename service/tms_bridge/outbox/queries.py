@@ -1,16 +1,13 @@
-"""What may be asked of the journal's rows; nothing here changes one."""
+"""What may be asked of the journal's rows, also of a damaged file's; nothing here changes one."""
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
-from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Entry
-from tms_bridge.outbox.rows import Case, Owed, State, Unanswered, unpack
+from tms_bridge.outbox.rows import Case, Owed, Row, State, Stored, Unanswered, unpack
 
 PAGE_BYTES = 8 << 20
 _CHUNK = 256
@@ -23,29 +20,6 @@ _STORED = tuple(
         ("quarantine WHERE state = 'held'", 1),
     )
 )
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """One row as an operator sees it.
-
-    Attributes:
-        reason: why it was refused, quarantined or held; empty for a pending event.
-        seen: how often its body came; 1 outside quarantine.
-    """
-
-    seq: int
-    state: State
-    message: Message
-    size: int
-    reason: str = ""
-    seen: int = 1
-
-    @classmethod
-    def of(cls, state: State, row: tuple[int, bytes, str | None, int]) -> "Kept":
-        """Return the row that `listed` selects."""
-        seq, blob, reason, seen = row
-        message = unpack(blob)
-        return cls(seq, state, message, len(blob), message.reason if reason is None else reason, seen)
 
 
 class Queries:
@@ -70,15 +44,18 @@ class Queries:
         ((size,),) = self._all("PRAGMA page_size")
         return int(pages) * int(size)
 
-    def kept(self, state: State, after: int, limit: int) -> list[Kept]:
-        """Return up to `limit` rows of a state after a seq, in order."""
-        return [Kept.of(state, row) for row in self._up_to_page(listed(state), after, limit)]
+    def rows(self, states: Iterable[State], after: int, limit: int, *, with_body: bool) -> list[Row]:
+        """Return up to `limit` rows of these states after a seq, in order; fewer where they are large."""
+        places = [_listed(state) for state in states]
+        statement = " UNION ALL ".join(places) + " ORDER BY seq LIMIT ?"
+        found = self._up_to_page(statement, *[after] * len(places), limit)
+        return [Row.of(row, with_body=with_body) for row in found]
 
-    def find(self, row_id: str, states: Iterable[State]) -> Kept | None:
-        """Return the row of this id in the first of these states that has one."""
+    def find(self, row_id: str, states: Iterable[State]) -> Row | None:
+        """Return the row of this id, body and all, in the first of these states that has one."""
         for state in states:
-            for row in self._all(listed(state, "id = ?"), row_id, 1):
-                return Kept.of(state, row)
+            for row in self._all(f"{_listed(state, 'id = ?')} ORDER BY seq LIMIT 1", row_id):
+                return Row.of(row, with_body=True)
         return None
 
     def unanswered(self, seqs: Iterable[int], floor: int, since_us: int) -> Unanswered:
@@ -125,12 +102,13 @@ class Queries:
         return cases[::-1]
 
     def _up_to_page(self, statement: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]  # as below
-        """Return rows whose second column is a message, until they are many bytes: bodies differ in size."""
+        """Return rows until their messages are many bytes, for bodies differ in size."""
         rows, size = [], 0
         cursor = self._connection.execute(statement, values)
+        message = [column[0] for column in cursor.description].index("message")
         for row in cursor:
             rows.append(row)
-            size += len(row[1])
+            size += len(row[message])
             if size > PAGE_BYTES:
                 break
         cursor.close()  # an open one would hold the log back
@@ -155,15 +133,15 @@ def waiting_in(directory: Path) -> int | None:
     return int(count)
 
 
-def listed(state: State, where: str = "seq > ?", *, newest_first: bool = False) -> str:
-    """Return the statement that lists rows of a state."""
+def _listed(state: State, where: str = "seq > ?") -> str:
+    """Return the statement that finds rows of a state, as `Row.of` takes them."""
     if state is State.PENDING:
-        columns = "seq, message, '', 1 FROM pending WHERE"
+        columns, table = "'' AS why, 1 AS seen", "pending WHERE"
     elif state is State.REFUSED:
-        columns = "seq, message, reason, 1 FROM refused WHERE"
+        columns, table = "reason AS why, 1 AS seen", "refused WHERE"
     else:
-        columns = f"seq, message, NULL, seen FROM quarantine WHERE state = '{state}' AND"
-    return f"SELECT {columns} {where} ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
+        columns, table = "NULL AS why, seen", f"quarantine WHERE state = '{state}' AND"
+    return f"SELECT '{state}' AS state, seq, message, {columns} FROM {table} {where}"  # noqa: S608 - our names
 
 
 def _owed(row: tuple[int, int, bytes, int]) -> Owed:
@@ -176,3 +154,42 @@ def _case(row: tuple[int, int, bytes, int, str]) -> Case:
     seq, taken_us, blob, seen, _ = row
     message = unpack(blob)
     return Case(seq, taken_us, message.id, message.digest, seen)
+
+
+class Salvage:
+    """What can still be read of a damaged journal: each state is walked from both ends to the damage."""
+
+    def __init__(self, journal: Path) -> None:
+        self._connection = sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
+        self.damage: list[str] = []
+        """What stood in the way."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield what can be read, state by state."""
+        for state in State:
+            seen: set[int] = set()
+            for direction in ("ASC", "DESC"):
+                for row in self._walk(state, f"{_listed(state)} ORDER BY seq {direction}"):
+                    if row.seq not in seen:
+                        seen.add(row.seq)
+                        yield row
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._connection.close()
+
+    def _walk(self, state: State, statement: str) -> Iterator[Row]:
+        """Yield rows from one end to the damage."""
+        try:
+            for row in self._connection.execute(statement, (0,)):
+                if (understood := self._understood(row)) is not None:
+                    yield understood
+        except sqlite3.Error as error:
+            self.damage.append(f"{state}: {error}")
+
+    def _understood(self, row: Stored) -> Row | None:
+        try:
+            return Row.of(row, with_body=True)
+        except sqlite3.DatabaseError as error:
+            self.damage.append(f"{row[0]}, seq {row[1]}: {error}")
+            return None

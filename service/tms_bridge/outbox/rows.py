@@ -1,13 +1,25 @@
-"""What goes into the journal in one transaction, and what comes back."""
+"""A row of the journal: its states, how people see it, and what goes in and out with a transaction."""
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-from tms_bridge.message import Message
+from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.contract import Entry
+
+MAX_SEQ: Final = (1 << 63) - 1
+"""What SQLite can hold."""
+
+ROW_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}(?![\s\S])"
+"""An id that can be given to a command and put into a path; `$` would let a line's end pass."""
+
+_LAST_MOMENT_US: Final = 253_402_300_799_999_999
+"""The end of the year 9999."""
 
 
 class State(StrEnum):
@@ -17,6 +29,96 @@ class State(StrEnum):
     REFUSED = "refused"
     HELD = "held"
     UNDECODABLE = "undecodable"
+
+
+OUTBOX: Final = (State.PENDING, State.REFUSED)
+"""The states of what `outbox` shows: events that were answered 2xx and are meant for the bus."""
+
+QUARANTINE: Final = (State.UNDECODABLE, State.HELD)
+"""The states of what `quarantine` shows."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A stored row as people see it, in the API, in commands, and as a line of an export.
+
+    Attributes:
+        state: where it stands.
+        seq: its place; it rises with every commit.
+        why: why it was refused, held or not understood; empty for a pending event.
+        seen: how often its body came.
+        received_at: `received_at_us` for people, RFC 3339.
+        body: the message's, or the raw one where that could not be understood; absent in lists.
+        bytes: how long the body is.
+    """
+
+    state: State
+    seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+    why: str
+    seen: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
+    id: Annotated[str, Meta(pattern=ROW_ID)]
+    kind: Kind
+    source: str
+    trigger: str
+    status: str
+    routing_key: Annotated[str, Meta(max_length=255)]
+    entity: str
+    received_at_us: Annotated[int, Meta(ge=0, le=_LAST_MOMENT_US)]
+    received_at: str = ""
+    digest: str
+    traceparent: str
+    replayed: bool
+    reason: str
+    body: bytes | UnsetType = UNSET
+    bytes: int = 0
+
+    @property
+    def message(self) -> Message:
+        """The message as it is stored; without a body where this row came from a list."""
+        parts = {name: getattr(self, name) for name in Message.__struct_fields__}
+        return Message(**parts | ({"body": b""} if self.body is UNSET else {}))
+
+    @classmethod
+    def of(cls, stored: "Stored", *, with_body: bool) -> "Row":
+        """Return the row that a query found."""
+        state, seq, blob, why, seen = stored
+        message = unpack(blob)
+        parts = {name: getattr(message, name) for name in Message.__struct_fields__}
+        if not with_body:
+            parts["body"] = UNSET
+        return cls(
+            state=State(state),
+            seq=seq,
+            why=message.reason if why is None else why,
+            seen=seen,
+            received_at=moment(message.received_at_us),
+            bytes=len(message.body),
+            **parts,
+        )
+
+
+Stored = tuple[str, int, bytes, str | None, int]
+"""State, seq, message, why and seen, as `queries` selects them."""
+
+
+def moment(unix_us: int) -> str:
+    """Write a moment as RFC 3339, to the millisecond."""
+    told = datetime.fromtimestamp(unix_us // 1_000_000, UTC)
+    return f"{told:%Y-%m-%dT%H:%M:%S}.{unix_us // 1000 % 1000:03}Z"
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """The outbox in numbers, as of the last commit; `unavailable` says why new events are refused."""
+
+    events: int
+    bytes: int
+    oldest_us: int | None
+    refused: int
+    held: int
+    undecodable: int
+    undecodable_bytes: int
+    last_seq: int
+    free_bytes: int
+    unavailable: str
 
 
 class Totals(msgspec.Struct):
@@ -102,16 +204,6 @@ class Batch(msgspec.Struct):
     def without_rows(self) -> "Batch":
         """Return what needs no new room: the departures."""
         return Batch(settled=self.settled, refused=self.refused, owed=self.owed, seen=self.seen)
-
-
-class Imported(msgspec.Struct, frozen=True):
-    """One row of an export, to be appended."""
-
-    message: Message
-    state: State
-    reason: str
-    """Why it was refused; of no meaning otherwise."""
-    seen: int = 1
 
 
 class Appended(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ from tms_bridge.errors import RowMissing, Unavailable
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox import plain_batch
 from tms_bridge.outbox.contract import Entry
-from tms_bridge.outbox.rows import Appended, Batch, Imported, NewRow, State, Totals, pack, unpack
+from tms_bridge.outbox.rows import Appended, Batch, NewRow, Row, State, Totals, pack, unpack
 
 SCHEMA = """
 CREATE TABLE journal (id TEXT NOT NULL);
@@ -140,7 +140,7 @@ class States:
         with self._transaction():
             return self._take_quarantined(quarantine_id, None)
 
-    def append(self, rows: Sequence[Imported], max_bytes: int) -> Appended:
+    def append(self, rows: Sequence[Row], max_bytes: int) -> Appended:
         """Append the rows of an export whose ids are not here yet."""
         with self._transaction():
             added = [self._import(row) for row in rows if not self._holds(row)]
@@ -277,7 +277,8 @@ class States:
 
     def _append(self, message: Message) -> Entry:
         """Put a message that was here before at the tail."""
-        again = msgspec.structs.replace(message, replayed=True)
+        reason = "" if message.kind is Kind.EVENT else message.reason  # why it was held is of no more use
+        again = msgspec.structs.replace(message, replayed=True, reason=reason)
         blob = pack(again)
         self.totals.last_seq += 1
         entry = Entry(self.totals.last_seq, again)
@@ -285,26 +286,26 @@ class States:
         self._enter(State.PENDING, blob)
         return entry
 
-    def _import(self, row: Imported) -> Entry | None:
+    def _import(self, row: Row) -> Entry | None:
         if row.state is State.PENDING:
             return self._append(row.message)
         self.totals.last_seq += 1
         seq, blob = self.totals.last_seq, pack(row.message)
         if row.state is State.REFUSED:
-            values = (seq, None, row.message.id, blob, row.reason, time.time_ns() // 1000)
+            values = (seq, None, row.id, blob, row.why, time.time_ns() // 1000)
             self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
             self._enter(State.REFUSED, blob)
         else:
             self._quarantine(seq, NewRow(row.message, blob, None, row.state), row.seen)
         return None
 
-    def _holds(self, row: Imported) -> bool:
+    def _holds(self, row: Row) -> bool:
         """Say whether a row is here already; an undecodable body and its bus copy share an id."""
         tables = ["quarantine"] if row.state is State.UNDECODABLE else ["pending", "refused"]
-        if row.message.kind is Kind.EVENT:
+        if row.kind is Kind.EVENT:
             tables.append("quarantine")
         return any(
-            self._execute(f"SELECT 1 FROM {table} WHERE id = ?", row.message.id).fetchone()  # noqa: S608 - our names
+            self._execute(f"SELECT 1 FROM {table} WHERE id = ?", row.id).fetchone()  # noqa: S608 - our names
             for table in tables
         )
 

@@ -10,8 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from tms_bridge.errors import Undecodable
-from tms_bridge.ingest import Arrival, Rules, rules_of, understand
+from tms_bridge.ingest import Rules, reread, rules_of
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Http, Source
 from tms_bridge.web.door import Door
@@ -57,17 +56,10 @@ class Routes:
             return self._by_path.get(unquote(raw_path, errors="replace"))
         return route
 
-    def reread(self, message: Message) -> Message:
-        """Return the event that a quarantined body is by the rules of now.
-
-        Raises:
-            Undecodable: it is still none.
-        """
-        for route in self._by_path.values():
-            if (route.source, route.trigger) == (message.source, message.trigger):
-                arrival = Arrival(message.id, message.received_at_us, message.digest, message.traceparent)
-                return understand(message.body, route.rules, arrival)
-        raise Undecodable(f'its source "{message.source}" is not configured any more')
+    def reread(self, message: Message, trigger: str = "") -> Message:
+        """Return the event that a quarantined body is by the rules of now, as `ingest.reread` does."""
+        rules = {(route.source, route.trigger): route.rules for route in self._by_path.values()}
+        return reread(message, rules, trigger)
 
 
 def _routes(http: Http, sources: Mapping[str, Source]) -> Iterator[tuple[str, Route]]:

@@ -97,9 +97,9 @@ class Webhooks:
         visit = Visit(request_id, "", now, peer, outcome=kind.slug, detail=str(error))
         self._record.write(visit, kind.status, now)
 
-    def reread(self, message: Message) -> Message:
+    def reread(self, message: Message, trigger: str) -> Message:
         """Return the event that a quarantined body is by the rules of now; raises Undecodable."""
-        return self._routes.reread(message)
+        return self._routes.reread(message, trigger)
 
     async def finish(self) -> None:
         """Wait until every webhook that has begun is answered."""

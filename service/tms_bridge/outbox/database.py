@@ -10,11 +10,10 @@ from typing import TypeVar
 import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, OutboxLocked, Unavailable
-from tms_bridge.outbox.directory import Directory
+from tms_bridge.outbox.files import Directory, Space
 from tms_bridge.outbox.queries import Queries
 from tms_bridge.outbox.retries import Clock, microseconds
 from tms_bridge.outbox.rows import Batch, Totals
-from tms_bridge.outbox.space import Space
 from tms_bridge.outbox.states import SCHEMA, States
 
 T = TypeVar("T")
@@ -286,5 +285,5 @@ def _unusable(directory: Directory, error: Exception) -> OutboxBroken | OutboxLo
     return OutboxBroken(
         f"{directory.journal} cannot be used: {error}. It is left as it is. If it is corrupt, move the whole "
         f"directory {directory.path} aside, start with an empty one, and get what can still be read with "
-        "`python -m tms_bridge.outbox.salvage outbox.db`"
+        "`tms-bridge outbox salvage outbox.db`"
     )

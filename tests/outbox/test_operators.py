@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from tests.outbox.outboxes import event, ids_waiting, open_journal, quiet, undecodable, waiting
 
-from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, Unavailable
+from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, RowUnfit, Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.journal import Journal
-from tms_bridge.outbox.records import OUTBOX, QUARANTINE
-from tms_bridge.outbox.rows import State, pack
+from tms_bridge.outbox.operators import Imported
+from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, State, pack
 
 
 def again(message: Message) -> Message:
@@ -18,7 +18,7 @@ def again(message: Message) -> Message:
 
 
 async def exported(journal: Journal, states: tuple[State, ...] = OUTBOX) -> list[bytes]:
-    return [line async for line in journal.records.export(states)]
+    return [line async for lines in journal.operators.export(states) for line in lines]
 
 
 async def test_a_refused_event_is_retried_at_the_tail_under_its_own_id(tmp_path: Path) -> None:
@@ -27,13 +27,13 @@ async def test_a_refused_event_is_retried_at_the_tail_under_its_own_id(tmp_path:
         await journal.accept(event(number))
     journal.refuse(1, "no")
     await quiet(journal)
-    row = await journal.records.retry(event(1).id)
+    done = await journal.operators.retry(event(1).id)
     entries = [(entry.seq, entry.message) for entry in await waiting(journal)]
-    with pytest.raises(RowBusy, match="is pending: it is on its way already"):
-        await journal.records.retry(event(1).id)
+    with pytest.raises(RowUnfit, match="is pending: it is on its way already"):
+        await journal.operators.retry(event(1).id)
     stats = await journal.status()
     await journal.close()
-    assert (1, "no") == (row.seq, row.reason)
+    assert ("retried", 1, "no") == (done.done, done.row.seq, done.row.why)
     assert [(2, event(2)), (3, again(event(1)))] == entries
     assert (2, 0) == (stats.events, stats.refused)
 
@@ -41,10 +41,12 @@ async def test_a_refused_event_is_retried_at_the_tail_under_its_own_id(tmp_path:
 async def test_a_held_event_is_released_at_the_tail(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     await journal.hold(event(1))
-    await journal.records.release(event(1).id)
+    await journal.operators.release(event(1).id)
     entries = [entry.message for entry in await waiting(journal)]
+    with pytest.raises(RowUnfit, match="is pending: it is on its way already"):
+        await journal.operators.release(event(1).id)
     with pytest.raises(RowMissing, match="nothing here has the id"):
-        await journal.records.release(event(1).id)
+        await journal.operators.release(event(2).id)
     stats = await journal.status()
     await journal.close()
     assert [again(event(1))] == entries
@@ -57,10 +59,11 @@ async def test_a_replayed_body_gives_way_to_its_event_and_is_new_when_it_comes_a
     await journal.quarantine(body)
     journal.settle(1)
     understood = msgspec.structs.replace(event(1, digest="d"), id=body.id)
-    await journal.records.replay(body.id, understood)
+    journal.operators.reread = lambda message, _: understood if message == body else event(9)
+    await journal.operators.replay(body.id)
     entries = [entry.message for entry in await waiting(journal)]
-    with pytest.raises(RowMissing):
-        await journal.records.replay(body.id, understood)
+    with pytest.raises(RowUnfit, match="is pending"):
+        await journal.operators.replay(body.id)
     next_time = await journal.quarantine(undecodable(2, digest="d"))
     await journal.close()
     assert [again(understood)] == entries
@@ -71,19 +74,19 @@ async def test_a_pending_event_is_dropped_unless_it_is_in_flight(tmp_path: Path)
     journal = await open_journal(tmp_path)
     for number in (1, 2, 3):
         await journal.accept(event(number))
-    journal.records.in_flight = {1}.__contains__
+    journal.operators.withhold = {2, 3}.__contains__
     with pytest.raises(RowBusy, match="is in flight to the broker"):
-        await journal.records.drop(event(1).id)
-    row = await journal.records.drop(event(2).id)
+        await journal.operators.drop(event(1).id, OUTBOX)
+    done = await journal.operators.drop(event(2).id, OUTBOX)
     journal.settle(3)
     with pytest.raises(RowBusy):
-        await journal.records.drop(event(3).id)
+        await journal.operators.drop(event(3).id, OUTBOX)
     pending = await ids_waiting(journal)
     await journal.close()
     journal = await open_journal(tmp_path)
     pending_later = await ids_waiting(journal)
     await journal.close()
-    assert 2 == row.seq
+    assert ("dropped", 2) == (done.done, done.row.seq)
     assert [event(1).id] == pending == pending_later
 
 
@@ -91,7 +94,7 @@ async def test_a_row_that_leaves_while_it_is_being_dropped_is_missing(tmp_path: 
     journal = await open_journal(tmp_path)
     await journal.accept(event(1))
     outcomes = await asyncio.gather(
-        journal.records._drop_pending(1), journal.records._drop_pending(2), return_exceptions=True
+        journal.operators._drop_pending(1), journal.operators._drop_pending(2), return_exceptions=True
     )
     journal.refuse(1, "too late")
     await quiet(journal)
@@ -107,12 +110,12 @@ async def test_refused_and_quarantined_rows_are_dropped(tmp_path: Path) -> None:
     await journal.quarantine(undecodable(3, digest="d"))
     await quiet(journal)
     journal.settle(3)
-    await journal.records.drop(event(1).id)
-    await journal.records.drop_quarantined(event(2).id)
-    await journal.records.drop_quarantined(undecodable(3).id)
-    for drop in (journal.records.drop, journal.records.drop_quarantined):
+    await journal.operators.drop(event(1).id, OUTBOX)
+    await journal.operators.drop(event(2).id, QUARANTINE)
+    await journal.operators.drop(undecodable(3).id, QUARANTINE)
+    for states in (OUTBOX, QUARANTINE):
         with pytest.raises(RowMissing):
-            await drop(event(1).id)
+            await journal.operators.drop(event(1).id, states)
     came_again = await journal.quarantine(undecodable(4, digest="d"))
     stats = await journal.status()
     await journal.close()
@@ -123,8 +126,8 @@ async def test_refused_and_quarantined_rows_are_dropped(tmp_path: Path) -> None:
 async def test_rows_are_listed_in_pages(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     await asyncio.gather(*(journal.accept(event(number)) for number in range(5)))
-    first = await journal.records.kept(State.PENDING, limit=3)
-    rest = await journal.records.kept(State.PENDING, after=first[-1].seq, limit=3)
+    first = await journal.operators.rows([State.PENDING], limit=3)
+    rest = await journal.operators.rows([State.PENDING], after=first[-1].seq, limit=3)
     await journal.close()
     assert [[1, 2, 3], [4, 5]] == [[row.seq for row in page] for page in (first, rest)]
 
@@ -145,7 +148,7 @@ async def test_an_export_holds_every_part_of_every_row(tmp_path: Path) -> None:
         row["why"],
         row["digest"],
     )
-    assert ["undecodable", "held"] == quarantined
+    assert ["held", "undecodable"] == quarantined
 
 
 async def test_an_import_appends_what_is_not_here_and_loses_nothing(tmp_path: Path) -> None:
@@ -157,16 +160,16 @@ async def test_an_import_appends_what_is_not_here_and_loses_nothing(tmp_path: Pa
     await old.close()
     new = await open_journal(tmp_path / "new")
     await new.accept(event(3))
-    first = await new.records.import_lines(lines)
-    second = await new.records.import_lines(lines)
-    pending = await new.records.kept(State.PENDING, limit=1000)
-    refused = await new.records.kept(State.REFUSED)
+    first = await new.operators.import_lines(lines)
+    second = await new.operators.import_lines(lines)
+    pending = await new.operators.rows([State.PENDING], limit=1000, with_body=True)
+    refused = await new.operators.rows([State.REFUSED], with_body=True)
     in_memory = await waiting(new)
     await new.close()
     expected = [again(event(n, body=bytes([n % 256]))) for n in range(700) if n not in {3, 4}]
-    assert ((699, 1), (0, 700)) == (first, second)
+    assert (Imported(699, 1), Imported(0, 700)) == (first, second)
     assert [event(3), *expected] == [row.message for row in pending]
-    assert [(event(4, body=bytes([4])), "too long")] == [(row.message, row.reason) for row in refused]
+    assert [(event(4, body=bytes([4])), "too long")] == [(row.message, row.why) for row in refused]
     assert [row.seq for row in pending] == [entry.seq for entry in in_memory]
 
 
@@ -179,14 +182,14 @@ async def test_quarantined_rows_are_imported_into_quarantine(tmp_path: Path) -> 
     lines = await exported(old, (*OUTBOX, *QUARANTINE))
     await old.close()
     new = await open_journal(tmp_path / "new")
-    first, second = await new.records.import_lines(lines), await new.records.import_lines(lines)
-    rows = [row for state in QUARANTINE for row in await new.records.kept(state)]
+    first, second = await new.operators.import_lines(lines), await new.operators.import_lines(lines)
+    rows = [row for state in QUARANTINE for row in await new.operators.rows([state], with_body=True)]
     copies = await waiting(new)
     await new.close()
     new = await open_journal(tmp_path / "new")  # what was imported is nobody's retry
     held_again = await new.hold(event(3, digest="held"))
     await new.close()
-    assert ((3, 0), (0, 3)) == (first, second)
+    assert (Imported(3, 0), Imported(0, 3)) == (first, second)
     assert [(undecodable(2), 2), (event(1, digest="held"), 1)] == [(row.message, row.seen) for row in rows]
     assert [again(undecodable(2))] == [entry.message for entry in copies]
     assert not held_again.duplicate
@@ -196,7 +199,7 @@ async def test_an_import_of_something_else_is_refused(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     for line in (b"{}", b"not JSON", b"[" * 100_000, b"\xff"):
         with pytest.raises(InvalidQuery, match=r"^line 3 is not a line of an export: "):
-            await journal.records.import_lines([b"\n", b"", line])
+            await journal.operators.import_lines([b"\n", b"", line])
     await journal.close()
 
 
@@ -207,7 +210,7 @@ async def test_an_import_that_does_not_fit_leaves_nothing(tmp_path: Path) -> Non
     await old.close()
     new = await open_journal(tmp_path / "new", max_bytes=2 * len(pack(event(1))))
     with pytest.raises(Unavailable, match=r"raise outbox.max_bytes"):
-        await new.records.import_lines(lines)
+        await new.operators.import_lines(lines)
     stats = await new.status()
     await new.close()
     assert (0, 0) == (stats.events, stats.last_seq)
@@ -216,7 +219,9 @@ async def test_an_import_that_does_not_fit_leaves_nothing(tmp_path: Path) -> Non
 async def test_a_deed_whose_asker_has_gone_is_still_handed_to_the_relay(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     await journal.hold(event(1))
-    release = asyncio.ensure_future(journal.records._append(lambda store: store.states.release(event(1).id)))
+    release = asyncio.ensure_future(
+        journal.operators._append(lambda store: store.states.release(event(1).id))
+    )
     await asyncio.sleep(0)
     release.cancel()
     await asyncio.wait({release})
