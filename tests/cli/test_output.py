@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tms_bridge.cli.output import BridgeConsole, Output, visible
+from tms_bridge.cli.output import BridgeConsole, Output, laid_out, visible
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,46 @@ def test_a_table_in_a_pipe_is_aligned_and_has_no_blanks_at_a_lines_end(
     ] == capsys.readouterr().out.split("\n")
 
 
-def test_a_table_on_a_terminal_wraps_rather_than_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+LONG = "0123456789" * 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "prose", "expected"),
+    [
+        (("id", "state"), [("a", "b")], False, ["id  state", "a   b"]),
+        (
+            ("id", "why"),
+            [(LONG, "too long, it is"), ("b", "")],
+            False,
+            ["id", LONG, "    why too long, it is", "b"],
+        ),
+        (("", ""), [("label", LONG), ("x", "y")], False, [f"label  {LONG}", "x      y"]),
+        (
+            ("id", "why"),
+            [("a", f"it is {LONG} that is too long for one line")],
+            True,
+            ["id  why", f"a   it is {LONG}", "    that is too long for", "    one line"],
+        ),
+        (("id", "why"), [("a", "b\nc")], True, ["id  why", "a   b", "    c"]),
+        (("id", "why"), [], False, ["id  why"]),
+        (("", ""), [], False, []),
+    ],
+)
+def test_columns_give_way_and_values_stay_whole(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]], expected: list[str], *, prose: bool
+) -> None:
+    assert expected == list(laid_out(columns, rows, 28, prose=prose))
+
+
+def test_a_table_on_a_terminal_of_any_width_keeps_its_values_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen()
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr("sys.stdout", screen)
-    Output(as_json=False).table(("check", ""), [("ok", "0123456789" * 3)])
-    shown = "".join(screen.getvalue().split())
-    assert "ok" in shown
-    assert "0123456789" * 3 == shown.removeprefix("checkok")
+    out = Output(as_json=False)
+    out.table(("check", ""), [("ok", LONG)])
+    out.block([("URL", LONG, "where TMS calls, and nobody else")])
+    assert 2 == screen.getvalue().count(LONG)
 
 
 def test_lines_of_json_are_whole_documents(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,9 +53,8 @@ def check(*, config: Path, out: Output, online: bool) -> int:
     if out.as_json:
         out.document(Checked(not failed, findings))
     else:
-        out.table(
-            ("check", "result", ""), [(finding.check, finding.result, finding.text) for finding in findings]
-        )
+        rows = [(finding.check, finding.result, finding.text) for finding in findings]
+        out.table(("check", "result", ""), rows, prose=True)
     return NO if failed else DONE
 
 

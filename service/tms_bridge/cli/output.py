@@ -1,21 +1,27 @@
 """How every command speaks: people on a terminal, JSON with `--json`, diagnostics on standard error."""
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 import click
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 F = TypeVar("F", bound=Callable[..., object])
 
 PIPE_WIDTH = 10_000
 """Columns when the output is no terminal: a file or a pipe gets whole lines."""
+
+GAP = "  "
+INDENT = "    "
+LEAST_PROSE = 24
+"""Columns that prose needs to be readable."""
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -51,25 +57,87 @@ class Output:
         """Print a line for people."""
         self.console.print(Text(text, style=style), soft_wrap=True)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table for people; into a pipe without colours, rules or blanks at a line's end."""
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, prose: bool = False) -> None:
+        """Print a table for people; without headings it is a block of labels and values.
+
+        No value is ever folded or cut, since people copy them. Where the columns are wider than the terminal,
+        those that do not fit stand on a second line under each row, with their labels; `prose` lets the last
+        column break between words instead.
+        """
         cells = [["" if value is None else visible(str(value)) for value in row] for row in rows]
+        width = self.console.width if self.console.is_terminal else PIPE_WIDTH
+        for number, line in enumerate(laid_out(columns, cells, width, prose=prose)):
+            self._print(line, "bold" if number == 0 and any(columns) else "")
+
+    def block(self, rows: Iterable[tuple[str, object, str]]) -> None:
+        """Print one thing for people: label and value on a line, and under it in prose what it means."""
+        rows = list(rows)
+        indent = max(len(label) for label, _, _ in rows) + len(GAP)
+        for label, value, meaning in rows:
+            values = "" if value is None else visible(str(value))
+            for number, line in enumerate(values.split("\n")):
+                self._print(("" if number else label).ljust(indent) + line)
+            for line in _broken(meaning, max(self.console.width - indent, LEAST_PROSE)).split("\n"):
+                self._print(" " * indent + line, "dim")
+
+    def _print(self, line: str, style: str = "") -> None:
         if not self.console.is_terminal:
-            click.echo("\n".join(_aligned([list(columns), *cells] if any(columns) else cells)))
+            click.echo(line.rstrip())
             return
-        table = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-        for row in cells:
-            table.add_row(*(Text(cell, style=COLOURS.get(cell, ""), overflow="fold") for cell in row))
-        self.console.print(table)
+        text = Text(line, style)
+        for word, colour in COLOURS.items():
+            text.highlight_regex(rf"(?<=  ){word}(?=  |$)", colour)
+        self.console.print(text, soft_wrap=True)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table whose cells may have several."""
-    split = [[cell.split("\n") for cell in row] for row in rows]
-    widths = [max(len(line) for cell in column for line in cell) for column in zip(*split, strict=True)]
-    for row in split:
-        for lines in zip_longest(*row, fillvalue=""):
-            yield "  ".join(line.ljust(width) for line, width in zip(lines, widths, strict=True)).rstrip()
+def laid_out(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, *, prose: bool = False
+) -> Iterator[str]:
+    """Yield the lines of a table, none of whose values is folded or cut."""
+    headed = [list(columns), *rows] if any(columns) else list(rows)
+    if not headed:
+        return
+    widths = [max(map(_width, column)) for column in zip(*headed, strict=True)]
+    ends = list(accumulate(width + len(GAP) for width in widths))
+    fitting = sum(end - len(GAP) <= width for end in ends)
+    room = width - (ends[-2] if len(ends) > 1 else 0)
+    if fitting == len(widths) or not any(columns):
+        yield from _aligned(headed, widths)
+    elif prose and room >= LEAST_PROSE:
+        yield from _aligned([[*row[:-1], _broken(row[-1], room)] for row in headed], [*widths[:-1], room])
+    else:
+        yield from _in_two(columns, rows, widths[: max(fitting, 1)])
+
+
+def _in_two(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+    """Yield each row as the columns that fit, and the others with their labels under it."""
+    first = len(widths)
+    yield from _aligned([columns[:first]], widths)
+    for row in rows:
+        yield from _aligned([row[:first]], widths)
+        rest = zip(columns[first:], row[first:], strict=True)
+        told = GAP.join(f"{label} {value}".strip() for label, value in rest if value)
+        if told:
+            yield INDENT + told
+
+
+def _aligned(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
+    """Yield the lines of rows whose cells may have several."""
+    for row in rows:
+        for lines in zip_longest(*(cell.split("\n") for cell in row), fillvalue=""):
+            padded = (
+                line + " " * (width - cell_len(line)) for line, width in zip(lines, widths, strict=True)
+            )
+            yield GAP.join(padded).rstrip()
+
+
+def _width(cell: str) -> int:
+    return max(map(cell_len, cell.split("\n")))
+
+
+def _broken(text: str, width: int) -> str:
+    """Break prose between its words alone; a path or an id stays whole, however long it is."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def visible(text: str) -> str:

@@ -146,7 +146,7 @@ def _warnings(settings: Settings, source: Source, url: str) -> list[str]:
 
 def _show(out: Output, webhooks: tuple[Webhook, ...]) -> None:
     for webhook in webhooks:
-        out.table(("field", "value", "why"), _rows(webhook))
+        out.block(_rows(webhook))
         out.text("")
 
 
