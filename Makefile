@@ -13,7 +13,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-long integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
-	types imports style docs docs-check changelog-check deploy-check audit pip-check build clean bench bench-check
+	types imports style docs docs-check schema-compat changelog-check deploy-check audit pip-check build clean bench bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ cov: setup ## run all tests and hold branch coverage to its limits
 	$(COVERAGE) report --fail-under=95
 	$(COVERAGE) report --fail-under=100 --include='*/auth/*,*/ingest/*,*/message.py,*/settings/*'
 
-check: lock lint fmt-check types imports style docs-check changelog-check ## everything that can be judged without running the service
+check: lock lint fmt-check types imports style docs-check schema-compat changelog-check ## everything that can be judged without running the service
 
 lock: setup ## check that uv.lock fits pyproject.toml
 	.venv/bin/uv lock --check --quiet
@@ -81,6 +81,9 @@ docs: setup ## write the parts of the documentation that come from the code
 
 docs-check: setup ## check that the generated documentation is up to date
 	$(PYTHON) deploy/local/generated.py --check
+
+schema-compat: setup ## check that the message contract keeps what was released
+	$(PYTHON) -m tms_events compare schemas/released schemas
 
 changelog-check: setup ## check that the changelog's fragments can be put together
 	.venv/bin/towncrier build --draft --version next

@@ -10,15 +10,11 @@ from tms_bridge.broker.properties import properties_of
 from tms_bridge.ingest import Arrival, rules_of, understand
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Source
-from tms_events import StatusFrom, Trigger, decode, payload_bytes
+from tms_events import StatusFrom, decode, payload_bytes
 from tms_events.artefact.golden import TRACEPARENT, Golden, golden_messages
 
 BODIES = Path(__file__).parents[2] / "examples" / "bodies"
-GOLDEN = [
-    golden
-    for golden in golden_messages()
-    if golden.event.payload is not None and golden.event.trigger is Trigger.COURSE_ASSIGNMENT
-]
+GOLDEN = [golden for golden in golden_messages() if golden.event.payload is not None]
 
 
 def understood(golden: Golden) -> Message:
@@ -51,7 +47,7 @@ def test_the_bridge_sends_the_golden_message(golden: Golden) -> None:
     assert msgspec.json.encode(golden.event.payload) == payload_bytes(message.body)
 
 
-@pytest.mark.parametrize("path", sorted(BODIES.glob("course-*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(BODIES.glob("*.json")), ids=lambda path: path.stem)
 def test_the_sample_bodies_are_the_payloads_of_the_golden_messages(path: Path) -> None:
     trigger, _, status = path.stem.rpartition("-")
     event = next(golden.event for golden in GOLDEN if golden.name == f"{trigger.replace('-', '_')}.{status}")
