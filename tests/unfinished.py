@@ -9,11 +9,9 @@ FastPath
 Finding
 Kind
 Log
-Observer
 Output
 Problem
 Server
-Silent
 State
 Taken
 Tally
@@ -46,7 +44,6 @@ Closing
 Committed
 Compared
 Context
-CountingObserver
 Deadlines
 Delivery
 Desk
@@ -86,7 +83,6 @@ Moments
 Networks
 NoBridge
 Noise
-Observer
 OnDisk
 Operation
 Outcome
@@ -125,7 +121,6 @@ Session
 Shape
 Shown
 Signals
-Silent
 Snapshot
 Space
 State
@@ -156,7 +151,6 @@ Writer
 
 # Packages with more than a dozen files.
 CROWDED = """
-broker
 cli
 outbox
 """.split()  # noqa: SIM905 - a name a line is a line of the diff

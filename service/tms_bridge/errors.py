@@ -24,9 +24,9 @@ BridgeError
 │   ├── RowBusy              409: the row is in flight just now
 │   ├── RowUnfit             409: the row is in a state that this cannot be done to
 │   └── RowMissing           404: there is no such row
+├── ClientUnfit              the installation's: another version of the AMQP client is needed
 └── BrokerError              the broker's, or the road's to it
-    ├── PublisherClosed      this publisher is gone; what was outstanding has an unknown fate
-    └── TopologyError        an exchange or queue is missing or differs from what is configured
+    └── PublisherClosed      this publisher is gone; what was outstanding has an unknown fate
 """
 
 from typing import ClassVar
@@ -193,5 +193,5 @@ class PublisherClosed(BrokerError):  # noqa: N818 - states the fact
         self.code = code
 
 
-class TopologyError(BrokerError):
-    """An exchange, queue or binding is missing or differs from what is configured."""
+class ClientUnfit(BridgeError):  # noqa: N818 - states the fact
+    """The AMQP client is none on which the publisher was tested; another version has to be installed."""

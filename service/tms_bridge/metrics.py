@@ -21,6 +21,7 @@ UNKNOWN_SOURCE = "unknown"
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _COMMIT_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
 _CONFIRM_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 60.0)
+_DELIVERY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86_400.0)
 
 
 class Tally(Collector):
@@ -172,11 +173,17 @@ class PublishMetrics:
             "From a publish to the broker's confirm.",
             _CONFIRM_BUCKETS,
         )
-        self.returned = Counter(
+        self.delivery_duration = Distribution(
+            registry,
+            "tms_bridge_delivery_duration_seconds",
+            "From an event's receipt to the broker's confirm, by the wall clock.",
+            _DELIVERY_BUCKETS,
+        )
+        self.returned = Tally(
+            registry,
             "tms_bridge_publish_returned",
             "Events that no queue wanted, by routing key.",
-            ["routing_key"],
-            registry=registry,
+            ("routing_key",),
         )
         self.nacked = Counter(
             "tms_bridge_publish_nacked", "Publishes that a queue refused.", registry=registry
@@ -186,11 +193,6 @@ class PublishMetrics:
         )
         self.relay_faults = Counter(
             "tms_bridge_relay_faults", "Defects that the relay outlived by starting over.", registry=registry
-        )
-        self.fallbacks = Counter(
-            "tms_bridge_publisher_fallbacks",
-            "Connections on which the plain publisher stood in for the fast one.",
-            registry=registry,
         )
         self.outstanding = _gauge(registry, "publishes_outstanding", "Publishes that await their confirm.")
         self.connected = _gauge(registry, "broker_connected", "1 while a confirm channel is open.")

@@ -1,4 +1,4 @@
-"""A fault proxy between us and the broker, publishers of either kind, and messages to send."""
+"""A fault proxy between us and the broker, publishers, and messages to send."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,7 @@ from yarl import URL
 
 from rabbitmq import Node
 from tms_bridge.broker import topology
-from tms_bridge.broker.confirming import ConfirmingPublisher
-from tms_bridge.broker.pipelined import PipelinedPublisher
-from tms_bridge.broker.plain import PlainPublisher
+from tms_bridge.broker.publisher import PipelinedPublisher, check_channel
 from tms_bridge.broker.session import Session, open_session
 from tms_bridge.broker.supervisor import PATIENT_CONNECT_S
 from tms_bridge.errors import BrokerError
@@ -25,11 +23,6 @@ from tms_bridge.message import Kind, Message, Outcome
 from tms_bridge.settings.model import Amqp
 
 EXCHANGE = "tms.events"
-
-KINDS: dict[str, type[PlainPublisher | PipelinedPublisher]] = {
-    "plain": PlainPublisher,
-    "pipelined": PipelinedPublisher,
-}
 
 _CONNECT_TRIES = 3
 _UNANSWERED = ("the other side hung up", "no answer in time")
@@ -127,9 +120,8 @@ async def proxy(rabbitmq: Node) -> AsyncIterator[FaultProxy]:
 class Bench:
     """Opens publishers and looks at queues, in one virtual host."""
 
-    def __init__(self, url: str, kind: str) -> None:
+    def __init__(self, url: str) -> None:
         self.url = URL(url)
-        self.kind = kind
         self._stack = contextlib.AsyncExitStack()
         self.sessions: list[Session] = []
 
@@ -165,13 +157,13 @@ class Bench:
         heartbeat_s: int = 10,
         context: ssl.SSLContext | None = None,
         **overrides: Any,
-    ) -> ConfirmingPublisher:
+    ) -> PipelinedPublisher:
         amqp = Amqp(urls=(str(self.url),), **overrides)
         session = await self.session(url=url, heartbeat_s=heartbeat_s, context=context)
         await topology.apply(session, topology.configured(amqp))
-        publisher = KINDS[self.kind](
+        publisher = PipelinedPublisher(
             session,
-            await session.confirm_channel(),
+            await check_channel(session, await session.confirm_channel()),
             max_outstanding=amqp.max_outstanding,
             confirm_timeout_s=amqp.confirm_timeout_s,
         )
@@ -207,16 +199,9 @@ class Bench:
         await self._stack.aclose()
 
 
-@pytest.fixture(params=["plain", "pipelined"])
-async def bench(vhost: str, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    bench = Bench(vhost, request.param)
-    yield bench
-    await bench.close()
-
-
 @pytest.fixture
-async def plain_bench(vhost: str) -> AsyncIterator[Bench]:
-    bench = Bench(vhost, "plain")
+async def bench(vhost: str) -> AsyncIterator[Bench]:
+    bench = Bench(vhost)
     yield bench
     await bench.close()
 
@@ -235,7 +220,7 @@ def event() -> Callable[..., Message]:
 def collect() -> Callable[..., Awaitable[dict[int, Outcome]]]:
     """Wait until so many outcomes have come."""
 
-    async def wait(publisher: ConfirmingPublisher, count: int) -> dict[int, Outcome]:
+    async def wait(publisher: PipelinedPublisher, count: int) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         async with asyncio.timeout(20):
             while len(outcomes) < count:

@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from tests.faults.half_open import Manner, half_open
 from tests.waiting import until
 from yarl import URL
 
 from rabbitmq import Node
-from tms_bridge.broker import Silent, Supervisor
+from tms_bridge.broker import Supervisor
 from tms_bridge.broker.session import open_session
 from tms_bridge.errors import BrokerError
+from tms_bridge.metrics import PublishMetrics
 from tms_bridge.settings.model import Amqp
 
 GREETS = {Manner.CLOSE_AFTER_OPEN_OK, Manner.SILENT_AFTER_OPEN_OK}
@@ -51,14 +53,13 @@ async def test_a_host_that_only_greets_gives_no_channel(
 
 @pytest.mark.parametrize("manner", Manner)
 async def test_the_real_broker_is_found_once_it_is_there(
-    plain_bench: Any, proxy: Any, rabbitmq: Node, manner: Manner, monkeypatch: pytest.MonkeyPatch
+    bench: Any, proxy: Any, rabbitmq: Node, manner: Manner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tms_bridge.broker.supervisor.QUICK_CONNECT_S", 1.0)
     monkeypatch.setattr("tms_bridge.broker.topology.STEP_TIMEOUT_S", 1.0)
     await proxy.refuse()
-    supervisor = Supervisor(
-        Amqp(urls=(str(plain_bench.url.with_port(proxy.port)),)), Silent(), structlog.get_logger()
-    )
+    settings = Amqp(urls=(str(bench.url.with_port(proxy.port)),))
+    supervisor = Supervisor(settings, PublishMetrics(CollectorRegistry()), structlog.get_logger())
     with capture_logs() as lines:
         async with half_open(manner, proxy.port):
             connecting = asyncio.create_task(supervisor.connect())
@@ -92,7 +93,7 @@ async def test_an_attempt_that_is_cancelled_is_cancelled() -> None:
 
 
 async def test_an_address_that_swallows_packets_costs_a_moment(
-    plain_bench: Any, proxy: Any, monkeypatch: pytest.MonkeyPatch
+    bench: Any, proxy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as deaf, socket.socket() as filler:
         # A full backlog swallows what comes: the kernel answers no further packet.
@@ -109,8 +110,6 @@ async def test_an_address_that_swallows_packets_costs_a_moment(
         monkeypatch.setattr(socket, "getaddrinfo", both)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        session = await plain_bench.session(
-            url=plain_bench.url.with_host("broker.test").with_port(proxy.port)
-        )
+        session = await bench.session(url=bench.url.with_host("broker.test").with_port(proxy.port))
         assert 0.2 < loop.time() - began < 3.0
         await session.abort()

@@ -8,33 +8,26 @@ from typing import Any
 import aiormq
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from tests.waiting import until
 
 from ports import free_port
 from rabbitmq import Node
-from tms_bridge.broker import Silent, Supervisor, topology
-from tms_bridge.broker.confirming import ConfirmingPublisher
+from tms_bridge.broker import Supervisor, topology
+from tms_bridge.broker.publisher import PipelinedPublisher
 from tms_bridge.broker.session import Session
+from tms_bridge.broker.supervisor import Backoff
 from tms_bridge.broker.topology import Finding, Part
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import Message, Outcome
+from tms_bridge.metrics import PublishMetrics
 from tms_bridge.settings.model import Amqp, Queue
 
 
-class Counting(Silent):
-    """Counts reconnects."""
-
-    def __init__(self) -> None:
-        self.reconnects = 0
-
-    def reconnected(self) -> None:
-        self.reconnects += 1
-
-
-def supervisor(*urls: Any, observer: Silent | None = None, **overrides: Any) -> Supervisor:
+def supervisor(*urls: Any, registry: CollectorRegistry | None = None, **overrides: Any) -> Supervisor:
     settings = Amqp(urls=tuple(str(url) for url in urls), **overrides)
-    return Supervisor(settings, observer or Silent(), structlog.get_logger())
+    return Supervisor(settings, PublishMetrics(registry or CollectorRegistry()), structlog.get_logger())
 
 
 def is_connected(watcher: Supervisor) -> bool:
@@ -113,8 +106,8 @@ async def test_a_connection_that_declaring_costs_is_made_anew_without(
 
 
 async def test_a_reset_is_followed_by_a_new_connection_at_once(bench: Any, proxy: Any) -> None:
-    counting = Counting()
-    watcher = supervisor(bench.url.with_port(proxy.port), observer=counting)
+    registry = CollectorRegistry()
+    watcher = supervisor(bench.url.with_port(proxy.port), registry=registry)
     publisher = await watcher.connect()
     proxy.reset()
     await lose(publisher)
@@ -122,7 +115,7 @@ async def test_a_reset_is_followed_by_a_new_connection_at_once(bench: Any, proxy
     began = time.monotonic()
     again = await watcher.connect()
     assert time.monotonic() - began < 2
-    assert counting.reconnects == 1
+    assert registry.get_sample_value("tms_bridge_broker_reconnects_total") == 1
     await again.close()
 
 
@@ -178,7 +171,7 @@ async def test_the_brokers_operator_sees_our_name(vhost: str, rabbitmq: Node) ->
     await publisher.close()
 
 
-async def publish_into_alarm(watcher: Supervisor, node: Node, message: Message) -> ConfirmingPublisher:
+async def publish_into_alarm(watcher: Supervisor, node: Node, message: Message) -> PipelinedPublisher:
     """Publish under key 1 while the broker has a memory alarm; return when it has blocked the connection."""
     publisher = await watcher.connect()
     # The first call only posts the alarm; that the second is answered says that it is in force.
@@ -219,3 +212,26 @@ async def test_what_an_alarm_holds_up_is_not_late(
     assert await collect(publisher, 1) == {1: Outcome.CONFIRMED}
     assert publisher.open
     await publisher.close()
+
+
+def test_back_off_doubles_up_to_five_seconds_under_full_jitter() -> None:
+    backoff = Backoff(jitter=lambda: 1.0)
+    assert [backoff.next() for _ in range(9)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 5.0]
+    assert Backoff(jitter=lambda: 0.0).next() == 0.0
+
+
+def test_after_a_good_connection_the_next_is_tried_at_once() -> None:
+    backoff = Backoff(jitter=lambda: 1.0)
+    backoff.next()
+    assert backoff.after_loss(10.0, useful=False) == 0.0
+    assert backoff.rounds == 0
+
+
+def test_a_short_connection_that_confirmed_something_costs_the_shortest_wait() -> None:
+    backoff = Backoff(jitter=lambda: 1.0)
+    assert [backoff.after_loss(0.5, useful=True) for _ in range(3)] == [0.2, 0.2, 0.2]
+
+
+def test_connections_that_come_to_nothing_are_tried_ever_more_rarely() -> None:
+    backoff = Backoff(jitter=lambda: 1.0)
+    assert [backoff.after_loss(0.5, useful=False) for _ in range(3)] == [0.2, 0.4, 0.8]

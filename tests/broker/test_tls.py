@@ -66,26 +66,26 @@ async def test_a_broker_with_a_trusted_certificate_is_published_to(
     assert await collect(publisher, 50) == dict.fromkeys(range(50), Outcome.CONFIRMED)
 
 
-async def test_a_certificate_of_an_unknown_root_is_refused(plain_bench: Any, tls_proxy: Any) -> None:
+async def test_a_certificate_of_an_unknown_root_is_refused(bench: Any, tls_proxy: Any) -> None:
     with pytest.raises(BrokerError, match="CERTIFICATE_VERIFY_FAILED"):
-        await connect(amqps(plain_bench, tls_proxy))
+        await connect(amqps(bench, tls_proxy))
 
 
-async def test_verification_cannot_be_turned_off_in_the_url(plain_bench: Any, tls_proxy: Any) -> None:
+async def test_verification_cannot_be_turned_off_in_the_url(bench: Any, tls_proxy: Any) -> None:
     with pytest.raises(BrokerError, match="CERTIFICATE_VERIFY_FAILED"):
-        await connect(amqps(plain_bench, tls_proxy, no_verify_ssl="1"))
+        await connect(amqps(bench, tls_proxy, no_verify_ssl="1"))
 
 
 async def test_a_certificate_for_another_host_is_refused(
-    plain_bench: Any, tls_proxy: Any, certificate: Path
+    bench: Any, tls_proxy: Any, certificate: Path
 ) -> None:
     with pytest.raises(BrokerError, match="not valid for '127"):
-        await connect(amqps(plain_bench, tls_proxy, "127.0.0.1", cafile=str(certificate)))
+        await connect(amqps(bench, tls_proxy, "127.0.0.1", cafile=str(certificate)))
 
 
-async def test_a_broker_without_tls_is_not_spoken_to_in_the_clear(plain_bench: Any, proxy: Any) -> None:
+async def test_a_broker_without_tls_is_not_spoken_to_in_the_clear(bench: Any, proxy: Any) -> None:
     with pytest.raises(BrokerError):
-        await connect(amqps(plain_bench, proxy))
+        await connect(amqps(bench, proxy))
 
 
 def test_a_missing_file_is_named() -> None:

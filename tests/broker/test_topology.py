@@ -6,8 +6,8 @@ import pytest
 
 from rabbitmq import Node
 from tms_bridge.broker import topology
+from tms_bridge.broker.check import try_publishing
 from tms_bridge.broker.topology import Finding, Part, State
-from tms_bridge.broker.verify import try_publishing
 from tms_bridge.errors import BrokerError
 from tms_bridge.settings.model import Amqp, Queue
 
@@ -38,32 +38,28 @@ def test_what_is_configured_is_listed_in_the_order_of_its_making(parts: tuple[Pa
 
 
 async def test_an_empty_broker_misses_everything_and_looking_changes_nothing(
-    plain_bench: Any, parts: tuple[Part, ...]
+    bench: Any, parts: tuple[Part, ...]
 ) -> None:
-    session = await plain_bench.session()
+    session = await bench.session()
     for _ in range(2):
         found = states(await topology.show(session, parts))
         assert {found[str(part)] for part in parts if part.kind != "binding"} == {State.MISSING}
         assert {found[str(part)] for part in parts if part.kind == "binding"} == {State.UNKNOWN}
 
 
-async def test_applying_makes_everything_and_can_be_repeated(
-    plain_bench: Any, parts: tuple[Part, ...]
-) -> None:
-    session = await plain_bench.session()
+async def test_applying_makes_everything_and_can_be_repeated(bench: Any, parts: tuple[Part, ...]) -> None:
+    session = await bench.session()
     for _ in range(2):
         assert set(states(await topology.apply(session, parts)).values()) == {State.RIGHT}
     assert not any(finding.wrong for finding in await topology.show(session, parts))
     assert {finding.state for finding in await topology.check(session, parts)} == {State.RIGHT}
 
 
-async def test_what_differs_is_found_and_the_rest_is_still_made(
-    plain_bench: Any, parts: tuple[Part, ...]
-) -> None:
-    channel = await plain_bench.channel()
+async def test_what_differs_is_found_and_the_rest_is_still_made(bench: Any, parts: tuple[Part, ...]) -> None:
+    channel = await bench.channel()
     await channel.exchange_declare("tms.events", exchange_type="direct")
     await channel.queue_declare("crm", durable=True)
-    session = await plain_bench.session()
+    session = await bench.session()
     applied = states(await topology.apply(session, parts))
     assert [part for part, state in applied.items() if state is not State.RIGHT] == [
         "exchange tms.events",
@@ -73,44 +69,44 @@ async def test_what_differs_is_found_and_the_rest_is_still_made(
     assert states(await topology.show(session, parts))["exchange tms.events"] is State.DIFFERENT
 
 
-async def test_a_name_that_amqp_cannot_hold_is_a_finding(plain_bench: Any) -> None:
+async def test_a_name_that_amqp_cannot_hold_is_a_finding(bench: Any) -> None:
     queues = (Queue(name="q" * 300, bindings=("k" * 300,)),)
     parts = topology.configured(Amqp(urls=("amqp://localhost",), queues=queues))
-    applied = await topology.apply(await plain_bench.session(), parts)
+    applied = await topology.apply(await bench.session(), parts)
     assert [finding.part.kind for finding in applied if finding.wrong] == ["queue", "binding"]
 
 
 async def test_missing_permissions_are_told_apart_from_missing_parts(
-    plain_bench: Any, parts: tuple[Part, ...], rabbitmq: Node
+    bench: Any, parts: tuple[Part, ...], rabbitmq: Node
 ) -> None:
-    owner = await plain_bench.session()
+    owner = await bench.session()
     await topology.apply(owner, parts)
-    vhost = plain_bench.url.path.removeprefix("/")
+    vhost = bench.url.path.removeprefix("/")
     user = f'<<"{vhost}">>'
     rabbitmq.evaluate(
         f'rabbit_auth_backend_internal:add_user({user}, <<"pw">>, <<"tests">>), '
         f'rabbit_auth_backend_internal:set_permissions({user}, {user}, <<"">>, <<"">>, <<"">>, <<"tests">>).'
     )
-    session = await plain_bench.session(url=plain_bench.url.with_user(vhost).with_password("pw"))
+    session = await bench.session(url=bench.url.with_user(vhost).with_password("pw"))
     assert {finding.state for finding in await topology.check(session, parts)} == {State.RIGHT}
     shown = await topology.show(session, parts)
     assert {finding.state for finding in shown} == {State.UNKNOWN}
     assert {finding.state for finding in await topology.apply(session, parts)} == {State.FORBIDDEN}
     problem = await try_publishing(session, "tms.events")
     assert problem is not None
-    assert problem.startswith("the user may not write to exchange tms.events: ACCESS_REFUSED")
+    assert problem.startswith("the user may not write to exchange tms.events: 403 ACCESS_REFUSED")
 
 
-async def test_a_test_publish_leaves_nothing_behind(plain_bench: Any, parts: tuple[Part, ...]) -> None:
-    session = await plain_bench.session()
+async def test_a_test_publish_leaves_nothing_behind(bench: Any, parts: tuple[Part, ...]) -> None:
+    session = await bench.session()
     assert await try_publishing(session, "tms.events") == "there is no exchange tms.events"
     await topology.apply(session, parts)
     assert await try_publishing(session, "tms.events") is None
-    assert await plain_bench.depth("crm") == 0
+    assert await bench.depth("crm") == 0
 
 
-async def test_a_lost_connection_is_an_error(plain_bench: Any, parts: tuple[Part, ...]) -> None:
-    session = await plain_bench.session()
+async def test_a_lost_connection_is_an_error(bench: Any, parts: tuple[Part, ...]) -> None:
+    session = await bench.session()
     await session.abort()
     with pytest.raises(BrokerError):
         await topology.apply(session, parts)

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import tms_events
-from tms_bridge.broker.properties import properties_of
+from tms_bridge.broker.publisher import properties_of
 from tms_bridge.cli.program import program
 from tms_bridge.message import Kind, Message
 from tms_bridge.metrics import Metrics

@@ -118,7 +118,7 @@ def _shake_disk(shaking: Shaking) -> None:
 
 
 def _shake_life(shaking: Shaking) -> None:
-    from tms_bridge.broker.pipelined import PipelinedPublisher  # noqa: PLC0415 - see main
+    from tms_bridge.broker.publisher import PipelinedPublisher  # noqa: PLC0415 - see main
     from tms_bridge.outbox.journal import Journal  # noqa: PLC0415 - see main
 
     # Every way to a 2xx leads through it, once for all that one commit has made durable.

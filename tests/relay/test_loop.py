@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
+from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry
-from tms_bridge.relay import Relay, Silent, renewal
+from tms_bridge.relay import Relay, clocks
 from tms_bridge.relay.loop import PAGE_LIMIT
-from tms_bridge.relay.observer import Observer
 from tms_bridge.relay.publisher import Publisher
 from tms_bridge.settings.model import Amqp
 
@@ -36,6 +37,11 @@ def message(entity: str, key: str = "tms.class.scheduled") -> Message:
         traceparent="",
         body=b"{}",
     )
+
+
+def uncounted() -> PublishMetrics:
+    """Return metrics that nobody reads."""
+    return PublishMetrics(CollectorRegistry())
 
 
 class Shelf:
@@ -169,10 +175,10 @@ def broker() -> ScriptedBroker:
 
 @contextlib.asynccontextmanager
 async def carrying(
-    shelf: Shelf, broker: ScriptedBroker, observer: Observer | None = None
+    shelf: Shelf, broker: ScriptedBroker, metrics: PublishMetrics | None = None
 ) -> AsyncIterator[Relay]:
     """Run a relay for as long as the context lasts."""
-    relay = Relay(shelf, broker, observer or Silent(), structlog.get_logger(), SETTINGS)
+    relay = Relay(shelf, broker, metrics or uncounted(), structlog.get_logger(), SETTINGS)
     running = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -241,8 +247,8 @@ async def test_what_the_outbox_has_not_deleted_yet_counts_as_in_flight(
 async def test_a_backlog_gives_way_to_what_arrives(
     shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tms_bridge.relay.pace.NEAR", 100)
-    monkeypatch.setattr("tms_bridge.relay.pace.RATE", 2000.0)
+    monkeypatch.setattr("tms_bridge.relay.clocks.NEAR", 100)
+    monkeypatch.setattr("tms_bridge.relay.clocks.RATE", 2000.0)
     await shelf.add(*(message(str(entity)) for entity in range(1200)))
     began = asyncio.get_running_loop().time()
     async with carrying(shelf, broker):
@@ -330,18 +336,12 @@ async def test_a_fault_costs_a_connection_but_no_message(
             raise faults.pop()
         return Outcome.CONFIRMED
 
-    class Counting(Silent):
-        seen = 0
-
-        def faulted(self) -> None:
-            self.seen += 1
-
     broker.answer = answer
-    counting = Counting()
-    async with carrying(shelf, broker, counting):
+    registry = CollectorRegistry()
+    async with carrying(shelf, broker, PublishMetrics(registry)):
         await shelf.add(message("1"), message("2"))
         await shelf.empty()
-    assert counting.seen == 1
+    assert registry.get_sample_value("tms_bridge_relay_faults_total") == 1
     assert len(broker.publishers) == 2
 
 
@@ -386,7 +386,7 @@ async def test_draining_reads_again_what_a_late_probe_lets_through(
 
 
 async def test_a_broken_outbox_ends_the_relay(shelf: Shelf, broker: ScriptedBroker) -> None:
-    relay = Relay(shelf, broker, Silent(), structlog.get_logger(), SETTINGS)
+    relay = Relay(shelf, broker, uncounted(), structlog.get_logger(), SETTINGS)
     running = asyncio.create_task(relay.run())
     await broker.open_publishers(1)
     await shelf.breaks()
@@ -399,7 +399,7 @@ async def test_a_connection_on_which_a_key_gets_nothing_but_nacks_is_exchanged_w
     relay: Relay, shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A channel is nacked for ever by a quorum queue that had no leader at the channel's first publish."""
-    monkeypatch.setattr(renewal, "FIRST_AFTER_S", 0.2)
+    monkeypatch.setattr(clocks, "FIRST_AFTER_S", 0.2)
     stuck = "tms.class.denied"
     broker.answer = lambda message, _exchange: (
         Outcome.NACKED if message.routing_key == stuck and len(broker.publishers) == 1 else Outcome.CONFIRMED
@@ -416,8 +416,8 @@ async def test_a_connection_is_not_exchanged_while_a_confirm_is_awaited(
     relay: Relay, shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Publishing pauses for it, goes on when the pause is over, and nothing in flight is given up."""
-    monkeypatch.setattr(renewal, "FIRST_AFTER_S", 0.2)
-    monkeypatch.setattr(renewal, "PAUSE_S", 0.2)
+    monkeypatch.setattr(clocks, "FIRST_AFTER_S", 0.2)
+    monkeypatch.setattr(clocks, "PAUSE_S", 0.2)
     answers: dict[str, Outcome | None] = {"full": Outcome.NACKED, "silent": None}
     broker.answer = lambda message, _exchange: answers.get(message.id, Outcome.CONFIRMED)
     await shelf.add(message("full", "tms.class.denied"), message("silent"))

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from prometheus_client import CollectorRegistry
 
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
+from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry
 from tms_bridge.relay import window as window_module
-from tms_bridge.relay.observer import Silent
-from tms_bridge.relay.parcel import LONGEST_DELAY_S, Parcel
+from tms_bridge.relay.lanes import LONGEST_DELAY_S, Parcel
 from tms_bridge.relay.window import Window
 
 EXCHANGE = "tms.events"
@@ -79,7 +80,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.shelf = Shelf()
-        self.window = Window(self.shelf, Silent(), EXCHANGE, jitter=lambda: 1.0)
+        self.window = Window(self.shelf, PublishMetrics(CollectorRegistry()), EXCHANGE, jitter=lambda: 1.0)
         self.now = 0.0
 
     def load(self) -> None:
@@ -390,7 +391,8 @@ class Adversary(RuleBasedStateMachine):
 
     @initialize()
     def shrink_the_window(self) -> None:
-        self.bench.window = Window(self.bench.shelf, Silent(), EXCHANGE, jitter=lambda: 0.5)
+        metrics = PublishMetrics(CollectorRegistry())
+        self.bench.window = Window(self.bench.shelf, metrics, EXCHANGE, jitter=lambda: 0.5)
 
     @rule(entity=ENTITIES, key=KEYS)
     def accept(self, entity: str, key: str) -> None:

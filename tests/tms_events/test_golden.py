@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tms_bridge.broker.properties import properties_of
+from tms_bridge.broker.publisher import properties_of
 from tms_bridge.ingest import Arrival, rules_of, understand
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Source

@@ -17,12 +17,11 @@ from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin
 from tms_bridge.bootstrap.gauges import VERSION, bind_outbox, bind_publishing, set_facts
-from tms_bridge.bootstrap.observers import CountingObserver
 from tms_bridge.bootstrap.reload import Reloader
 from tms_bridge.bootstrap.signals import Signals
 from tms_bridge.bootstrap.stock import Stock, open_stock
 from tms_bridge.broker import Supervisor
-from tms_bridge.errors import OutboxError
+from tms_bridge.errors import ClientUnfit, OutboxError
 from tms_bridge.http.connections import Connections, admin_limits_of
 from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
@@ -57,8 +56,7 @@ class Bridge:
         self._metrics = Metrics(CollectorRegistry())
         self._feed = Feed()
         self._guard = admin.Guard(self._settings.admin)
-        self._observer = CountingObserver(self._metrics.publish)
-        self._supervisor = Supervisor(self._settings.amqp, self._observer, self._logger)
+        self._supervisor = Supervisor(self._settings.amqp, self._metrics.publish, self._logger)
         self._stock: Stock
         self._health: Health
         self._relay: Relay
@@ -91,6 +89,9 @@ class Bridge:
             detail = str(broken.exceptions[0])
             self._logger.critical("the outbox broke; nothing that was answered 2xx is lost", detail=detail)
             code = FAILED
+        except* ClientUnfit as unfit:
+            self._logger.critical("the AMQP client cannot be used", detail=str(unfit.exceptions[0]))
+            code = FAILED
         return code
 
     async def _run_all(self, traffic: list[socket.socket], operators: list[socket.socket]) -> None:
@@ -109,7 +110,9 @@ class Bridge:
     def _compose(self) -> None:
         settings, metrics = self._settings, self._metrics
         self._health = Health([self._stock.why_not_ready])
-        self._relay = Relay(self._stock.outbox, self._supervisor, self._observer, self._logger, settings.amqp)
+        self._relay = Relay(
+            self._stock.outbox, self._supervisor, metrics.publish, self._logger, settings.amqp
+        )
         self._webhooks = Webhooks(
             settings.http,
             Routes(settings.http, settings.sources),
@@ -188,7 +191,7 @@ class Bridge:
             stats=self._stock.stats,
             outbox_dir=self._settings.outbox.dir if self._settings.outbox is not None else None,
             broker=self._broker_status,
-            delivered_per_s=self._observer.delivered.per_second,
+            delivered_per_s=self._relay.delivered.per_second,
             version=VERSION,
         )
 

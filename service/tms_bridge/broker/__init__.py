@@ -1,6 +1,5 @@
 """Connects, declares, publishes; translates AMQP outcomes into ours."""
 
-from tms_bridge.broker.observer import Observer, Silent
 from tms_bridge.broker.supervisor import Supervisor
 
-__all__ = ["Observer", "Silent", "Supervisor"]
+__all__ = ["Supervisor"]

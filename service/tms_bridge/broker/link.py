@@ -2,10 +2,11 @@
 
 aiormq lets its user make the transport. Ours is a plain asyncio stream whose protocol looks at each frame
 before aiormq does. It notes when the broker blocks or unblocks the connection and why it closes, none of
-which aiormq reports; and it can keep the frames of one channel to itself (see `pipelined`).
+which aiormq reports; and it can keep the frames of one channel to itself (see `publisher`).
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
@@ -50,6 +51,9 @@ class Closing(NamedTuple):
     text: str
     cause: tuple[int, int]
 
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"
+
     @property
     def by_message(self) -> bool:
         """Whether something that was published is to blame."""
@@ -67,7 +71,7 @@ class Link:
         stalled: the socket takes no more bytes just now.
         lost: the socket is closed.
         closing: why the broker closed the publishing channel or the connection, where it said so.
-        on_change: called when any of these changes.
+        said: what the broker said last as it closed any channel, or the connection.
     """
 
     def __init__(self) -> None:
@@ -77,10 +81,20 @@ class Link:
         self.lost = False
         self.frames_seen = 0
         self.closing: Closing | None = None
-        self.on_change: Callable[[], None] = _nothing
+        self.said: Closing | None = None
+        self._watchers: list[Callable[[], None]] = []
         self.transport: asyncio.Transport | None = None
         self.publishing_channel: int | None = None
         self.claim: Claim | None = None
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call this whenever anything changes."""
+        self._watchers.append(watcher)
+
+    def changed(self) -> None:
+        """Tell whoever watches."""
+        for watcher in self._watchers:
+            watcher()
 
     def abort(self) -> None:
         """Close the socket now; what it had not sent is never sent, even where aiormq is closing it."""
@@ -88,28 +102,39 @@ class Link:
             self.transport.abort()
 
     def note_method(self, channel: int, payload: bytes) -> None:
-        """Look at a method that the broker sent."""
+        """Look at a method that the broker sent; what cannot be read is left to aiormq to complain of."""
+        with contextlib.suppress(struct.error):
+            self._note(channel, payload)
+
+    def _note(self, channel: int, payload: bytes) -> None:
         method = _METHOD.unpack_from(payload)
         if channel == 0 and method == _CONNECTION_CLOSE:
-            self._note_closing(payload)
+            self.said = _closing(payload)
+            self._close(self.said)
         elif channel == 0 and method == _CONNECTION_BLOCKED:
             self.blocked = True
-            self.on_change()
+            self.changed()
         elif channel == 0 and method == _CONNECTION_UNBLOCKED:
             self.blocked = False
             self.unblocked_at = asyncio.get_running_loop().time()
-            self.on_change()
-        elif channel == self.publishing_channel and method == _CHANNEL_CLOSE:
-            self._note_closing(payload)
+            self.changed()
+        elif method == _CHANNEL_CLOSE:
+            self.said = _closing(payload)
+            if channel == self.publishing_channel:
+                self._close(self.said)
 
-    def _note_closing(self, payload: bytes) -> None:
+    def _close(self, closing: Closing) -> None:
         """Keep the first reason: what follows a closed channel only says that it is closed."""
         if self.closing is None:
-            code, length = _CLOSE.unpack_from(payload, _METHOD.size)
-            start = _METHOD.size + _CLOSE.size
-            text = payload[start : start + length].decode(errors="replace")
-            self.closing = Closing(code, text, _METHOD.unpack_from(payload, start + length))
-            self.on_change()
+            self.closing = closing
+            self.changed()
+
+
+def _closing(payload: bytes) -> Closing:
+    code, length = _CLOSE.unpack_from(payload, _METHOD.size)
+    start = _METHOD.size + _CLOSE.size
+    text = payload[start : start + length].decode(errors="replace")
+    return Closing(code, text, _METHOD.unpack_from(payload, start + length))
 
 
 class FrameTap(asyncio.StreamReaderProtocol):
@@ -175,13 +200,13 @@ class FrameTap(asyncio.StreamReaderProtocol):
         """Note that the socket takes bytes again."""
         super().resume_writing()
         self._link.stalled = False
-        self._link.on_change()
+        self._link.changed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the socket is closed."""
         super().connection_lost(exc)
         self._link.lost = True
-        self._link.on_change()
+        self._link.changed()
 
 
 class TapFactory(TransportFactory):
@@ -218,7 +243,3 @@ async def _reach(host: str, port: int, loop: asyncio.AbstractEventLoop) -> socke
     # Whoever closes it, aiormq too: else the kernel goes on sending what we have given up by then.
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
     return wire
-
-
-def _nothing() -> None:
-    """Nobody listens yet."""

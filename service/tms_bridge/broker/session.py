@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Final
 
-import aiormq
-from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPError, ProbableAuthenticationError
+import aio_pika
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import AMQPError, ProbableAuthenticationError
 from yarl import URL
 
 from tms_bridge.broker.link import Link, TapFactory
-from tms_bridge.errors import BrokerError, PublisherClosed
+from tms_bridge.errors import BridgeError, BrokerError, PublisherClosed
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a polite close may take."""
@@ -21,29 +22,51 @@ CHANNEL_TIMEOUT_S: Final = 10.0
 """How long the broker may take to open a channel."""
 
 _ABORT_LEAD_S: Final = 0.1
+_REPR: Final = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 
 
 class Session:
-    """An open connection."""
+    """An open connection: aio-pika's, plain, with our tap in its transport (see docs/adr/0012)."""
 
-    def __init__(self, connection: aiormq.Connection, link: Link) -> None:
+    def __init__(self, connection: aio_pika.Connection, link: Link) -> None:
         self.connection = connection
         self.link = link
 
     @property
     def frame_max(self) -> int:
         """The largest frame that the broker takes, in bytes."""
-        return self.connection.connection_tune.frame_max or 131_072
+        transport = self.connection.transport
+        return (transport and transport.connection.connection_tune.frame_max) or 131_072
 
-    async def confirm_channel(self) -> AbstractChannel:
-        """Open a channel on which the broker confirms each publish.
+    async def channel(self) -> AbstractChannel:
+        """Open a channel to declare and consume on.
 
         Raises:
             BrokerError: the connection was lost, or it took too long.
         """
-        with translated("open a confirm channel"):
+        with self.doing("open a channel"):
             async with asyncio.timeout(CHANNEL_TIMEOUT_S):
-                return await self.connection.channel(publisher_confirms=True)
+                return await self.connection.channel(publisher_confirms=False)
+
+    async def confirm_channel(self) -> AbstractChannel:
+        """Open a channel on which the broker confirms each publish, and what it returns is an error.
+
+        Raises:
+            BrokerError: the connection was lost, or it took too long.
+        """
+        with self.doing("open a confirm channel"):
+            async with asyncio.timeout(CHANNEL_TIMEOUT_S):
+                return await self.connection.channel(publisher_confirms=True, on_return_raises=True)
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Raise whatever the AMQP client raises as a BrokerError, in the broker's words where it gave any."""
+        with translated(what, self.link):
+            yield
+
+    def words(self, failure: Exception) -> str:
+        """Say why something failed."""
+        return _words(failure, self.link)
 
     async def close(self) -> None:
         """Say goodbye, or hang up if that takes too long."""
@@ -54,10 +77,7 @@ class Session:
 
     async def abort(self) -> None:
         """Hang up; after it no byte is in flight and no task of the connection runs."""
-        self.link.abort()
-        with contextlib.suppress(BrokerError), translated("abort"):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self.connection.close()
+        await _hang_up(self.connection, self.link)
 
     def closed(self, otherwise: str) -> PublisherClosed:
         """Say why it is closed: in the broker's words where it gave any."""
@@ -65,9 +85,7 @@ class Session:
         if closing is None:
             return PublisherClosed(otherwise)
         return PublisherClosed(
-            f"the broker closed it: {closing.code} {closing.text}",
-            by_message=closing.by_message,
-            code=closing.code,
+            f"the broker closed it: {closing}", by_message=closing.by_message, code=closing.code
         )
 
 
@@ -83,18 +101,37 @@ async def open_session(
     patience = _Patience(link)
     hang_up = asyncio.get_running_loop().call_later(timeout_s - _ABORT_LEAD_S, patience.end)
     try:
-        with translated(f"connect to {place_of(url)}"), patience.blamed():
-            async with asyncio.timeout(timeout_s):
-                connection = aiormq.Connection(
-                    url.update_query(heartbeat=heartbeat_s),
-                    context=context,
-                    client_properties={"connection_name": name},
-                    transport_factory=TapFactory(link),
-                )
-                await connection.connect()
+        with translated(f"connect to {place_of(url)}", link), patience.blamed():
+            connection = _connection(url, context, heartbeat_s, name, link)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await connection.connect()
+            except BaseException:
+                await _hang_up(connection, link)
+                raise
     finally:
         hang_up.cancel()
     return Session(connection, link)
+
+
+def _connection(
+    url: URL, context: ssl.SSLContext | None, heartbeat_s: int, name: str, link: Link
+) -> aio_pika.Connection:
+    connection = aio_pika.Connection(
+        url.update_query(heartbeat=heartbeat_s),
+        ssl_context=context,
+        client_properties={"connection_name": name},
+    )
+    # aio-pika hands these on to aiormq, and has no parameter of its own for it.
+    connection.kwargs["transport_factory"] = TapFactory(link)
+    return connection
+
+
+async def _hang_up(connection: aio_pika.Connection, link: Link) -> None:
+    link.abort()
+    with contextlib.suppress(BrokerError), translated("abort"):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close()
 
 
 class _Patience:
@@ -124,11 +161,12 @@ class _Patience:
 
 def place_of(url: URL) -> str:
     """Name a broker without its credentials."""
-    return f"{url.scheme}://{url.host}:{url.port}{url.path}"
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.host
+    return f"{url.scheme}://{host}:{url.port}{url.path}"
 
 
 @contextlib.contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translated(doing: str, link: Link | None = None) -> Iterator[None]:
     """Raise whatever the AMQP client raises as a BrokerError: the broker is away, or does not want us.
 
     A lost connection can arrive as CancelledError. It is a real cancellation only if somebody asked
@@ -136,7 +174,7 @@ def translated(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except BrokerError:
+    except BridgeError:
         raise
     except asyncio.CancelledError as cancelled:
         task = asyncio.current_task()
@@ -144,16 +182,22 @@ def translated(doing: str) -> Iterator[None]:
             raise
         raise BrokerError(f"{doing}: the connection was lost") from cancelled
     except Exception as failure:  # no list holds all: a peer that hangs up at once is a StopAsyncIteration
-        raise BrokerError(f"{doing}: {_why(failure)}") from failure
+        raise BrokerError(f"{doing}: {_words(failure, link)}") from failure
 
 
-def _why(failure: Exception) -> str:
+def _words(failure: Exception, link: Link | None) -> str:
+    """Say why something failed, first of all as the broker does; never show an object."""
+    if link is not None and link.closing is not None:
+        refused = isinstance(failure, ProbableAuthenticationError)
+        whose = "the broker refused the user name or the password: " if refused else "the broker said "
+        return f"{whose}{link.closing}"
     if isinstance(failure, TimeoutError):
         return "no answer in time"
     if isinstance(failure, StopAsyncIteration) or isinstance(failure.__cause__, asyncio.IncompleteReadError):
         return "the other side hung up"
-    if isinstance(failure, ProbableAuthenticationError):
-        return "the broker refused the user name or the password"
-    if str(failure) and isinstance(failure, AMQPError | OSError):
-        return str(failure)
-    return f"{type(failure).__name__}: {failure}"  # a bare text may say nothing: that of a KeyError is a word
+    if link is not None and link.said is not None and link.said.text in failure.args:
+        return str(link.said)
+    text = _REPR.sub(r"\1", str(failure))
+    if text and isinstance(failure, AMQPError | OSError):
+        return text
+    return f"{type(failure).__name__}: {text}"  # a bare text may say nothing: that of a KeyError is a word

@@ -5,22 +5,21 @@ its user when a publish must be taken as of unknown fate (see docs/adr/0004).
 """
 
 import asyncio
+import random
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from yarl import URL
 
 from tms_bridge.broker import topology
-from tms_bridge.broker.backoff import Backoff
-from tms_bridge.broker.confirming import ConfirmingPublisher
-from tms_bridge.broker.observer import Observer
-from tms_bridge.broker.pipelined import PipelinedPublisher, unfit
-from tms_bridge.broker.plain import PlainPublisher
+from tms_bridge.broker.publisher import PipelinedPublisher, check_channel, check_client
 from tms_bridge.broker.session import Session, open_session, place_of, translated
 from tms_bridge.errors import BrokerError
 from tms_bridge.log import Logger
+from tms_bridge.metrics import PublishMetrics
 from tms_bridge.settings.model import Amqp, Queue
 
 QUICK_CONNECT_S: Final = 4.0
@@ -29,18 +28,23 @@ QUICK_CONNECT_S: Final = 4.0
 PATIENT_CONNECT_S: Final = 10.0
 """How long it may take in later rounds: a broker that has just started is slow."""
 
+FIRST_S: Final = 0.2
+LONGEST_S: Final = 5.0
+STABLE_AFTER_S: Final = 10.0
+"""A connection that lived this long was a good one."""
+
 
 class Supervisor:
     """Where publishers come from."""
 
-    def __init__(self, settings: Amqp, observer: Observer, log: Logger) -> None:
+    def __init__(self, settings: Amqp, metrics: PublishMetrics, log: Logger) -> None:
         self._settings = settings
-        self._observer = observer
+        self._metrics = metrics
         self._log = log
         self._urls = [amqp_url(text) for text in settings.urls]
         self._turn = 0
         self._backoff = Backoff()
-        self._publisher: ConfirmingPublisher | None = None
+        self._publisher: PipelinedPublisher | None = None
         self._session: Session | None = None
         self._opened_at = 0.0
         self.topology_errors: tuple[str, ...] = ()
@@ -55,8 +59,13 @@ class Supervisor:
         """Whether the broker blocks publishing just now (a memory or disk alarm)."""
         return self.connected and self._publisher is not None and self._publisher.blocked
 
-    async def connect(self) -> ConfirmingPublisher:
-        """Try the hosts in turn, with jittered back-off, until a publisher is open."""
+    async def connect(self) -> PipelinedPublisher:
+        """Try the hosts in turn, with jittered back-off, until a publisher is open.
+
+        Raises:
+            ClientUnfit: the AMQP client that is installed is none on which the publisher was tested.
+        """
+        check_client()
         await asyncio.sleep(self._wait_after_loss())
         while True:
             for _ in self._urls:
@@ -76,7 +85,7 @@ class Supervisor:
         lived_s = asyncio.get_running_loop().time() - self._opened_at
         return self._backoff.after_loss(lived_s, useful=self._publisher.useful)
 
-    async def _open(self, url: URL) -> ConfirmingPublisher:
+    async def _open(self, url: URL) -> PipelinedPublisher:
         session = await self._connect(url)
         try:
             if not await self._see_to_topology(session):
@@ -106,12 +115,12 @@ class Supervisor:
             timeout_s=PATIENT_CONNECT_S if self._backoff.rounds else QUICK_CONNECT_S,
         )
 
-    def _note_open(self, publisher: ConfirmingPublisher, url: URL) -> None:
+    def _note_open(self, publisher: PipelinedPublisher, url: URL) -> None:
         if self._publisher is not None:
-            self._observer.reconnected()
+            self._metrics.reconnects.inc()
         self._publisher = publisher
         self._opened_at = asyncio.get_running_loop().time()
-        self._log.info("broker connected", broker=place_of(url), publisher=type(publisher).__name__)
+        self._log.info("broker connected", broker=place_of(url))
 
     async def _see_to_topology(self, session: Session) -> bool:
         """Tell a wrong topology, but do not stay away for it; false: the connection did not survive."""
@@ -129,19 +138,43 @@ class Supervisor:
         for problem in problems:
             self._log.error("topology is not as configured", problem=problem)
 
-    async def _open_publisher(self, session: Session) -> ConfirmingPublisher:
-        channel = await session.confirm_channel()
-        problem = unfit(session, channel)
-        if problem is not None:
-            self._observer.fell_back()
-            self._log.error("publishing one by one, which costs several times the CPU", reason=problem)
-        kind = PipelinedPublisher if problem is None else PlainPublisher
-        return kind(
+    async def _open_publisher(self, session: Session) -> PipelinedPublisher:
+        return PipelinedPublisher(
             session,
-            channel,
+            await check_channel(session, await session.confirm_channel()),
             max_outstanding=self._settings.max_outstanding,
             confirm_timeout_s=self._settings.confirm_timeout_s,
         )
+
+
+class Backoff:
+    """Exponential with full jitter: many bridges that lost one broker do not come back in step."""
+
+    def __init__(self, jitter: Callable[[], float] = random.random) -> None:
+        self._jitter = jitter
+        self._rounds = 0
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds over all hosts have failed since the last good connection."""
+        return self._rounds
+
+    def next(self) -> float:
+        """Return the seconds to wait after one more failed round."""
+        ceiling = min(LONGEST_S, FIRST_S * 2**self._rounds)
+        if ceiling < LONGEST_S:
+            self._rounds += 1
+        return float(self._jitter() * ceiling)
+
+    def after_loss(self, seconds: float, *, useful: bool) -> float:
+        """Return the seconds to wait after the loss of a connection that was open for so long.
+
+        One that was open for long was a good one, and the next is tried at once. One that confirmed
+        anything is worth the shortest wait. Any other failed as if it had never opened.
+        """
+        if useful or seconds >= STABLE_AFTER_S:
+            self._rounds = 0
+        return 0.0 if seconds >= STABLE_AFTER_S else self.next()
 
 
 def amqp_url(text: str) -> URL:

@@ -6,16 +6,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
-from aiormq.abc import AbstractChannel
-from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity
 
-from tms_bridge.broker.session import Session, translated
+from tms_bridge.broker.session import Session
 from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
 from tms_bridge.settings.model import Amqp
 
 STEP_TIMEOUT_S: Final = 10.0
 """How long one declaration may take."""
 
+ACCESS_REFUSED: Final = 403
 QUORUM: Final = {"x-queue-type": "quorum"}
 
 
@@ -140,43 +141,47 @@ async def _each(session: Session, parts: Sequence[Part], step: Step) -> list[Fin
     findings = []
     channel: AbstractChannel | None = None
     for part in parts:
-        with translated(f"declare {part}"):
+        with session.doing(f"declare {part}"):
             async with asyncio.timeout(STEP_TIMEOUT_S):
                 if channel is None:
-                    channel = await session.connection.channel(publisher_confirms=False)
-                finding = await _try(channel, part, step)
+                    channel = await session.channel()
+                finding = await _try(session, channel, part, step)
         if finding.state is not State.RIGHT:
             channel = None
         findings.append(finding)
     if channel is not None:
-        with translated("close a channel"):
+        with session.doing("close a channel"):
             await channel.close()
     return findings
 
 
-async def _try(channel: AbstractChannel, part: Part, step: Step) -> Finding:
+async def _try(session: Session, channel: AbstractChannel, part: Part, step: Step) -> Finding:
     try:
         await step(channel, part)
-    except ChannelNotFoundEntity as failure:
-        return Finding(part, State.MISSING, str(failure))
-    except ChannelAccessRefused as failure:
-        return Finding(part, State.FORBIDDEN, str(failure))
     except ChannelClosed as failure:
-        return Finding(part, State.DIFFERENT, str(failure))
+        return Finding(part, _state(session, failure), session.words(failure))
     except ValueError as failure:
         return Finding(part, State.DIFFERENT, f"AMQP cannot name it so: {failure}")
     return Finding(part, State.RIGHT)
 
 
+def _state(session: Session, failure: ChannelClosed) -> State:
+    if isinstance(failure, ChannelNotFoundEntity):
+        return State.MISSING
+    said = session.link.said
+    return State.FORBIDDEN if said is not None and said.code == ACCESS_REFUSED else State.DIFFERENT
+
+
 async def _declare(channel: AbstractChannel, part: Part) -> object:
     if part.kind == "exchange":
-        return await channel.exchange_declare(part.name, exchange_type=part.exchange_type, durable=True)
+        return await channel.declare_exchange(part.name, part.exchange_type, durable=True)
     if part.kind == "queue":
-        return await channel.queue_declare(part.name, durable=True, arguments=dict(QUORUM))
-    return await channel.queue_bind(part.name, part.exchange, part.routing_key)
+        return await channel.declare_queue(part.name, durable=True, arguments=dict(QUORUM))
+    queue = await channel.get_queue(part.name, ensure=False)
+    return await queue.bind(part.exchange, part.routing_key)
 
 
 async def _declare_passively(channel: AbstractChannel, part: Part) -> object:
     if part.kind == "exchange":
-        return await channel.exchange_declare(part.name, exchange_type=part.exchange_type, passive=True)
-    return await channel.queue_declare(part.name, passive=True)
+        return await channel.declare_exchange(part.name, part.exchange_type, passive=True)
+    return await channel.declare_queue(part.name, passive=True)

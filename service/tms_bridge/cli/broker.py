@@ -22,7 +22,8 @@ async def connect(amqp: Amqp, url: URL) -> Session:
         BrokerError: it cannot be reached or refuses; the text says why, without the password.
     """
     # What the AMQP client logs comes as an error too; its tracebacks are not for whoever types a command.
-    logging.getLogger("aiormq").addHandler(logging.NullHandler())
+    for client in ("aiormq", "aio_pika"):
+        logging.getLogger(client).addHandler(logging.NullHandler())
     return await open_session(
         url,
         context=tls_context(url),

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 from tms_bridge.broker import topology
+from tms_bridge.broker.check import try_publishing
 from tms_bridge.broker.session import Session, place_of
 from tms_bridge.broker.supervisor import amqp_url
 from tms_bridge.broker.topology import State
-from tms_bridge.broker.verify import try_publishing
 from tms_bridge.cli.broker import connect
 from tms_bridge.cli.findings import FAIL, OK, WARN, Finding
 from tms_bridge.errors import BrokerError

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from tms_bridge.broker.listen import Delivery, listen
+from tms_bridge.broker.consumer import Delivery, listen
 from tms_bridge.cli.broker import open_broker
 from tms_bridge.cli.configuration import load
 from tms_bridge.cli.event_loop import run_async

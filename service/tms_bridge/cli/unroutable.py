@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from tms_bridge.broker.unroutable import QUEUE, Replayed, replay, waiting
+from tms_bridge.broker.consumer import UNROUTABLE_QUEUE, Replayed, replay, waiting
 from tms_bridge.cli.broker import open_broker
 from tms_bridge.cli.configuration import load
 from tms_bridge.cli.event_loop import run_async
@@ -39,7 +39,7 @@ def show_status(*, config: Path, out: Output) -> None:
         async with open_broker(amqp) as session:
             return await waiting(session)
 
-    found = Waiting(QUEUE, run_async(run(load(config).amqp)))
+    found = Waiting(UNROUTABLE_QUEUE, run_async(run(load(config).amqp)))
     if out.as_json:
         out.document(found)
     else:

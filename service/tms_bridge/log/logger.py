@@ -148,7 +148,7 @@ class _LibraryHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         failure = record.exc_info if record.exc_info and record.exc_info[0] else None
-        if record.name.startswith("aiormq"):
+        if record.name.startswith(("aiormq", "aio_pika")):
             self._tell_of_client(record, failure[1] if failure else None)
             return
         self._logger.log(

@@ -5,17 +5,18 @@ changed something publishes what may go now. No task, future or timer exists per
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from tms_bridge.errors import BridgeError, PublisherClosed
+from tms_bridge.http.feed import Rate
 from tms_bridge.log import Logger
 from tms_bridge.message import Outcome
+from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry, Pending
-from tms_bridge.relay.observer import Observer
-from tms_bridge.relay.pace import Pace
+from tms_bridge.relay.clocks import PAUSE_S, Pace, Renewal
 from tms_bridge.relay.publisher import Broker, Publisher
-from tms_bridge.relay.renewal import PAUSE_S, Renewal
 from tms_bridge.relay.window import Window
 from tms_bridge.settings.model import Amqp
 
@@ -31,22 +32,28 @@ _LOOK_AGAIN_S: Final = 0.002
 
 _STUCK_AFTER_S: Final = 2.0
 
+_MICROSECONDS: Final = 1_000_000
 _NEVER: Final = float("inf")
 
 
 class Relay:
-    """The loop from outbox to broker; `run` it, then `drain` it, then cancel `run`."""
+    """The loop from outbox to broker; `run` it, then `drain` it, then cancel `run`.
+
+    Attributes:
+        delivered: how often the broker confirmed a message.
+    """
 
     def __init__(
-        self, pending: Pending, broker: Broker, observer: Observer, log: Logger, settings: Amqp
+        self, pending: Pending, broker: Broker, metrics: PublishMetrics, log: Logger, settings: Amqp
     ) -> None:
         self._pending = pending
         self._broker = broker
-        self._observer = observer
+        self._metrics = metrics
+        self.delivered = Rate()
         self._log = log
         self._max_outstanding = settings.max_outstanding
         self._exchange = settings.exchange
-        self._window = Window(pending, observer, settings.exchange)
+        self._window = Window(pending, metrics, settings.exchange)
         self._renewal = Renewal()
         self._pace = Pace(pending.last_seq)
         self._published = 0
@@ -124,9 +131,12 @@ class Relay:
             self._turn(lambda: self._note(outcomes))  # noqa: B023 - called before the next round binds it anew
 
     def _note(self, outcomes: list[tuple[int, Outcome]]) -> None:
-        now = _now()
+        now, wall_s = _now(), time.time()
         for seq, outcome in outcomes:
-            self._window.note(seq, outcome, now)
+            delivered = self._window.note(seq, outcome, now)
+            if delivered is not None:
+                self.delivered.note()
+                self._metrics.delivery_duration.observe(wall_s - delivered.received_at_us / _MICROSECONDS)
 
     def _lose(self, closed: PublisherClosed) -> None:
         self._publisher = None
@@ -159,13 +169,13 @@ class Relay:
         """Nothing that the window says can be trusted any more: close the publisher, then start over."""
         self._faulty = True
         self._hungry.clear()  # a page that is not taken in would be asked for again, at once and for ever
-        self._observer.faulted()
+        self._metrics.relay_faults.inc()
         self._log.error("relay fault, starting over with a new connection", exc_info=True)
         if self._publisher is not None:
             self._group.create_task(self._publisher.close())
 
     def _start_over(self) -> None:
-        self._window = Window(self._pending, self._observer, self._exchange)
+        self._window = Window(self._pending, self._metrics, self._exchange)
         self._faulty = False
         self._restart_feeder()
 

@@ -53,10 +53,10 @@ from operator import attrgetter
 from typing import Final
 
 from tms_bridge.errors import PublisherClosed
-from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Outcome
+from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Message, Outcome
+from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry, Pending
-from tms_bridge.relay.observer import Observer
-from tms_bridge.relay.parcel import Lane, Parcel, exchange_lane
+from tms_bridge.relay.lanes import Lane, Parcel, exchange_lane
 
 MAX_PARCELS: Final = 1024
 """How many messages the window holds."""
@@ -81,13 +81,13 @@ class Window:
     def __init__(
         self,
         pending: Pending,
-        observer: Observer,
+        metrics: PublishMetrics,
         exchange: str,
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._pending = pending
-        self._observer = observer
+        self._metrics = metrics
         self._exchange = exchange
         self._jitter = jitter
         self._parcels: dict[int, Parcel] = {}
@@ -217,20 +217,22 @@ class Window:
             return True
         return parcel.lane not in self._blocked and exchange_lane(parcel.exchange) not in self._blocked
 
-    def note(self, seq: int, outcome: Outcome, now: float) -> None:
-        """Take in what became of one publish."""
+    def note(self, seq: int, outcome: Outcome, now: float) -> Message | None:
+        """Take in what became of one publish; return the message if the broker has it now."""
         parcel = self._land(seq)
         if outcome is _CONFIRMED:
-            self._observer.confirmed(now - parcel.sent_at)
+            self._metrics.confirm_duration.observe(now - parcel.sent_at)
             self._pending.settle(seq)
             self._finish(parcel, now)
-        elif outcome is Outcome.REFUSED:
+            return parcel.message
+        if outcome is Outcome.REFUSED:
             self._refuse(parcel, _UNENCODABLE, now)
         elif outcome is Outcome.RETURNED and parcel.can_be_rerouted:
             self._reroute(parcel, now)
         else:
-            self._observer.nacked()
+            self._metrics.nacked.inc()
             self._hold(parcel, parcel.lane, now, alone=False)
+        return None
 
     def _land(self, seq: int) -> Parcel:
         parcel = self._flying.pop(seq)
@@ -259,12 +261,11 @@ class Window:
             self._reopen(parcel.probing, now)
 
     def _refuse(self, parcel: Parcel, reason: str, now: float) -> None:
-        self._observer.refused()
         self._pending.refuse(parcel.seq, reason)
         self._finish(parcel, now)
 
     def _reroute(self, parcel: Parcel, now: float) -> None:
-        self._observer.returned(parcel.message.routing_key)
+        self._metrics.returned.inc(parcel.message.routing_key)
         if parcel.probing is not None:
             self._reopen(parcel.probing, now)
         parcel.reroute()

@@ -1,4 +1,4 @@
-"""The contract of a publisher; every test runs against both."""
+"""The contract of a publisher."""
 
 import asyncio
 import time

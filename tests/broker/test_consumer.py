@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from tms_bridge.broker.listen import Delivery, listen
+from tms_bridge.broker.consumer import Delivery, listen
 from tms_bridge.errors import BrokerError
 from tms_bridge.message import Message
 
 
 async def test_a_listener_sees_what_its_keys_bind(
-    plain_bench: Any, event: Callable[..., Message], collect: Any
+    bench: Any, event: Callable[..., Message], collect: Any
 ) -> None:
-    publisher = await plain_bench.publisher()
-    async with aclosing(listen(await plain_bench.session(), "tms.events", ["tms.class.*"])) as deliveries:
+    publisher = await bench.publisher()
+    async with aclosing(listen(await bench.session(), "tms.events", ["tms.class.*"])) as deliveries:
         first = asyncio.ensure_future(anext(deliveries))
         seen: list[Delivery] = []
         sent: list[Message] = []
@@ -36,9 +36,9 @@ async def test_a_listener_sees_what_its_keys_bind(
         assert seen[0].body == b'{"n":1}'
 
 
-async def test_a_lost_connection_ends_a_listener(plain_bench: Any, proxy: Any) -> None:
-    await plain_bench.publisher()
-    session = await plain_bench.session(url=plain_bench.url.with_port(proxy.port))
+async def test_a_lost_connection_ends_a_listener(bench: Any, proxy: Any) -> None:
+    await bench.publisher()
+    session = await bench.session(url=bench.url.with_port(proxy.port))
     listening = asyncio.Event()
     waiting = asyncio.ensure_future(anext(listen(session, "tms.events", ["#"], listening.set)))
     async with asyncio.timeout(20):
@@ -48,7 +48,7 @@ async def test_a_lost_connection_ends_a_listener(plain_bench: Any, proxy: Any) -
         await waiting
 
 
-async def test_a_listener_on_a_missing_exchange_is_told(plain_bench: Any) -> None:
-    session = await plain_bench.session()
+async def test_a_listener_on_a_missing_exchange_is_told(bench: Any) -> None:
+    session = await bench.session()
     with pytest.raises(BrokerError, match=r"no exchange 'tms\.events'"):
         await anext(listen(session, "tms.events", ["#"]))
