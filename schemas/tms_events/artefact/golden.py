@@ -128,7 +128,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
             "routing_key": topics.topic(event.trigger, event.status, prefix),
             "exchange": exchange,
             "properties": wire.properties(event),
-            "headers": wire.headers(event, _digest(event), TRACEPARENT, replayed=self.replayed),
+            "headers": wire.headers(event, digest_of(event), TRACEPARENT, replayed=self.replayed),
             "body": to_dict(event),
         }
 
@@ -220,7 +220,8 @@ def _event_id(number: int) -> str:
     return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-{number:012x}"
 
 
-def _digest(event: Event) -> str:
+def digest_of(event: Event) -> str:
+    """Return the digest of an event whose body was its payload, written as compactly as can be."""
     payload = event.payload if event.payload is not None else _CLASS_PAYLOAD
     body = msgspec.json.encode(payload)
     return hashlib.blake2b(f"{event.source}\0{event.trigger}\0".encode() + body, digest_size=32).hexdigest()
