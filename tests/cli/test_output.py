@@ -52,7 +52,7 @@ LONG = "0123456789" * 3
             ("id", "why"),
             [("a", f"it is {LONG} that is too long for one line")],
             True,
-            ["id  why", f"a   it is {LONG}", "    that is too long for", "    one line"],
+            ["id  why", "a   it is", f"    {LONG}", "    that is too long for one", "    line"],
         ),
         (("id", "why"), [("a", "b\nc")], True, ["id  why", "a   b", "    c"]),
         (("id", "why"), [], False, ["id  why"]),

@@ -19,12 +19,15 @@ class Receiver:
     def __init__(self) -> None:
         self.status = 202
         self.bodies: list[bytes] = []
+        self.paths: list[str] = []
         self.authorization: set[str] = set()
 
     async def receive(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.read())
         self.authorization.add(request.headers.get("Authorization", ""))
-        return web.json_response({"id": "1", "outcome": "duplicate"}, status=self.status)
+        self.paths.append(request.path)
+        answer = {"id": "1", "outcome": "duplicate", "detail": "Credentials are missing or wrong."}
+        return web.json_response(answer, status=self.status)
 
 
 @pytest.fixture
@@ -86,7 +89,62 @@ def test_a_wrong_call_is_exit_code_2(invoke: Invoke, args: tuple[str, str]) -> N
     assert (2, "") == (result.exit_code, result.stdout)
 
 
-def test_an_address_of_another_scheme_is_exit_code_2(invoke: Invoke) -> None:
-    result = invoke("simulate", "--url", "127.0.0.1:8080", "--source", "contoso")
-    assert 2 == result.exit_code
-    assert "http://" in result.stderr
+@pytest.mark.parametrize("command", ["simulate", "tms-settings"])
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("127.0.0.1:8080", "https://127.0.0.1:8080"),
+        ("hooks.example.com", "https://hooks.example.com"),
+        ("ftp://hooks.example.com", "https://hooks.example.com"),
+        ("https://", "write it with http:// or https:// before it"),
+        ("https://h/webhooks/contoso/class-changed", "end it before /webhooks, as https://h"),
+        ("https://h/tms/webhooks", "end it before /webhooks, as https://h/tms"),
+        ("https://h/?x=1", "end it before /webhooks"),
+        ("https://h:99999", "its host or port cannot be read"),
+    ],
+)
+def test_an_address_that_is_no_base_is_exit_code_2_and_says_what_to_write(
+    invoke: Invoke, config: Path, command: str, url: str, says: str
+) -> None:
+    result = invoke(command, "--config", config, "--url", url, "--source", "contoso")
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert says in " ".join(result.stderr.split())
+
+
+async def test_credentials_come_from_the_configuration(
+    run: Run, receiver: Receiver, url: str, config: Path
+) -> None:
+    args = ("simulate", "--config", config, "--url", url, "--source", "contoso", "--count", "2")
+    done = await asyncio.to_thread(run, *args)
+    assert (0, {HEADER.partition("=")[2]}) == (done.returncode, receiver.authorization)
+    done = await asyncio.to_thread(run, *args, "--credential", "api-key")
+    assert (0, "") == (done.returncode, min(receiver.authorization))
+    assert 2 == (await asyncio.to_thread(run, *args, "--credential", "2025")).returncode
+
+
+async def test_a_refusal_is_told_in_the_words_of_its_problem(run: Run, receiver: Receiver, url: str) -> None:
+    receiver.status = 401
+    args = ("simulate", "--url", url, "--source", "contoso", "--count", "3", "--max-retries", "0")
+    done = await asyncio.to_thread(run, *args)
+    assert (1, "") == (done.returncode, done.stderr)
+    assert "3 x 401" in done.stdout
+    assert "401      Credentials are missing or wrong." in done.stdout
+
+
+async def test_saved_bodies_are_sent_in_the_order_of_their_names(
+    run: Run, receiver: Receiver, url: str, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    bodies = {"class-2.json": b'{"b": 2}', "class-1.json": b"\xff", "course_assignment-1": b'{"a": 1}'}
+    for name, body in bodies.items():
+        (saved / name).write_bytes(body)
+    args = ("simulate", "--url", url, "--source", "contoso", "--header", HEADER, "--from", saved)
+    done = await asyncio.to_thread(run, *args)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [b"\xff", b'{"b": 2}', b'{"a": 1}'] == receiver.bodies
+    assert ["class", "class", "course-assignment"] == [path.split("/")[-1][:-8] for path in receiver.paths]
+    (saved / "notes.txt").write_text("")
+    done = await asyncio.to_thread(run, *args)
+    assert (2, 3) == (done.returncode, len(receiver.bodies))
+    assert "notes.txt" in done.stderr

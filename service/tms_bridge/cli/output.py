@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import TextIO, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -154,6 +155,22 @@ def visible(text: str) -> str:
 def note(text: str) -> None:
     """Say something to whoever runs the command, apart from its answer."""
     click.echo(text, err=True)
+
+
+def base_url(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """Take the start of a webhook's URL, and nothing of its path; the rest is made of source and trigger."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise click.BadParameter("its host or port cannot be read") from None
+    if parts.scheme not in ("http", "https") or not host:
+        bare = value.partition("://")[2] or value
+        raise click.BadParameter(f"write it with http:// or https:// before it, as https://{bare}")
+    if "/webhooks" in parts.path or parts.query or parts.fragment:
+        whole = f"{parts.scheme}://{parts.netloc}{parts.path.partition('/webhooks')[0]}"
+        raise click.BadParameter(f"end it before /webhooks, as {whole}; the rest is added to it")
+    return value.rstrip("/")
 
 
 def as_output(_ctx: click.Context, _param: click.Parameter, value: object) -> Output:

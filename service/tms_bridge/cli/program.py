@@ -1,5 +1,6 @@
 """The program `tms-bridge`: which commands there are, and what their failures mean for the exit code."""
 
+import difflib
 import importlib
 import os
 import sys
@@ -36,7 +37,9 @@ COMMANDS = {
     "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),
     "unroutable": Entry("unroutable", "unroutable", "Look at events that no queue wanted."),
     "allowlist": Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
-    "schema": Entry("schema", "schema", "Write JSON Schemas and the AsyncAPI document."),
+    "schema": Entry(
+        "schema", "schema", "Write JSON Schemas, the AsyncAPI document, TypeScript types and golden messages."
+    ),
 }
 
 
@@ -54,6 +57,19 @@ class Program(click.Group):
             return None
         module = importlib.import_module(f"tms_bridge.cli.{entry.module}")
         return cast("click.Command", getattr(module, entry.attribute))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called, or suggest the one that was meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+            if not close:
+                raise
+            text = f"{error.message.rstrip('.')}. Did you mean {close[0]!r}?"
+            raise click.UsageError(text, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """List the commands from the table, so that `--help` imports none of them."""

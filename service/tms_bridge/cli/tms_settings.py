@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from tms_bridge.cli.configuration import load, source_of
-from tms_bridge.cli.output import Output, common_options, note
+from tms_bridge.cli.output import Output, base_url, common_options, note
 from tms_bridge.settings.model import Credential, Settings, Source
 
 PLACEHOLDER = "https://YOUR-BRIDGE"
@@ -68,6 +68,7 @@ class Answer(msgspec.Struct, frozen=True):
 @click.option(
     "--url",
     default=PLACEHOLDER,
+    callback=base_url,
     metavar="BASE",
     help="Where TMS reaches the bridge, as https://hooks.example.com.",
 )
@@ -88,7 +89,7 @@ def tms_settings(  # noqa: PLR0913 - one argument for each option
     """  # noqa: D301 - \b is how click is told to keep line breaks
     settings = load(config)
     source = source_of(settings, name)
-    chosen = _credential(source, credential)
+    chosen = credential_of(source, credential)
     headers = tuple(http_headers(chosen, reveal=reveal))
     webhooks = tuple(_webhook(name, source, path, url, headers) for path in TRIGGERS)
     warnings = WARNINGS + tuple(_warnings(settings, source, url))
@@ -100,7 +101,8 @@ def tms_settings(  # noqa: PLR0913 - one argument for each option
         note(f"note: {warning}")
 
 
-def _credential(source: Source, name: str | None) -> Credential:
+def credential_of(source: Source, name: str | None) -> Credential:
+    """Return the credential of this name, or the first; a name that there is not is a wrong call."""
     for credential in source.credentials:
         if name in (None, credential.name):
             return credential

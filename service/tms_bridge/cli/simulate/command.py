@@ -2,23 +2,27 @@
 
 import asyncio
 import functools
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 import msgspec
+from click.core import ParameterSource
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tms_bridge.cli.configuration import load, source_of
 from tms_bridge.cli.event_loop import run_async
-from tms_bridge.cli.output import BridgeConsole, Output, common_options
+from tms_bridge.cli.output import BridgeConsole, Output, base_url, common_options, visible
 from tms_bridge.cli.program import DONE, INTERRUPTED, NO
 from tms_bridge.cli.simulate.engine import run
 from tms_bridge.cli.simulate.lifecycle import EVERY_STATUS, Event, events
 from tms_bridge.cli.simulate.plan import MAX_RETRIES, Plan
 from tms_bridge.cli.simulate.report import Attempt, Report, Tally
+from tms_bridge.cli.tms_settings import credential_of, http_headers
 
 REFRESH_S = 0.25
 
@@ -26,7 +30,11 @@ REFRESH_S = 0.25
 @click.command()
 @common_options
 @click.option(
-    "--url", required=True, metavar="BASE", help="Where the bridge listens, as http://127.0.0.1:8080."
+    "--url",
+    required=True,
+    callback=base_url,
+    metavar="BASE",
+    help="Where the bridge listens, as http://127.0.0.1:8080.",
 )
 @click.option("--source", required=True, metavar="NAME", help="The source whose webhooks are called.")
 @click.option(
@@ -34,7 +42,10 @@ REFRESH_S = 0.25
     "headers",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A line of TMS's HttpHeaders field; may be given several times.",
+    help="A line of TMS's HttpHeaders field; may be given several times.  [default: of --config]",
+)
+@click.option(
+    "--credential", metavar="NAME", help="Which credential of --config to send; default: the first."
 )
 @click.option("--count", type=click.IntRange(1), help="Events to send.  [default: 100, without --duration]")
 @click.option(
@@ -77,6 +88,13 @@ REFRESH_S = 0.25
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed, the same bodies."
 )
+@click.option(
+    "--from",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Send the bodies saved there, by name; a name begins with its trigger, as class-1.json.",
+)
 @click.option("--plain", is_flag=True, help="Send the plainest encoding only, not every documented one.")
 @click.option(
     "--record",
@@ -84,12 +102,14 @@ REFRESH_S = 0.25
     metavar="FILE",
     help="Write every answer to this file, one line of JSON each.",
 )
-def simulate(
+def simulate(  # noqa: PLR0913 - what is not of the plan
     *,
     config: Path,
     out: Output,
     headers: tuple[str, ...],
+    credential: str | None,
     every_status: bool,
+    directory: Path | None,
     record: BinaryIO | None,
     **kwargs: object,
 ) -> int:
@@ -99,16 +119,23 @@ def simulate(
     them goes out only when the last was answered. An answer other than 2xx, or none in time, is retried as
     TMS does it, and given up after the last retry. Exits 1 if any event was given up.
 
+    Without --header the credentials are those of the source in the configuration.
+
     \b
     Examples:
-      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso \\
-          --header 'Authorization=Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk'
+      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso
+      tms-bridge simulate --url http://127.0.0.1:8080 --source contoso --from captured/
       tms-bridge simulate --url http://127.0.0.1:8080 --source contoso --header X-Api-Key=secret \\
           --duration 60 --rate 500 --concurrency 64 --entities 1000 --record answers.jsonl
     """  # noqa: D301 - \b is how click is told to keep line breaks
-    del config  # the headers are given, so that it also runs where the bridge's secrets are not
-    plan = _plan(dict(map(_header, headers)), kwargs)
-    places = every_pair(plan) if every_status else None
+    name = str(kwargs["source"])
+    lines = headers or _configured(config, name, credential)
+    plan = _plan(dict(map(_header, lines)), kwargs, endless=not every_status and directory is None)
+    places = None
+    if directory is not None:
+        places = [iter(saved(directory))]
+    elif every_status:
+        places = every_pair(plan)
     report, stopped = run_async(_run(plan, _recorder(record), places))
     _show(out, report)
     if stopped:
@@ -116,11 +143,18 @@ def simulate(
     return NO if report.given_up else DONE
 
 
-def _plan(headers: dict[str, str], options: dict[str, object]) -> Plan:
-    if options["count"] is None and options["duration_s"] is None:
+def _configured(config: Path, source: str, credential: str | None) -> Sequence[str]:
+    """Return the lines of HttpHeaders that the configuration asks of this source."""
+    ctx = click.get_current_context()
+    optional = ctx.get_parameter_source("config") is ParameterSource.DEFAULT and credential is None
+    if optional and not config.exists():
+        return ()  # the answers say what is missing
+    return http_headers(credential_of(source_of(load(config), source), credential), reveal=True)
+
+
+def _plan(headers: dict[str, str], options: dict[str, object], *, endless: bool) -> Plan:
+    if endless and options["count"] is None and options["duration_s"] is None:
         options["count"] = 100
-    if not str(options["url"]).startswith(("http://", "https://")):
-        raise click.BadParameter("it begins with http:// or https://", param_hint="--url")
     return msgspec.convert({**options, "headers": headers}, Plan)
 
 
@@ -129,6 +163,31 @@ def _header(line: str) -> tuple[str, str]:
     if not (name.strip() and equals):
         raise click.BadParameter("write it as TMS does, name=value", param_hint="--header")
     return name.strip(), value.strip()
+
+
+TRIGGER_OF_FILE = re.compile(r"(course[-_]assignment|class)(?![a-z])", re.IGNORECASE)
+
+
+def saved(directory: Path) -> list[Event]:
+    """Return the bodies of a directory's files, in the order of their names.
+
+    One after the other, as one entity's events: of which entity they tell is not known here.
+    """
+    files = sorted(file for file in directory.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise click.BadParameter(f"there is no file in {directory}", param_hint="--from")
+    return [_saved(number, file) for number, file in enumerate(files, 1)]
+
+
+def _saved(number: int, file: Path) -> Event:
+    trigger = TRIGGER_OF_FILE.match(file.name)
+    if trigger is None:
+        raise click.BadParameter(
+            f"{file.name}: its name must begin with the trigger, class or course-assignment",
+            param_hint="--from",
+        )
+    name = trigger[1].lower().replace("-", "_")
+    return Event(name, status="", entity=0, step=number, marker=file.name, body=file.read_bytes())
 
 
 def every_pair(plan: Plan) -> list[Iterator[Event]]:
@@ -183,6 +242,8 @@ def _show(out: Output, report: Report) -> None:
     counts = ("sent", "accepted", "duplicates", "held", "retried", "given_up", "unfinished", "calls")
     out.table(("events", ""), [(name.replace("_", " "), getattr(report, name)) for name in counts])
     out.text(f"answers  {', '.join(f'{count} x {answer}' for answer, count in report.answers.items())}")
+    for answer, detail in report.details.items():
+        out.text(visible(f"{answer:<8} {detail}"))
     out.text(f"rate     {report.accepted_per_s} accepted/s over {report.elapsed_s} s")
     if figures := report.latency:
         out.text(

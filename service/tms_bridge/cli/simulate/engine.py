@@ -27,12 +27,13 @@ MOST_DEBT_S = 1.0
 
 
 class Answer(msgspec.Struct, gc=False):
-    """What the simulation reads of a 2xx."""
+    """What the simulation reads of a 2xx; of another answer, the problem's `detail` alone."""
 
     id: str | None = None
     outcome: str | None = None
     routing_key: str | None = None
     durable: str | None = None
+    detail: str | None = None
 
 
 NO_ANSWER = Answer()
@@ -206,13 +207,14 @@ class Sender:
 
 
 def decode(http_status: int, body: bytes) -> Answer:
-    """Read what the bridge says of an event that it took; another receiver may say nothing."""
-    if http_status >= 300:  # noqa: PLR2004 - a problem, not an answer
-        return NO_ANSWER
+    """Read what the bridge says of an event, or why it refuses it; another receiver may say nothing."""
     try:
-        return ANSWERS.decode(body)
+        answer = ANSWERS.decode(body)
     except (msgspec.DecodeError, ValueError):
         return NO_ANSWER
+    if http_status >= 300:  # noqa: PLR2004 - a problem, not an answer
+        return Answer(detail=answer.detail)
+    return answer
 
 
 def event_digest(source: str, event: Event) -> str:

@@ -20,6 +20,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         http_status: None when no answer came; `error` then says why.
         result: accepted (any 2xx), retry (TMS will call again), or given_up.
         id: of the event, from the answer, as `outcome` and `routing_key`.
+        detail: what a refusal says, and what to do about it.
     """
 
     event: int
@@ -39,6 +40,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     outcome: str | None = None
     routing_key: str | None = None
     durable: str | None = None
+    detail: str | None = None
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ class Report(msgspec.Struct, frozen=True):
         given_up: events that TMS would have lost.
         unfinished: events that were under way when the simulation was stopped.
         calls: requests made, retries included; `answers` counts them by HTTP status or error.
+        details: what the first refusal of each HTTP status said.
     """
 
     sent: int
@@ -72,6 +75,7 @@ class Report(msgspec.Struct, frozen=True):
     unfinished: int
     calls: int
     answers: dict[str, int]
+    details: dict[str, str]
     elapsed_s: float
     accepted_per_s: float
     latency: Latency | None
@@ -87,6 +91,7 @@ class Tally:
         self._retried = 0
         self._outcomes: dict[str, int] = {}
         self._answers: dict[str, int] = {}
+        self._details: dict[str, str] = {}
         self._calls = 0
         self._latencies_ms = array("f")
 
@@ -98,6 +103,8 @@ class Tally:
         self.given_up += attempt.result == "given_up"
         answer = str(attempt.http_status or attempt.error)
         self._answers[answer] = self._answers.get(answer, 0) + 1
+        if attempt.detail:
+            self._details.setdefault(answer, attempt.detail)
         if attempt.outcome:
             self._outcomes[attempt.outcome] = self._outcomes.get(attempt.outcome, 0) + 1
         if attempt.http_status:
@@ -115,6 +122,7 @@ class Tally:
             unfinished=self.sent - self.accepted - self.given_up,
             calls=self._calls,
             answers=dict(sorted(self._answers.items())),
+            details=dict(sorted(self._details.items())),
             elapsed_s=round(elapsed_s, 3),
             accepted_per_s=round(self.accepted / elapsed_s, 1) if elapsed_s else 0.0,
             latency=latency(self._latencies_ms),
