@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import metrics_page
 from tms_bridge.cli import reference as cli
 from tms_bridge.settings import reference
 from tms_events import table
@@ -19,6 +20,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     for name, content in files().items():
         yield ROOT / "schemas" / name, content
     yield ROOT / "docs" / "cli.md", cli.markdown()
+    yield ROOT / "docs" / "metrics.md", metrics_page.render()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text()
         if reference.BEGIN in text:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import ClassVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -66,6 +66,10 @@ class Moments(Collector):
     def set(self, label: str, moment: float) -> None:
         """It happened now."""
         self._moments[label] = moment
+
+    def show(self, label: str, moment: float) -> None:
+        """Show a label from now on, as if it had happened at this moment if it never has."""
+        self._moments.setdefault(label, moment)
 
     def describe(self) -> Iterable[Metric]:
         """Tell the registry the name."""
@@ -131,7 +135,7 @@ class IntakeMetrics:
         self.last_accepted = Moments(
             registry,
             "tms_bridge_last_accepted_timestamp_seconds",
-            "When a source's last event was answered 2xx.",
+            "When a source's last event was answered 2xx; the start of the bridge before the first.",
             "source",
         )
         self.credential_used = Tally(
@@ -154,13 +158,24 @@ class OutboxMetrics:
         )
         self.events = _gauge(registry, "outbox_events", "Events that wait for the broker.")
         self.bytes = _gauge(registry, "outbox_bytes", "Bytes of the rows that wait.")
+        self.max_bytes = _gauge(
+            registry, "outbox_max_bytes", "How many bytes may wait (outbox.max_bytes); 0: nothing is kept."
+        )
+        self.free_bytes = _gauge(
+            registry, "outbox_free_bytes", "What is free on the disk of the outbox; 0 without an outbox."
+        )
+        self.min_free_bytes = _gauge(
+            registry, "outbox_min_free_bytes", "The free-space floor (outbox.min_free_bytes)."
+        )
         self.oldest = _gauge(
             registry,
             "outbox_oldest_timestamp_seconds",
             "When the oldest waiting event was received; 0: none.",
         )
         self.refused = _gauge(registry, "outbox_refused", "Events parked because no retry can deliver them.")
-        self.quarantine_events = _gauge(registry, "quarantine_events", "Bodies kept in quarantine.")
+        self.quarantine_events = _gauge(registry, "quarantine_events", "Bodies kept, held ones included.")
+        self.held = _gauge(registry, "held_events", "Events from unlisted addresses, kept for release.")
+        self.undecodable = _gauge(registry, "undecodable_events", "Bodies kept that are no event.")
 
 
 class PublishMetrics:
@@ -197,6 +212,12 @@ class PublishMetrics:
         self.outstanding = _gauge(registry, "publishes_outstanding", "Publishes that await their confirm.")
         self.connected = _gauge(registry, "broker_connected", "1 while a confirm channel is open.")
         self.blocked = _gauge(registry, "broker_blocked", "1 while the broker blocks publishing (an alarm).")
+        self.lanes_blocked = _gauge(
+            registry, "lanes_blocked", "Routing keys, or the exchange, that a nack keeps waiting."
+        )
+        self.topology_errors = _gauge(
+            registry, "topology_errors", "Exchanges, queues and bindings that are not as configured."
+        )
 
 
 class ConnectionMetrics:
@@ -237,6 +258,14 @@ class Metrics:
         self.outbox = OutboxMetrics(registry)
         self.publish = PublishMetrics(registry)
         self.connections = ConnectionMetrics(registry)
+        # CPU, memory, descriptors and the start of the process, under the names that everybody uses.
+        ProcessCollector(registry=registry)
+        self.ready = _gauge(registry, "ready", "1 while events can be made durable, as /readyz says.")
+        self.allowlist_checked = _gauge(
+            registry,
+            "allowlist_checked_timestamp_seconds",
+            "When the address list was last found to be the vendor's; the start of the bridge before that.",
+        )
         self.allowlist_published = _gauge(
             registry,
             "allowlist_published_timestamp_seconds",
@@ -258,6 +287,21 @@ class Metrics:
     def say_build(self, version: str) -> None:
         """Show which version runs."""
         self._build.labels(version=version, python=platform.python_version()).set(1)
+
+    def show_requests(self, requests: Iterable[tuple[str, str, str]]) -> None:
+        """Start the counters of (source, trigger, outcome) at zero."""
+        for labels in requests:
+            self.intake.requests.show(*labels)
+
+    def show_events(self, events: Iterable[tuple[str, str]]) -> None:
+        """Start the counters of (trigger, status) at zero."""
+        for trigger, status in events:
+            self.intake.events.show(trigger, status)
+
+    def show_keys(self, routing_keys: Iterable[str]) -> None:
+        """Start the counters of what no queue wanted at zero."""
+        for key in routing_keys:
+            self.publish.returned.show(key)
 
     def show_fields(self, fields: Iterable[tuple[str, str]]) -> None:
         """Start the counters of (trigger, field) that could not be read at zero."""

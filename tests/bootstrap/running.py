@@ -75,6 +75,10 @@ class Process:
         address = self.admin if admin else self.http
         return await ask(address, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
 
+    async def ask(self, raw: bytes) -> tuple[int, str]:
+        """Send bytes as they are; return status and body of the answer."""
+        return await ask(self.http, raw)
+
     async def post(self, entity: int, source: str = "contoso") -> tuple[int, str]:
         return await ask(self.http, webhook(entity, source))
 

@@ -1,5 +1,6 @@
 """Whom each gauge asks when it is scraped."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -8,23 +9,31 @@ from typing import Final
 from tms_bridge.auth.allowlist import published
 from tms_bridge.broker import Supervisor
 from tms_bridge.ingest import unreadable_fields
-from tms_bridge.metrics import Metrics, OutboxMetrics, PublishMetrics
+from tms_bridge.metrics import UNKNOWN_SOURCE, Metrics, OutboxMetrics, PublishMetrics
 from tms_bridge.outbox.rows import Stats
 from tms_bridge.relay import Relay
-from tms_bridge.settings.model import Source
+from tms_bridge.settings.bindings import routing_keys
+from tms_bridge.settings.model import Outbox, Source
+from tms_bridge.web import OUTCOMES
 from tms_events import Trigger
+from tms_events.topics import STATUSES
 
 VERSION: Final = version("tms-bridge")
 _MICROSECONDS: Final = 1_000_000
 
 
-def bind_outbox(metrics: OutboxMetrics, stats: Callable[[], Stats]) -> None:
+def bind_outbox(metrics: OutboxMetrics, stats: Callable[[], Stats], outbox: Outbox | None) -> None:
     """Let the gauges of the outbox ask it."""
     metrics.events.set_function(lambda: stats().events)
     metrics.bytes.set_function(lambda: stats().bytes)
+    metrics.free_bytes.set_function(lambda: stats().free_bytes)
+    metrics.max_bytes.set(outbox.max_bytes if outbox is not None else 0)
+    metrics.min_free_bytes.set(outbox.min_free_bytes if outbox is not None else 0)
     metrics.oldest.set_function(lambda: (stats().oldest_us or 0) / _MICROSECONDS)
     metrics.refused.set_function(lambda: stats().refused)
     metrics.quarantine_events.set_function(lambda: stats().undecodable + stats().held)
+    metrics.held.set_function(lambda: stats().held)
+    metrics.undecodable.set_function(lambda: stats().undecodable)
 
 
 def bind_publishing(metrics: PublishMetrics, supervisor: Supervisor, relay: Relay) -> None:
@@ -32,6 +41,8 @@ def bind_publishing(metrics: PublishMetrics, supervisor: Supervisor, relay: Rela
     metrics.connected.set_function(lambda: supervisor.connected)
     metrics.blocked.set_function(lambda: supervisor.blocked)
     metrics.outstanding.set_function(lambda: relay.outstanding)
+    metrics.lanes_blocked.set_function(lambda: relay.lanes_blocked)
+    metrics.topology_errors.set_function(lambda: len(supervisor.topology_errors))
 
 
 def set_facts(metrics: Metrics, sources: dict[str, Source]) -> None:
@@ -41,6 +52,18 @@ def set_facts(metrics: Metrics, sources: dict[str, Source]) -> None:
     metrics.allowlist_published.set(updated.timestamp())
     metrics.reload_success.set(1)
     metrics.show_fields((trigger.value, field) for trigger in Trigger for field in unreadable_fields(trigger))
+    _show_series(metrics, sources)
     metrics.show_credentials(
         (name, credential.name) for name, source in sources.items() for credential in source.credentials
     )
+
+
+def _show_series(metrics: Metrics, sources: dict[str, Source]) -> None:
+    """Let every series that can be known be there at zero: a rate cannot see one that is born at 1."""
+    now = time.time()
+    metrics.show_requests((UNKNOWN_SOURCE, UNKNOWN_SOURCE, outcome) for outcome in OUTCOMES)
+    for name, source in sources.items():
+        metrics.show_requests((name, trigger.value, outcome) for trigger in Trigger for outcome in OUTCOMES)
+        metrics.intake.last_accepted.show(name, now)
+        metrics.show_keys(routing_keys(source.routing_key_prefix))
+    metrics.show_events((trigger, status) for trigger, statuses in STATUSES.items() for status in statuses)

@@ -122,8 +122,10 @@ class Bridge:
         )
         if (operators := self._stock.operators) is not None:
             operators.withhold, operators.reread = self._relay.withhold, self._webhooks.reread
-        bind_outbox(metrics.outbox, self._stock.stats)
+        bind_outbox(metrics.outbox, self._stock.stats, settings.outbox)
         bind_publishing(metrics.publish, self._supervisor, self._relay)
+        metrics.ready.set_function(lambda: not self._health.reasons())
+        metrics.allowlist_checked.set_to_current_time()
         set_facts(metrics, settings.sources)
 
     @asynccontextmanager

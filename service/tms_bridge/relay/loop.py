@@ -74,6 +74,11 @@ class Relay:
         """How many publishes await their outcome."""
         return self._window.outstanding
 
+    @property
+    def lanes_blocked(self) -> int:
+        """How many routing keys wait because a queue refused, or all since the exchange is missing."""
+        return self._window.lanes_blocked
+
     def withhold(self, seq: int) -> bool:
         """Never publish this message, which an operator drops; false: it is in flight."""
         return self._window.withhold(seq)

@@ -122,6 +122,11 @@ class Window:
         return len(self._flying)
 
     @property
+    def lanes_blocked(self) -> int:
+        """How many lanes wait for a probe to get through."""
+        return len(self._blocked)
+
+    @property
     def active(self) -> bool:
         """Whether anything is in flight, or waits for nothing but room."""
         return bool(self._flying or self._ready or self._alone)

@@ -5,12 +5,23 @@ from typing import Final
 
 import msgspec
 
+from tms_bridge import errors
+from tms_bridge.http.answer import INTERNAL, KINDS
 from tms_bridge.http.feed import Feed, Seen
 from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.visit import UNLISTED_VALID, Visit
 
 _MAX_DETAIL: Final = 500
+
+_OPERATORS: Final = (errors.InvalidQuery, errors.Forbidden, errors.RowMissing, errors.RowBusy)
+"""What only the admin listener answers."""
+
+OUTCOMES: Final = (
+    *("accepted", "duplicate", "held", "aborted", "looked", "probed", UNLISTED_VALID, INTERNAL.slug),
+    *(kind.slug for error, kind in KINDS.items() if error not in _OPERATORS),
+)
+"""Whatever can become of a request."""
 
 
 class WebhookLine(Line, gc=False):
