@@ -194,6 +194,25 @@ def test_no_value_of_the_broker_is_folded(
     assert [] == folded(screen(*command.split()), told)
 
 
+def test_serve_on_a_terminal_logs_for_people_unless_the_configuration_decides(
+    config: Path, tmp_path: Path
+) -> None:
+    for more, begins in (("", r"\d\d:\d\d:\d\d  ready  version="), ('[log]\nformat = "json"\n', r"\{")):
+        config.write_text(CONFIG.format(admin=0) + more)
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "tms_bridge", "serve", "--config", str(config)]
+        environ = os.environ | {"NO_COLOR": "1"}
+        process = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environ
+        )
+        os.close(theirs)
+        with os.fdopen(ours, errors="replace") as screen:
+            line = next(line for line in screen if "ready" in line)
+            process.terminate()
+            assert re.match(begins, line), line
+            assert 0 == process.wait(timeout=60)
+
+
 def test_what_init_says_to_do_next_is_in_one_piece(screen: Screen, tmp_path: Path) -> None:
     file = tmp_path / "a-directory-of-its-own" / "a-configuration-with-a-long-name.toml"
     shown = screen("init", file)

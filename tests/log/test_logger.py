@@ -126,6 +126,17 @@ def test_the_console_format_is_for_people(lines: Lines) -> None:
     assert b"path" in lines.raw
 
 
+def test_people_read_the_outcome_first_and_prose_last(lines: Lines) -> None:
+    logger = Log(LogSettings(format="console"), lines).logger
+    logger.info("webhook", outcome="accepted", source="contoso", id="", http_status=202, http=["a", "b"])
+    logger.warning("webhook", outcome="unauthorized", detail="No header came.\x1b[2J", peer="a b")
+
+    assert [line.split(b"  ", 1)[1] for line in lines.raw.splitlines()] == [
+        b"accepted  source=contoso  http_status=202  http=a,b",
+        b'WARNING unauthorized  peer="a b"  No header came.\\x1b[2J',
+    ]
+
+
 def test_library_warnings_end_in_the_same_stream_without_passwords(lines: Lines) -> None:
     log = Log(LogSettings(), lines)
     with log.adopt_libraries():

@@ -1,6 +1,6 @@
 """One stream of log lines on standard output: structlog, without its global configuration.
 
-A line is a dictionary that ends as JSON (encoded by msgspec, written as bytes) or as a coloured console line.
+A line is a dictionary that ends as JSON (by msgspec, written as bytes), or on a terminal as words for people.
 The level is read at each call, so that a reload can change it. What the libraries say through the standard
 `logging` module ends in the same stream, with passwords in URLs taken out.
 """
@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -52,10 +53,13 @@ class Log:
 
     def __init__(self, settings: LogSettings, stream: Stream | None = None) -> None:
         self._threshold = _LEVELS[settings.level]
-        self._is_json = settings.format == "json"
+        terminal = stream is None and sys.stdout.isatty()
+        self._is_json = (settings.format or ("console" if terminal else "json")) == "json"
         self._stream = stream or Output(sys.stdout.fileno())
         self._sink = sink = _Sink(self._stream)
-        render = _render_json if settings.format == "json" else _console_renderer()
+        render = (
+            _render_json if self._is_json else _ForPeople(colours=terminal and "NO_COLOR" not in os.environ)
+        )
         self.logger: Logger = structlog.wrap_logger(
             structlog.BytesLogger(sink),  # type: ignore[arg-type]  # it uses write and flush alone
             processors=[self._drop_below_level, _add_level_and_time, _format_traceback, render],
@@ -210,12 +214,41 @@ def _encoded(line: EventDict | Line) -> bytes:
         return json.dumps(msgspec.to_builtins(line, enc_hook=str), default=str).encode()
 
 
-def _console_renderer() -> structlog.typing.Processor:
-    render = structlog.dev.ConsoleRenderer(
-        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
+_STYLES = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
+_PLAIN, _DIM, _RESET = "", "\x1b[2m", "\x1b[0m"
 
-    def render_bytes(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
-        return str(render(logger, method, event)).encode(errors="backslashreplace")
 
-    return render_bytes
+class _ForPeople:
+    """One line a person takes in at a glance: the time, then what happened, then the rest, prose last."""
+
+    def __init__(self, *, colours: bool) -> None:
+        self._colours = colours
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> bytes:
+        rest = dict(event)
+        moment, level, name = rest.pop("timestamp"), str(rest.pop("level")), str(rest.pop("event"))
+        # Every webhook's line is called webhook; what became of it is what one looks for.
+        what = str(rest.pop("outcome", None) or name)
+        detail, traceback = rest.pop("detail", ""), rest.pop("exception", "")
+        known = [f"{key}={_shown(value)}" for key, value in rest.items() if value not in ("", None, [])]
+        head = what if level in ("info", "debug") else f"{level.upper()} {what}"
+        parts = [
+            self._styled(str(moment)[11:19], _DIM),
+            self._styled(_printable(head), _STYLES.get(level, _PLAIN)),
+            *known,
+        ]
+        line = "  ".join([*parts, _printable(str(detail))] if detail else parts)
+        return "\n".join([line, str(traceback)] if traceback else [line]).encode(errors="backslashreplace")
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"{style}{text}{_RESET}" if self._colours and style else text
+
+
+def _shown(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f'"{_printable(text)}"' if " " in text else _printable(text)
+
+
+def _printable(text: str) -> str:
+    """Spell control characters out: a path or a header is the caller's, and must not steer the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -236,7 +236,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The log on standard output."""
 
-    format: Annotated[Literal["json", "console"], Meta(description="For machines or for people.")] = "json"
+    format: Annotated[
+        Literal["json", "console"] | None,
+        Meta(description="For machines or for people; absent: for people on a terminal, JSON elsewhere."),
+    ] = None
     level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")
     ] = "info"

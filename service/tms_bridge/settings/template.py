@@ -51,7 +51,8 @@ name = "initial"
 basic = { username = "tms", password = "${TMS_PASSWORD:-@PASSWORD@}" }
 
 [log]
-format = "json"
+# "json" or "console"; where it is not set, people read lines on a terminal, and everything else gets JSON.
+# format = "json"
 level = "info"
 """
 
