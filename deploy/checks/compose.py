@@ -159,8 +159,8 @@ def _health(subject: _Subject) -> Iterator[str]:
     for name, service in subject.both.items():
         if not service.healthcheck:
             yield f"{name} has no healthcheck"
-    if "/livez" not in str(subject.compose.services.bridge.healthcheck):
-        yield "the bridge's healthcheck does not ask /livez, so a broker outage could count against it"
+    if subject.compose.services.bridge.healthcheck.get("test") != ["CMD", "tms-bridge", "live"]:
+        yield "the bridge's healthcheck is not `tms-bridge live`, so a broker outage could count against it"
 
 
 def _kept(subject: _Subject) -> Iterator[str]:

@@ -59,7 +59,7 @@ def _user(dockerfile: Path) -> Iterator[str]:
     users = _arguments(dockerfile, "USER")
     if not users:
         yield "there is no USER, so the bridge would run as root"
-    elif not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1]):
+    elif not re.fullmatch(r"[1-9]\d*(:\d+)?", users[-1]):
         yield f"USER {users[-1]} is not a number above 0, so Kubernetes cannot see that it is not root"
 
 
@@ -93,6 +93,19 @@ def _entrypoint(dockerfile: Path) -> Iterator[str]:
         yield f'ENTRYPOINT is {found}, not ["tms-bridge"]: through a shell SIGTERM would not arrive'
 
 
+def _health(dockerfile: Path) -> Iterator[str]:
+    found = _arguments(dockerfile, "HEALTHCHECK")
+    if not found or not found[-1].endswith('CMD ["tms-bridge", "live"]'):
+        yield f"HEALTHCHECK is {found}, not `tms-bridge live`, which a broker outage does not fail"
+
+
+def _labels(dockerfile: Path) -> Iterator[str]:
+    labels = " ".join(_arguments(dockerfile, "LABEL"))
+    for name in ("source", "version", "revision", "licenses"):
+        if f"org.opencontainers.image.{name}=" not in labels:
+            yield f"the label org.opencontainers.image.{name} is missing"
+
+
 def unpinned(image: str) -> Iterator[str]:
     """Complain about an image without a tag, or with one that moves."""
     _, colon, tag = image.rpartition("/")[2].partition(":")
@@ -109,4 +122,6 @@ _CHECKS: Final[tuple[Check[Path], ...]] = (
     ("no download cache is left", _no_cache),
     ("it runs as a numeric user other than root", _user),
     ("signals reach tms-bridge, without a shell between", _entrypoint),
+    ("its health is asked through the CLI, and does not depend on the broker", _health),
+    ("its labels say source, version and revision", _labels),
 )

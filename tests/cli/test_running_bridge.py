@@ -171,3 +171,13 @@ async def test_what_is_no_bridge_at_the_admin_address_is_said(
             await asyncio.to_thread(api.ask, "GET", "/api/v1/status", Admin)
     with pytest.raises(NoBridge, match=r"no bridge answers at http://127\.0\.0\.1"):
         api.ask("GET", "/api/v1/status", Admin)
+
+
+async def test_live_is_yes_while_the_process_answers_though_no_broker_is_there(
+    bridge: Bridge, run: Run
+) -> None:
+    done = await asyncio.to_thread(run, "live", "--json", "--config", bridge.config)
+    assert (0, {"live": True}) == (done.returncode, json.loads(done.stdout))
+    await bridge.stop()
+    done = await asyncio.to_thread(run, "live", "--config", bridge.config)
+    assert (1, "does not answer /livez") == (done.returncode, done.stdout.strip()[-22:])

@@ -39,7 +39,7 @@ BREAKAGES = [
     (COMPOSE, "read_only: true", "read_only: false", RIGHTS),
     (COMPOSE, "cap_drop: [ALL]", "cap_drop: [NET_RAW]", RIGHTS),
     (COMPOSE, "security_opt: [no-new-privileges:true]", "security_opt: []", RIGHTS),
-    (COMPOSE, "/livez", "/readyz", HEALTH),
+    (COMPOSE, "tms-bridge, live]", "tms-bridge, check, --online]", HEALTH),
     (
         COMPOSE,
         "    healthcheck:\n      test: [CMD, rabbitmq-diagnostics",

@@ -22,9 +22,19 @@ BREAKAGES = [
     (SYNC, "uv sync --locked", "dependencies come from uv.lock alone, without those of development"),
     ("--require-hashes", "", "what pip installs is checked by hash"),
     ("UV_NO_CACHE=1", "UV_OFFLINE=0", "no download cache is left"),
-    ("USER 10001:10001", "USER root", "it runs as a numeric user other than root"),
-    ("USER 10001:10001", "USER 0", "it runs as a numeric user other than root"),
-    ("USER 10001:10001", "", "it runs as a numeric user other than root"),
+    (
+        'CMD ["tms-bridge", "live"]',
+        'CMD ["true"]',
+        "its health is asked through the CLI, and does not depend on the broker",
+    ),
+    (
+        "org.opencontainers.image.revision",
+        "org.opencontainers.image.ref",
+        "its labels say source, version and revision",
+    ),
+    ("USER 10001:0", "USER root", "it runs as a numeric user other than root"),
+    ("USER 10001:0", "USER 0", "it runs as a numeric user other than root"),
+    ("USER 10001:0", "", "it runs as a numeric user other than root"),
     (
         'ENTRYPOINT ["tms-bridge"]',
         'ENTRYPOINT ["sh", "-c", "tms-bridge"]',

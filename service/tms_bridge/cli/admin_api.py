@@ -15,6 +15,7 @@ from tms_bridge.settings.network import Listen, parse_listens
 T = TypeVar("T")
 
 TIMEOUT_S = 30.0
+LIVE_TIMEOUT_S = 3.0
 EVERYWHERE = frozenset({None, "0.0.0.0", "::"})  # noqa: S104 - recognised here, not listened on
 
 KINDS: dict[int, type[BridgeError]] = {
@@ -69,6 +70,14 @@ class AdminApi:
             while lines := response.readlines(at_once_bytes):
                 yield lines
 
+    def lives(self) -> bool:
+        """Tell whether the process answers /livez, which takes no token."""
+        try:
+            with self._answer("GET", "/livez", None, timeout_s=LIVE_TIMEOUT_S):
+                return True
+        except BridgeError:
+            return False
+
     def __str__(self) -> str:
         """Return the address."""
         return f"http://{self._address}"
@@ -80,11 +89,11 @@ class AdminApi:
 
     @contextlib.contextmanager
     def _answer(
-        self, method: str, path: str, body: Iterable[bytes] | None
+        self, method: str, path: str, body: Iterable[bytes] | None, *, timeout_s: float = TIMEOUT_S
     ) -> Iterator[http.client.HTTPResponse]:
         """Make one call, and give its answer if it is no problem."""
         address = self._address
-        connection = http.client.HTTPConnection(address.host or "127.0.0.1", address.port, timeout=TIMEOUT_S)
+        connection = http.client.HTTPConnection(address.host or "127.0.0.1", address.port, timeout=timeout_s)
         try:
             with contextlib.suppress(
                 BrokenPipeError, ConnectionResetError

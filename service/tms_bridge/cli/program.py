@@ -28,6 +28,7 @@ COMMANDS = {
     "serve": Entry("serve", "serve", "Run the bridge."),
     "init": Entry("init", "init", "Write a commented configuration that starts."),
     "check": Entry("check", "check", "Check the configuration, and with --online the broker."),
+    "live": Entry("live", "live", "Ask the running bridge whether it lives."),
     "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
     "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
