@@ -3,6 +3,7 @@ import json
 
 import pytest
 from tests.admin.running import Client, Desk, body, event
+from tests.outbox.outboxes import Carrying
 from tests.waiting import until
 
 from tms_bridge.http.feed import MAX_WATCHERS, Seen
@@ -118,7 +119,7 @@ async def test_a_drop_is_final_and_logged(desk: Desk, client: Client) -> None:
 
 async def test_an_event_in_flight_is_not_dropped(desk: Desk, client: Client) -> None:
     receipt = await desk.journal.accept(event(7))
-    desk.journal.operators.withhold = lambda seq: seq != receipt.seq
+    desk.journal.operators.carrier = Carrying(receipt.seq)
 
     assert (await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}"))[0] == 409
 

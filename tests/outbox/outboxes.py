@@ -84,6 +84,20 @@ async def open_journal(
     )
 
 
+class Carrying:
+    """A relay that has some messages in flight, and remembers how drops ended."""
+
+    def __init__(self, *seqs: int) -> None:
+        self._in_flight = set(seqs)
+        self.told: list[tuple[int, bool]] = []
+
+    def withhold(self, seq: int) -> bool:
+        return seq not in self._in_flight
+
+    def dropped(self, seq: int, *, gone: bool) -> None:
+        self.told.append((seq, gone))
+
+
 class Prompt:
     """A waiter that remembers what it was told."""
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.outbox.outboxes import ROOM, event, ids_waiting, on_disk, open_journal, quiet
+from tests.outbox.outboxes import ROOM, Carrying, event, ids_waiting, on_disk, open_journal, quiet
 from tests.waiting import until
 
 from tms_bridge.errors import Unavailable
@@ -12,7 +12,7 @@ from tms_bridge.outbox import group_commit
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.files import Space, free_bytes
 from tms_bridge.outbox.journal import Journal
-from tms_bridge.outbox.rows import State
+from tms_bridge.outbox.rows import OUTBOX, State
 
 
 async def cap(journal: Journal, more_pages: int) -> None:
@@ -174,3 +174,23 @@ async def test_a_drained_journal_gives_its_pages_back(tmp_path: Path) -> None:
     await journal.close()
     assert full_size > 20 << 20
     assert small_size < 17 << 20
+
+
+async def test_a_drop_that_finds_the_disk_full_is_taken_back(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(1))
+    carrier = journal.operators.carrier = Carrying()
+    await on_disk(
+        journal,
+        "CREATE TEMP TRIGGER costly BEFORE DELETE ON main.pending BEGIN "
+        "INSERT INTO receipts VALUES (99, 0, '', '', zeroblob(1000000)); END",
+    )
+    await cap(journal, 0)
+    with pytest.raises(Unavailable, match="is full"):
+        await journal.operators.drop(event(1).id, OUTBOX)
+    given = await ids_waiting(journal)
+    await on_disk(journal, "DROP TRIGGER costly")
+    await journal.operators.drop(event(1).id, OUTBOX)
+    await journal.close()
+    assert [(1, False), (1, True)] == carrier.told
+    assert [event(1).id] == given

@@ -96,6 +96,10 @@ class Bench:
         )
         return [parcel.seq for parcel in parcels if parcel is not None]
 
+    def drop(self, seq: int) -> None:
+        del self.shelf.rows[seq]
+        self.window.decide(seq, self.now, gone=True)
+
     def note(self, *outcomes: tuple[int, Outcome]) -> None:
         for seq, outcome in outcomes:
             self.window.note(seq, outcome, self.now)
@@ -132,8 +136,41 @@ def test_what_an_operator_drops_is_not_published_and_its_entity_goes_on(bench: B
     assert bench.take() == [1]
     assert [bench.window.withhold(seq) for seq in (1, 2, 99)] == [False, True, True]
     bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == []  # whether 2 is dropped is not decided yet, and 3 may not overtake it
+    bench.drop(2)
     assert bench.take() == [3]
     assert bench.shelf.settled == [1]
+
+
+def test_a_drop_that_fails_leaves_the_message_in_its_place(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("1"), message("2"))
+    assert all(bench.window.withhold(seq) for seq in (1, 3))
+    assert bench.take() == []
+    bench.window.decide(1, bench.now, gone=False)
+    bench.window.decide(3, bench.now, gone=False)
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [3]
+    bench.note((3, Outcome.CONFIRMED))
+    assert bench.take() == [2]
+
+
+def test_what_waits_behind_another_is_dropped_when_its_turn_comes(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("1"), message("1"))
+    assert bench.take() == [1]
+    assert bench.window.withhold(2)
+    bench.drop(2)
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [3]
+
+
+def test_a_page_on_its_way_may_still_show_what_was_dropped(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("1"))
+    page = bench.shelf.after(0, 10)
+    assert bench.window.withhold(1)
+    bench.drop(1)
+    bench.window.load(page)
+    assert bench.take() == [2]
 
 
 def test_a_probe_that_is_dropped_opens_its_key(bench: Bench) -> None:
@@ -143,7 +180,21 @@ def test_a_probe_that_is_dropped_opens_its_key(bench: Bench) -> None:
     assert bench.window.withhold(1)
     bench.now = 60.0
     assert bench.take() == []
+    bench.drop(1)
     assert bench.take() == [2]
+
+
+def test_a_probe_whose_drop_fails_is_asked_again(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2"))
+    assert bench.take() == [1, 2]
+    bench.note((1, Outcome.NACKED), (2, Outcome.NACKED))
+    assert bench.window.withhold(1)
+    bench.now = 60.0
+    assert bench.take() == []
+    bench.window.lost(RESET, bench.now)
+    assert bench.take() == []
+    bench.window.decide(1, bench.now, gone=False)
+    assert bench.take() == [1]
 
 
 def test_a_suspect_that_is_dropped_is_not_tried_again(bench: Bench) -> None:
@@ -152,6 +203,9 @@ def test_a_suspect_that_is_dropped_is_not_tried_again(bench: Bench) -> None:
     bench.window.lost(PublisherClosed("closed", by_message=True, code=501), bench.now)
     assert bench.window.withhold(1)
     assert bench.take() == [2]
+    bench.note((2, Outcome.CONFIRMED))
+    bench.window.decide(1, bench.now, gone=False)
+    assert bench.take() == [1]
 
 
 def test_a_nack_holds_its_entity_and_its_key_but_nothing_else(bench: Bench) -> None:
@@ -388,6 +442,8 @@ class Adversary(RuleBasedStateMachine):
         self.known: dict[int, Message] = {}
         self.blocked: set[str] = set()
         self.probes: dict[int, str] = {}
+        self.dropping: set[int] = set()
+        self.dropped: set[int] = set()
 
     @initialize()
     def shrink_the_window(self) -> None:
@@ -426,6 +482,7 @@ class Adversary(RuleBasedStateMachine):
         line = parcel.message.order_key
         assert parcel.seq in self.bench.shelf.rows, "published what is settled or refused"
         assert parcel.seq not in self.flying, "published twice at once"
+        assert parcel.seq not in self.dropping, "published while an operator drops it"
         assert line not in {other.message.order_key for other in self.flying.values()}, (
             "two of an entity in flight"
         )
@@ -462,6 +519,27 @@ class Adversary(RuleBasedStateMachine):
             self.blocked.clear()
         self.bench.window.lost(PublisherClosed("lost", by_message=by_message, code=code), self.bench.now)
 
+    @precondition(lambda self: set(self.bench.shelf.rows) - self.dropping)
+    @rule(data=st.data())
+    def withhold(self, data: st.DataObject) -> None:
+        seq = data.draw(st.sampled_from(sorted(set(self.bench.shelf.rows) - self.dropping)))
+        withheld = self.bench.window.withhold(seq)
+        assert withheld == (seq not in self.flying)
+        if withheld:
+            self.dropping.add(seq)
+
+    @precondition(lambda self: self.dropping)
+    @rule(data=st.data(), fails=st.booleans())
+    def end_a_drop(self, data: st.DataObject, fails: bool) -> None:  # noqa: FBT001 - as above
+        seq = data.draw(st.sampled_from(sorted(self.dropping)))
+        self.dropping.discard(seq)
+        if fails:
+            self.bench.window.decide(seq, self.bench.now, gone=False)
+        else:
+            self.dropped.add(seq)
+            self.blocked.discard(self.known[seq].routing_key)  # it may have been the probe
+            self.bench.drop(seq)
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 60.0]))
     def wait(self, seconds: float) -> None:
         self.bench.now += seconds
@@ -476,6 +554,9 @@ class Adversary(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Once the broker takes everything, everything arrives."""
+        for seq in self.dropping:
+            self.bench.window.decide(seq, self.bench.now, gone=False)
+        self.dropping.clear()
         for _ in range(4 * len(self.known) + 20):
             for seq in sorted(self.flying):
                 self.resolve_confirmed(seq)
@@ -483,7 +564,7 @@ class Adversary(RuleBasedStateMachine):
             self.load(1000)
             self.publish(1000)
         assert self.bench.shelf.rows == {}
-        assert set(self.known) == set(self.bench.shelf.settled) | set(self.bench.shelf.refused)
+        assert set(self.known) == {*self.bench.shelf.settled, *self.bench.shelf.refused, *self.dropped}
 
     def resolve_confirmed(self, seq: int) -> None:
         self._note_lane(self.flying.pop(seq), Outcome.CONFIRMED)

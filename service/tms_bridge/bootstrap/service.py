@@ -121,7 +121,7 @@ class Bridge:
             Record(metrics.intake, self._log, self._feed),
         )
         if (operators := self._stock.operators) is not None:
-            operators.withhold, operators.reread = self._relay.withhold, self._webhooks.reread
+            operators.carrier, operators.reread = self._relay, self._webhooks.reread
         bind_outbox(metrics.outbox, self._stock.stats, settings.outbox)
         bind_publishing(metrics.publish, self._supervisor, self._relay)
         metrics.ready.set_function(lambda: not self._health.reasons())

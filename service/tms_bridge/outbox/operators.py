@@ -12,9 +12,10 @@ What goes to the tail keeps its id and `received_at` and says that it was replay
 transaction with the row that it takes; one whose transaction fails has not happened.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -56,9 +57,16 @@ class Imported(msgspec.Struct, frozen=True):
     already_here: int
 
 
-def _idle(_seq: int) -> bool:
-    """No relay runs, so nothing is in flight."""
-    return True
+class Carrier(Protocol):
+    """The relay, as far as a drop concerns it."""
+
+    def withhold(self, seq: int) -> bool:
+        """Set this message aside; false: it is in flight."""
+        ...
+
+    def dropped(self, seq: int, *, gone: bool) -> None:
+        """What was set aside is gone; or, where the drop failed, goes on as if nothing had been."""
+        ...
 
 
 def _unread(message: Message, trigger: str) -> Message:
@@ -84,8 +92,9 @@ class Operators:
         self._cases = cases
         self._max_bytes = max_bytes
         self._stats = stats
-        self.withhold: Callable[[int], bool] = _idle
-        """Keeps the relay from publishing a seq; false: it is in flight. Whoever starts a relay sets it."""
+        self._dropping: set[int] = set()
+        self.carrier: Carrier | None = None
+        """The relay, where one runs; set by whoever starts it."""
         self.reread: Callable[[Message, str], Message] = _unread
         """Understands a body once more by the settings of now, as a trigger's if one is named."""
 
@@ -239,15 +248,24 @@ class Operators:
             self._tail.append(entry)
 
     async def _drop_pending(self, seq: int) -> None:
-        if seq in self._leaving or not self.withhold(seq):
+        carried = self.carrier is not None and not self.carrier.withhold(seq)
+        if carried or seq in self._leaving or seq in self._dropping:
             raise RowBusy(
                 f"the event with seq {seq} is in flight to the broker; try again when it has settled"
             )
-        self._leaving.add(seq)  # from here on the relay is not given it
+        self._dropping.add(seq)
+        # The relay must hear how it ended, also where whoever asked has gone.
+        await asyncio.shield(asyncio.ensure_future(self._drop_withheld(seq)))
+
+    async def _drop_withheld(self, seq: int) -> None:
+        gone = False
         try:
             await self._writer.call(lambda store: store.states.drop(seq), lambda _: self._tail.remove(seq))
+            gone = True
         finally:
-            self._leaving.discard(seq)
+            self._dropping.discard(seq)
+            if self.carrier is not None:
+                self.carrier.dropped(seq, gone=gone)
 
 
 def _done(deed: str, row: Row) -> Done:

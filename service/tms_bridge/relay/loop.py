@@ -80,8 +80,13 @@ class Relay:
         return self._window.lanes_blocked
 
     def withhold(self, seq: int) -> bool:
-        """Never publish this message, which an operator drops; false: it is in flight."""
+        """Set this message aside while an operator drops it; false: it is in flight."""
         return self._window.withhold(seq)
+
+    def dropped(self, seq: int, *, gone: bool) -> None:
+        """What was set aside is gone; or, where the drop failed, goes on as if nothing had been."""
+        self._window.decide(seq, _now(), gone=gone)
+        self._after_turn()
 
     @property
     def connected(self) -> bool:

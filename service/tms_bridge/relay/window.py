@@ -41,6 +41,8 @@ State of a parcel, and what moves it on:
 |           |                  | closed by a message, several   | alone (404, all to one exchange: ready,  |
 |           |                  |                                | the first held)                          |
 | held      | `Lane.probe`     | due                            | ready, or alone where the lane says so   |
+| aside     | `_aside`         | an operator has dropped it     | settled; a probe opens its lane          |
+|           |                  | the drop fails                 | alone; a probe: held, due at once        |
 | skipped   | the outbox alone | any lane opens                 | read again                               |
 | settled   | nowhere          |                                |                                          |
 | refused   | nowhere          |                                | (the outbox parks it)                    |
@@ -104,6 +106,8 @@ class Window:
         self._frontier = 0
         self._settled_ahead: set[int] = set()
         self._withheld: set[int] = set()
+        self._aside: dict[int, Parcel] = {}
+        self._gone: set[int] = set()
         self._flying_ids: set[str] = set()
         self._twins: list[Parcel] = []
         self.cursor = 0
@@ -175,10 +179,24 @@ class Window:
             tail.follower = parcel
 
     def withhold(self, seq: int) -> bool:
-        """Never publish this message, which an operator drops; false: it is in flight."""
-        if seq in self._parcels and seq not in self._flying:
+        """Set this message and its line aside while an operator drops it; false: it is in flight."""
+        if seq not in self._flying:
             self._withheld.add(seq)
-        return seq not in self._flying
+        return seq in self._withheld
+
+    def decide(self, seq: int, now: float, *, gone: bool) -> None:
+        """The drop is done, and its line goes on without it; or it failed, and all is as it was."""
+        self._withheld.discard(seq)
+        parcel = self._aside.pop(seq, None)
+        if gone:
+            if parcel is not None:
+                self._finish(parcel, now)
+            else:  # a page on its way may still show it
+                (self._gone if seq in self._parcels else self._settled_ahead).add(seq)
+        elif parcel is not None and parcel.probing is not None:
+            parcel.probing.due = now
+        elif parcel is not None:
+            self._alone.append(parcel)  # it may have been a suspect
 
     def take(self, now: float) -> Parcel | None:
         """Return the next parcel to publish, in flight from now on; None: nothing may go."""
@@ -188,8 +206,7 @@ class Window:
             return self._take_alone(now)
         while self._ready:
             parcel = self._ready.popleft()
-            if parcel.seq in self._withheld:
-                self._finish(parcel, now)
+            if self._set_aside(parcel, now):
                 continue
             if parcel.message.id in self._flying_ids:
                 self._twins.append(parcel)
@@ -202,14 +219,21 @@ class Window:
     def _take_alone(self, now: float) -> Parcel | None:
         while self._alone and not self._flying:
             parcel = self._alone.popleft()
-            if parcel.seq in self._withheld:
-                self._finish(parcel, now)
+            if self._set_aside(parcel, now):
                 continue
             if self._may_go(parcel):
                 self._loner = parcel
                 return self._fly(parcel, now)
             self._skip(parcel)
         return None
+
+    def _set_aside(self, parcel: Parcel, now: float) -> bool:
+        """Say whether an operator has, or may soon have, dropped it."""
+        if parcel.seq in self._withheld:
+            self._aside[parcel.seq] = parcel
+        elif parcel.seq in self._gone:
+            self._finish(parcel, now)
+        return parcel.seq in self._aside or parcel.seq not in self._parcels
 
     def _fly(self, parcel: Parcel, now: float) -> Parcel:
         parcel.sent_at = now
@@ -310,7 +334,7 @@ class Window:
         """Make the probes that are due ready."""
         for lane in self._blocked.values():
             probe = lane.probe
-            if lane.due > now or probe is None:
+            if lane.due > now or probe is None or probe.seq in self._aside:
                 continue
             whole = self._blocked.get(exchange_lane(probe.exchange))
             if whole is not None and whole is not lane:
@@ -372,5 +396,5 @@ class Window:
 
     def _forget(self, parcel: Parcel) -> None:
         del self._parcels[parcel.seq]
-        self._withheld.discard(parcel.seq)
+        self._gone.discard(parcel.seq)
         self._bytes -= len(parcel.message.body)
