@@ -3,6 +3,9 @@
 The bridge delivers at least once, and only one replica's events are in order. A consumer that stores "class 7
 is scheduled" wants to ignore a copy, and an older event that arrives after a newer one. What it remembers is
 one record an entity, so that its memory is bounded and a forgotten entity costs one superfluous write.
+
+Not for handlers that act (a late older event is dropped, and its mail never sent), not across restarts (it
+forgets), not where the replicas' clocks differ; its digests only where all statuses of an entity are bound.
 """
 
 import enum
