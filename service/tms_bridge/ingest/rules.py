@@ -19,6 +19,7 @@ class Rules(msgspec.Struct, frozen=True):
         pointers: where the source says that fields lie.
         routing_keys: the key of each status.
         omits_payload: whether messages go without the sender's JSON value.
+        trigger_word: the trigger as it goes into the message.
     """
 
     source: str
@@ -26,12 +27,8 @@ class Rules(msgspec.Struct, frozen=True):
     derive_status: bool
     pointers: dict[str, Pointer]
     routing_keys: dict[str, str]
-    omits_payload: bool = False
-
-    @property
-    def trigger_word(self) -> str:
-        """The trigger as it goes into routing key and digest."""
-        return str(self.trigger)
+    omits_payload: bool
+    trigger_word: str
 
 
 def rules_of(name: str, source: Source) -> dict[Trigger, Rules]:
@@ -54,7 +51,7 @@ def _rules(name: str, source: Source, trigger: Trigger) -> Rules:
         for field, text in source.fields.get(trigger, {}).items()
     }
     keys = _routing_keys(name, source, trigger)
-    return Rules(name, trigger, source.derive_status, pointers, keys, source.payload == "omit")
+    return Rules(name, trigger, source.derive_status, pointers, keys, source.payload == "omit", trigger.value)
 
 
 def _pointer(key: str, field: str, text: str, trigger: Trigger) -> Pointer:

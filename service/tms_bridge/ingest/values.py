@@ -250,12 +250,10 @@ def _zones() -> dict[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _zone(name: str) -> str | None:
-    return _zones().get(name)
+def _zone(told: str) -> str | None:
+    return _zones().get(told.strip().lower())
 
 
 def zone_of(told: str | None) -> str | None:
     """Return the IANA name of a time zone by its Windows or IANA name, in any case; None where unknown."""
-    if told is None or len(told) > _LONGEST_ZONE:
-        return None
-    return _zone(told.strip().lower())
+    return None if told is None or len(told) > _LONGEST_ZONE else _zone(told)
