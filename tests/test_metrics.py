@@ -39,6 +39,7 @@ EXPECTED = {
     "tms_bridge_connections_refused_total": ("listener", "reason"),
     "tms_bridge_restart_pending": (),
     "tms_bridge_fields_unread_total": ("field", "trigger"),
+    "tms_bridge_members_new_total": ("source", "trigger"),
     # Beyond the design's list: what alerts compare with, and what should never happen.
     "tms_bridge_ready": (),
     "tms_bridge_outbox_min_free_bytes": (),
@@ -58,6 +59,7 @@ def touch_all(metrics: Metrics) -> None:
     metrics.publish.returned.inc("tms.class.unknown")
     metrics.show_credentials([("contoso", "2026")])
     metrics.show_fields([("class", "start")])
+    metrics.intake.members_new.show("contoso", "class")
     metrics.connections.watch("http", lambda: 0)
     metrics.say_build("0.1.0")
 

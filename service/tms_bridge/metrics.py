@@ -126,6 +126,12 @@ class IntakeMetrics:
             "Fields of events that were there and could not be read; the message names them.",
             ("trigger", "field"),
         )
+        self.members_new = Tally(
+            registry,
+            "tms_bridge_members_new",
+            "Members and types that a source's bodies never had before, after the first thousand.",
+            ("source", "trigger"),
+        )
         self.duration = Distribution(
             registry,
             "tms_bridge_webhook_duration_seconds",
@@ -307,6 +313,11 @@ class Metrics:
         """Start the counters of (trigger, field) that could not be read at zero."""
         for trigger, field in fields:
             self.intake.fields_unread.show(trigger, field)
+
+    def show_members(self, bodies: Iterable[tuple[str, str]]) -> None:
+        """Start the counters of what is new in the bodies of (source, trigger) at zero."""
+        for source, trigger in bodies:
+            self.intake.members_new.show(source, trigger)
 
     def show_credentials(self, credentials: Iterable[tuple[str, str]]) -> None:
         """Start the per-credential counters of (source, credential) at zero, so that an unused one shows."""

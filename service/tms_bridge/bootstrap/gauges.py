@@ -64,6 +64,7 @@ def _show_series(metrics: Metrics, sources: dict[str, Source]) -> None:
     metrics.show_requests((UNKNOWN_SOURCE, UNKNOWN_SOURCE, outcome) for outcome in OUTCOMES)
     for name, source in sources.items():
         metrics.show_requests((name, trigger.value, outcome) for trigger in Trigger for outcome in OUTCOMES)
+        metrics.show_members((name, trigger.value) for trigger in Trigger)
         metrics.intake.last_accepted.show(name, now)
         metrics.show_keys(routing_keys(source.routing_key_prefix))
     metrics.show_events((trigger, status) for trigger, statuses in STATUSES.items() for status in statuses)

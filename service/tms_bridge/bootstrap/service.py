@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin
 from tms_bridge.bootstrap.gauges import VERSION, bind_outbox, bind_publishing, set_facts
+from tms_bridge.bootstrap.observed import ObservationKeeper
 from tms_bridge.bootstrap.reload import Reloader
 from tms_bridge.bootstrap.signals import Signals
 from tms_bridge.bootstrap.stock import Stock, open_stock
@@ -58,6 +59,7 @@ class Bridge:
         self._guard = admin.Guard(self._settings.admin)
         self._supervisor = Supervisor(self._settings.amqp, self._metrics.publish, self._logger)
         self._stock: Stock
+        self._keeper: ObservationKeeper
         self._health: Health
         self._relay: Relay
         self._webhooks: Webhooks
@@ -100,23 +102,27 @@ class Bridge:
                 group.create_task(self._relay.run(), name="relay"),
                 group.create_task(self._stock.until_broken(), name="outbox watch"),
                 group.create_task(self._reloader().run(), name="reloader"),
+                group.create_task(self._keeper.run(), name="observations"),
             ]
             async with self._listening(traffic, operators) as runner:
                 await self._signals.stop.wait()
                 await self._wind_down(runner)
             for task in tasks:
                 task.cancel()
+            await self._keeper.close()
 
     def _compose(self) -> None:
         settings, metrics = self._settings, self._metrics
         self._health = Health([self._stock.why_not_ready])
+        directory = None if settings.outbox is None else settings.outbox.dir
+        self._keeper = ObservationKeeper(directory, metrics.intake, self._logger)
         self._relay = Relay(
             self._stock.outbox, self._supervisor, metrics.publish, self._logger, settings.amqp
         )
         self._webhooks = Webhooks(
             settings.http,
             Routes(settings.http, settings.sources),
-            Reception(self._stock.outbox, EventIds()),
+            Reception(self._stock.outbox, EventIds(), self._keeper.observations),
             self._health,
             Record(metrics.intake, self._log, self._feed),
         )

@@ -9,6 +9,7 @@ Nothing here opens a socket, reads a clock or rolls a die: id, time and the sour
 from tms_bridge.ingest.decoded import Decoded, remark
 from tms_bridge.ingest.explanation import Explanation, explain
 from tms_bridge.ingest.fields import unreadable_fields
+from tms_bridge.ingest.observation import News, Observation, Observations, ObservedMember
 from tms_bridge.ingest.rules import Rules, rules_of
 from tms_bridge.ingest.tolerant import Find
 from tms_bridge.ingest.understanding import (
@@ -26,6 +27,10 @@ __all__ = [
     "Decoded",
     "Explanation",
     "Find",
+    "News",
+    "Observation",
+    "Observations",
+    "ObservedMember",
     "Rules",
     "decode",
     "digest",

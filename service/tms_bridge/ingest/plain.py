@@ -95,15 +95,17 @@ _LARGE: Final = 4096
 _AROUND_NAME: Final = len('"":,')
 
 
-class Outline(msgspec.Struct, frozen=True):
+class Outline(msgspec.Struct, frozen=True, eq=False):
     """What the names of a body's members tell, in their order: senders repeat themselves.
 
     Attributes:
+        trigger: of whose bodies.
         plain: whether members of these names mean what the plain model means.
         extras: the members that nobody reads.
         length: bytes that the names take in a body without spaces.
     """
 
+    trigger: Trigger
     plain: bool
     extras: tuple[str, ...]
     length: int
@@ -135,19 +137,31 @@ def _outline(names: tuple[str, ...], trigger: Trigger) -> Outline:
         and not ("Status" in names and "ConfirmationStatusId" in names)
         and not is_other_trigger(folded, trigger)
     )
-    return Outline(plain, extras, sum(len(name.encode()) + _AROUND_NAME for name in names))
+    return Outline(trigger, plain, extras, sum(len(name.encode()) + _AROUND_NAME for name in names))
 
 
 def decode_plainly(value: bytes, trigger: Trigger) -> Decoded | None:
     """Decode a JSON value that is the plain model; None if it is anything else."""
+    members = members_of(value)
+    return None if members is None else decode_members(value, members, outline_of(tuple(members), trigger))
+
+
+def members_of(value: bytes) -> dict[str, msgspec.Raw] | None:
+    """Return the members of a JSON object, the last of each name; None where it is none."""
     try:
-        members = _members.decode(value)
-        outline = outline_of(tuple(members), trigger)
-        if not outline.plain or not _no_member_twice(value, members, outline):
-            return None
+        return _members.decode(value)
+    except msgspec.DecodeError:
+        return None
+
+
+def decode_members(value: bytes, members: dict[str, msgspec.Raw], outline: Outline) -> Decoded | None:
+    """Decode a JSON object of this outline if it is the plain model; None if it is anything else."""
+    if not outline.plain or not _no_member_twice(value, members, outline):
+        return None
+    try:
         for name in outline.extras:
             _anything.decode(members[name])  # a number that many readers cannot read may stand there
-        return _class(value) if trigger is Trigger.CLASS else _assignment(value)
+        return _class(value) if outline.trigger is Trigger.CLASS else _assignment(value)
     except (msgspec.DecodeError, UnreadableValue):
         return None
 

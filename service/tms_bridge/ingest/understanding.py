@@ -10,7 +10,8 @@ import msgspec
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest.decoded import Decoded, with_derived_status
 from tms_bridge.ingest.members import json_value
-from tms_bridge.ingest.plain import decode_plainly
+from tms_bridge.ingest.observation import BodyKind
+from tms_bridge.ingest.plain import decode_members, members_of, outline_of
 from tms_bridge.ingest.rules import Rules
 from tms_bridge.ingest.tolerant import decode_tolerantly
 from tms_bridge.ingest.values import from_micros
@@ -66,15 +67,15 @@ def understand(body: bytes, rules: Rules, arrival: Arrival) -> Message:
     return understand_in_full(body, rules, arrival)[0]
 
 
-def understand_in_full(body: bytes, rules: Rules, arrival: Arrival) -> tuple[Message, Decoded]:
-    """Return the message of an event, and what was understood, for those who count and log it.
+def understand_in_full(body: bytes, rules: Rules, arrival: Arrival) -> tuple[Message, Decoded, BodyKind]:
+    """Return the message of an event, what was understood, and the kind of its body, for those who count.
 
     Raises:
         Undecodable: as `understand`.
     """
     value = json_value(body)
     received_at = from_micros(arrival.received_at_us)
-    decoded = _decode(value, rules, received_at)
+    decoded, kind = _decode(value, rules, received_at)
     status = _WORDS[decoded.status]
     message = Message(
         arrival.id,
@@ -89,7 +90,7 @@ def understand_in_full(body: bytes, rules: Rules, arrival: Arrival) -> tuple[Mes
         arrival.traceparent,
         _encode(_event(decoded, rules, arrival.id, received_at, value)),
     )
-    return message, decoded
+    return message, decoded, kind
 
 
 def reread(message: Message, rules: Mapping[tuple[str, str], Rules], trigger: str = "") -> Message:
@@ -118,7 +119,7 @@ def decode(body: bytes, rules: Rules, received_at: datetime) -> Decoded:
     Raises:
         Undecodable: it is no event of its trigger; the text is a reason that a person understands.
     """
-    return _decode(json_value(body), rules, received_at)
+    return _decode(json_value(body), rules, received_at)[0]
 
 
 def quarantined(body: bytes, rules: Rules, arrival: Arrival, reason: Undecodable) -> Message:
@@ -139,11 +140,14 @@ def quarantined(body: bytes, rules: Rules, arrival: Arrival, reason: Undecodable
     )
 
 
-def _decode(value: bytes, rules: Rules, received_at: datetime) -> Decoded:
-    decoded = None if rules.pointers else decode_plainly(value, rules.trigger)
-    if decoded is None:
-        decoded = decode_tolerantly(value, rules)
-    return with_derived_status(decoded, received_at) if rules.derive_status else decoded
+def _decode(value: bytes, rules: Rules, received_at: datetime) -> tuple[Decoded, BodyKind]:
+    outline = plain = None
+    if (members := members_of(value)) is not None:
+        outline = outline_of(tuple(members), rules.trigger)
+        plain = None if rules.pointers else decode_members(value, members, outline)
+    decoded = decode_tolerantly(value, rules) if plain is None else plain
+    kind = (outline, plain is None, decoded.reading.unread)
+    return with_derived_status(decoded, received_at) if rules.derive_status else decoded, kind
 
 
 def _event(decoded: Decoded, rules: Rules, event_id: str, received_at: datetime, value: bytes) -> Event:

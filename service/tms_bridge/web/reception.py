@@ -31,10 +31,15 @@ class Reception:
     """Hands bodies to the outbox, and tells it which were answered."""
 
     def __init__(
-        self, outbox: Intake, ids: EventIds, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+        self,
+        outbox: Intake,
+        ids: EventIds,
+        observations: ingest.Observations | None = None,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._outbox = outbox
         self._ids = ids
+        self._observations = observations or ingest.Observations()
         self._now_us = now_us
         self.unanswered = outbox.unanswered
 
@@ -65,7 +70,7 @@ class Reception:
         if self._outbox.knows(digest):
             return False
         try:
-            message = _understand(route, body, visit, self._arrival(visit, digest))
+            message = self._understand(route, body, visit, self._arrival(visit, digest))
         except Undecodable:
             return False
         self._outbox.take(message, waiter)
@@ -81,13 +86,21 @@ class Reception:
     async def _take_in(self, route: Route, body: bytes, visit: Visit, digest: str) -> Receipt:
         arrival = self._arrival(visit, digest)
         try:
-            message = _understand(route, body, visit, arrival)
+            message = self._understand(route, body, visit, arrival)
         except Undecodable as error:
+            self._observations.note(body, route.rules, None, arrival.received_at_us)
             return await self._quarantine(ingest.quarantined(body, route.rules, arrival, error), visit)
         return await (self._outbox.hold(message) if visit.held else self._outbox.accept(message))
 
     def _arrival(self, visit: Visit, digest: str) -> ingest.Arrival:
         return ingest.Arrival(self._ids.mint(), self._now_us(), digest, visit.traceparent)
+
+    def _understand(self, route: Route, body: bytes, visit: Visit, arrival: ingest.Arrival) -> Message:
+        message, decoded, kind = ingest.understand_in_full(body, route.rules, arrival)
+        visit.status, visit.routing_key = message.status, message.routing_key
+        visit.detail, visit.unread = ingest.remark(decoded), decoded.reading.unread
+        self._observations.note(body, route.rules, kind, arrival.received_at_us)
+        return message
 
     async def _quarantine(self, message: Message, visit: Visit) -> Receipt:
         kept = await self._outbox.quarantine(message)
@@ -97,13 +110,6 @@ class Reception:
             "the operator can replay it once it can be read; sending it again does not help.",
             quarantine_id=kept.id,
         )
-
-
-def _understand(route: Route, body: bytes, visit: Visit, arrival: ingest.Arrival) -> Message:
-    message, decoded = ingest.understand_in_full(body, route.rules, arrival)
-    visit.status, visit.routing_key = message.status, message.routing_key
-    visit.detail, visit.unread = ingest.remark(decoded), decoded.reading.unread
-    return message
 
 
 def _outcome(receipt: Receipt, visit: Visit) -> str:
