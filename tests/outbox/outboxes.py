@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,17 @@ from tms_bridge.settings import model as settings
 
 ROOM = 1 << 40
 """More free bytes than any test needs, so that no test depends on this machine's disk."""
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Make the kernel refuse, with an error that is not "disk full", writes past this size."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 class Clock:

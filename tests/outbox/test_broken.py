@@ -1,15 +1,12 @@
 import asyncio
-import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.outbox.outboxes import event, open_journal, quiet
+from tests.outbox.outboxes import event, no_file_larger_than, open_journal, quiet
 from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
@@ -22,17 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def defective(_: Store) -> None:
     raise ValueError("nobody foresaw this")
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """Make the kernel refuse, with an error that is not "disk full", writes past this size."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 async def test_a_failed_write_breaks_the_outbox_for_good(tmp_path: Path) -> None:

@@ -1,14 +1,24 @@
 import asyncio
 import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
-from tests.outbox.outboxes import ROOM, Carrying, event, ids_waiting, on_disk, open_journal, quiet
+from tests.outbox.outboxes import (
+    ROOM,
+    Carrying,
+    event,
+    ids_waiting,
+    no_file_larger_than,
+    on_disk,
+    open_journal,
+    quiet,
+)
 from tests.waiting import until
 
 from tms_bridge.errors import Unavailable
-from tms_bridge.outbox import group_commit
+from tms_bridge.outbox import files, group_commit
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.files import Space, free_bytes
 from tms_bridge.outbox.journal import Journal
@@ -194,3 +204,37 @@ async def test_a_drop_that_finds_the_disk_full_is_taken_back(tmp_path: Path) -> 
     await journal.close()
     assert [(1, False), (1, True)] == carrier.told
     assert [event(1).id] == given
+
+
+async def test_a_quota_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite tells a quota as an I/O error; the size that the kernel allows a file stands for one here."""
+    monkeypatch.setattr(files, "NO_ROOM", (*files.NO_ROOM, errno.EFBIG))
+    journal = await open_journal(tmp_path)
+    await journal.accept(event(1))
+    with no_file_larger_than(60_000):
+        with pytest.raises(Unavailable, match=f"the disk of {tmp_path} is full"):
+            await journal.accept(event(2, body=bytes(100_000)))
+        journal.settle(1)
+        await quiet(journal)
+        drained = journal.stats().events
+    await journal._writer.call(Store.look)
+    await journal.status()
+    receipt = await journal.accept(event(3))
+    await journal.close()
+    assert (0, 2, None) == (drained, receipt.seq, journal.failure)
+
+
+async def test_without_a_descriptor_the_ballast_is_made_later(tmp_path: Path) -> None:
+    journal = await open_journal(tmp_path)
+    (tmp_path / "ballast").unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        await journal._writer.call(Store.look)
+        receipt = await journal.accept(event(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await journal._writer.call(Store.look)
+    made = (tmp_path / "ballast").exists()
+    await journal.close()
+    assert (1, True, None) == (receipt.seq, made, journal.failure)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, OutboxLocked, Unavailable
-from tms_bridge.outbox.files import Directory, Space
+from tms_bridge.outbox.files import NO_DESCRIPTOR, Directory, Space
 from tms_bridge.outbox.queries import Queries
 from tms_bridge.outbox.retries import Clock, microseconds
 from tms_bridge.outbox.rows import Batch, Totals
@@ -130,7 +130,7 @@ class Store:
         try:
             before = self.states.write(batch)
         except sqlite3.OperationalError as error:
-            _raise_unless_full(error)
+            self._raise_unless_full(error)
             departed = self._depart(batch)
         return Committed(before, departed, time.perf_counter() - started, self.snapshot())
 
@@ -144,7 +144,7 @@ class Store:
             try:
                 return work(self)
             except sqlite3.OperationalError as error:
-                _raise_unless_full(error)
+                self._raise_unless_full(error)
                 self._space.run_out()
         raise Unavailable(self._space.full)
 
@@ -166,7 +166,7 @@ class Store:
             self._expire()
             self._shrink()
         except sqlite3.OperationalError as error:
-            _raise_unless_full(error)
+            self._raise_unless_full(error)
             self._space.run_out()
         if self.states.unsaved_bytes:
             self._checkpoint("PASSIVE")
@@ -189,16 +189,24 @@ class Store:
         try:
             self.states.write(batch.without_rows())
         except sqlite3.OperationalError as error:
-            _raise_unless_full(error)
+            self._raise_unless_full(error)
             return False
         return True
+
+    def _raise_unless_full(self, error: sqlite3.OperationalError) -> None:
+        """A full disk or quota is weather; every other failure is fatal."""
+        code = error.sqlite_errorcode
+        if code & 0xFF == sqlite3.SQLITE_FULL:
+            return
+        if code != sqlite3.SQLITE_IOERR_WRITE or not self._space.refuses_a_write():
+            raise error
 
     def _checkpoint(self, mode: str) -> None:
         try:
             self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
             self.states.unsaved_bytes = 0
         except sqlite3.OperationalError as error:
-            _raise_unless_full(error)
+            self._raise_unless_full(error)
             self._space.run_out()
 
     def _expire(self) -> None:
@@ -270,13 +278,8 @@ def _ensure_schema(connection: sqlite3.Connection, directory: Directory) -> None
 
 def is_fatal(error: Exception) -> bool:
     """Say whether the database or its disk is to blame; anything else fails one call alone."""
-    return isinstance(error, _BROKEN) and not isinstance(error, _ARGUMENTS)
-
-
-def _raise_unless_full(error: sqlite3.OperationalError) -> None:
-    """A full disk is weather; every other failure is fatal."""
-    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
-        raise error
+    later = isinstance(error, OSError) and error.errno in NO_DESCRIPTOR
+    return isinstance(error, _BROKEN) and not isinstance(error, _ARGUMENTS) and not later
 
 
 def _unusable(directory: Directory, error: Exception) -> OutboxBroken | OutboxLocked:

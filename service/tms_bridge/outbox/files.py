@@ -5,15 +5,21 @@ space lies a floor, and beside the journal a ballast for the day on which the di
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from tms_bridge.errors import OutboxBroken, OutboxLocked
 
 FreeBytes = Callable[[Path], int]
 """How much an unprivileged process may still write where this path lies."""
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
+"""Another time there will be one."""
 
 _SMALLEST_BALLAST = 1 << 20
 _LARGEST_BALLAST = 16 << 20
@@ -158,13 +164,31 @@ class Space:
                 return True
         return room >= self._min_free_bytes + self._ballast_bytes and self._make_ballast()
 
+    def refuses_a_write(self) -> bool:
+        """Say whether a failed write failed for want of room, which SQLite does not tell of a quota."""
+        self._ballast.unlink(missing_ok=True)
+        try:
+            self._allocate_ballast()
+        except OSError as error:
+            return error.errno in NO_ROOM
+        return False
+
     def _make_ballast(self) -> bool:
+        try:
+            self._allocate_ballast()
+        except OSError as error:
+            if error.errno in (*NO_ROOM, *NO_DESCRIPTOR):  # later
+                return False
+            raise
+        return True
+
+    def _allocate_ballast(self) -> None:
+        """Make the ballast whole, or leave nothing of it."""
         descriptor = os.open(self._ballast, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, self._ballast_bytes)
-        except OSError:  # no room after all
+        except OSError:
             self._ballast.unlink()
-            return False
+            raise
         finally:
             os.close(descriptor)
-        return True
