@@ -1,7 +1,9 @@
 import pytest
 from tests.admin.running import Desk
 
-from tms_bridge.settings.model import Admin
+from tms_bridge.admin import Guard
+from tms_bridge.http.feed import Seen
+from tms_bridge.settings.model import Admin, AdminToken
 
 TOKEN = "let-me-in"
 EVERYWHERE = "0.0.0.0:0"
@@ -45,3 +47,64 @@ async def test_probes_and_metrics_need_no_token(desk: Desk, path: str) -> None:
 async def test_the_description_needs_the_token_too(desk: Desk) -> None:
     async with desk.client(Admin(token=TOKEN)) as client, client.get("/api/v1/openapi.json") as answer:
         assert answer.status == 401
+
+
+NAMED = Admin(
+    token=TOKEN,
+    tokens=(
+        AdminToken(name="looker", token="may-look"),
+        AdminToken(name="contoso-admin", token="may-look-at-contoso", sources=("contoso",)),
+        AdminToken(name="night", token="may-do", role="operator"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("token", "method", "path", "status"),
+    [
+        ("may-look", "GET", "/api/v1/status", 200),
+        ("may-look", "GET", "/api/v1/quarantine", 200),
+        ("may-look", "GET", "/api/v1/quarantine/nothing", 403),
+        ("may-look", "DELETE", "/api/v1/outbox/nothing", 403),
+        ("may-look", "GET", "/api/v1/outbox/export", 403),
+        ("may-look-at-contoso", "GET", "/api/v1/events", 200),
+        ("may-look-at-contoso", "GET", "/api/v1/status", 403),
+        ("may-look-at-contoso", "GET", "/api/v1/outbox", 403),
+        ("may-do", "DELETE", "/api/v1/outbox/nothing", 404),
+        (TOKEN, "DELETE", "/api/v1/outbox/nothing", 404),
+        ("may-look-", "GET", "/api/v1/status", 401),
+    ],
+)
+async def test_a_role_says_what_its_holder_may_do(
+    desk: Desk, token: str, method: str, path: str, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with desk.client(NAMED) as client, client.request(method, path, headers=headers) as answer:
+        assert status == answer.status
+
+
+async def test_the_audit_log_names_the_holder_and_tells_of_a_refusal_too(desk: Desk) -> None:
+    async with desk.client(NAMED) as client:
+        for token in ("may-look", "may-do"):
+            headers = {"Authorization": f"Bearer {token}"}
+            await client.delete("/api/v1/outbox/nothing", headers=headers)
+    told = [(line["token"], line["outcome"]) for line in desk.lines.of("audit")]
+    assert [("looker", "forbidden"), ("night", "not_found")] == told
+
+
+async def test_a_viewer_of_a_source_sees_its_events_alone(desk: Desk) -> None:
+    for source in ("contoso", "fabrikam"):
+        desk.feed.add(Seen(f"of {source}", source, "class", "completed", "k", "accepted", 1.0, 2.0))
+    headers = {"Authorization": "Bearer may-look-at-contoso"}
+    async with desk.client(NAMED) as client, client.get("/api/v1/events", headers=headers) as answer:
+        assert ["of contoso"] == [seen["id"] for seen in (await answer.json())["events"]]
+
+
+def test_tokens_are_taken_over_live() -> None:
+    guard = Guard(Admin())
+    assert guard.is_open
+    guard.take_over(NAMED)
+    holder = guard.holder_of("may-look-at-contoso")
+    assert holder is not None
+    assert ("contoso-admin", "viewer", frozenset({"contoso"})) == (holder.name, holder.role, holder.sources)
+    assert guard.holder_of("may-look-at") is None

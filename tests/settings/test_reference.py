@@ -29,6 +29,7 @@ def test_refresh_refuses_a_document_without_markers() -> None:
     [
         "### `[http]`",
         "### `[[amqp.queues]]`",
+        "### `[[admin.tokens]]`",
         "### `[sources.NAME]`",
         "### `[[sources.NAME.credentials]]`",
         (
@@ -58,4 +59,4 @@ def test_every_field_of_every_struct_is_described() -> None:
         for field in msgspec.structs.fields(struct)
         if "description=" not in repr(field.type)
     ]
-    assert (len(structs), missing) == (11, [])
+    assert (len(structs), missing) == (12, [])

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.template import template
@@ -33,8 +34,14 @@ def test_every_template_has_a_long_password_of_its_own(read_text: Read) -> None:
     assert [len(password) for password in passwords] == [32, 32]
 
 
-def test_what_the_template_comments_out_is_valid_too(read_text: Read) -> None:
-    marks = ("# client_address", "# trusted_proxies", "# [[amqp", "# name", "# bindings")
+def test_what_the_template_comments_out_is_valid_too(read_text: Read, tmp_path: Path) -> None:
+    marks = ("# client_", "# trusted_", "# [[", "# name", "# bindings", "# token =", "# role", "# sources")
     lines = [line.removeprefix("# ") if line.startswith(marks) else line for line in template().splitlines()]
-    settings = read_text("\n".join(lines)).settings
+    secrets = tmp_path / "secrets"
+    secrets.write_text("s3cret-of-a-holder")
+    text = "\n".join(lines).replace("/run/secrets/admin-token", str(secrets))
+    settings = read_text(text.replace("/run/secrets/tms-admin-token", str(secrets))).settings
     assert (settings.http.client_address, len(settings.amqp.queues)) == ("x-forwarded-for", 1)
+    assert [("tms-admin", "viewer", ("contoso",))] == [
+        (token.name, token.role, token.sources) for token in settings.admin.tokens
+    ]

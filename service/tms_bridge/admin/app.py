@@ -9,10 +9,10 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from tms_bridge.admin.context import CONTEXT, Context
-from tms_bridge.admin.guard import Guard
+from tms_bridge.admin.guard import HOLDER, Guard, Holder
 from tms_bridge.admin.openapi import PREFIX, describe
 from tms_bridge.admin.operations import OPERATIONS, Operation
-from tms_bridge.errors import BridgeError, MethodNotAllowed, UnknownPath
+from tms_bridge.errors import BridgeError, Forbidden, MethodNotAllowed, UnknownPath
 from tms_bridge.http.answer import Answer, answer_problem, kind_of
 from tms_bridge.http.health import PROBES
 from tms_bridge.http.ids import mark
@@ -22,7 +22,6 @@ from tms_bridge.outbox.rows import Row
 
 GUARD: Final = web.AppKey("guard", Guard)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
-TOKEN_NAME: Final = web.RequestKey("token_name", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -60,7 +59,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let only those use the API who may; probes and metrics are for everyone who reaches the listener."""
     if request.path.startswith(PREFIX):
-        request[TOKEN_NAME] = request.app[GUARD].check(request)
+        request[HOLDER] = request.app[GUARD].check(request)
         if isinstance(request.protocol, Connection):
             request.protocol.prove()
     return await handler(request)
@@ -88,6 +87,7 @@ def _as_response(operation: Operation) -> Handler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         with _audited(request, operation.deed) as audit:
+            _refuse_unless_theirs(request[HOLDER], operation)
             found = await operation.handler(request)
             audit.update(_told(found))
         if isinstance(found, web.StreamResponse):
@@ -95,6 +95,19 @@ def _as_response(operation: Operation) -> Handler:
         return _response(Answer(200, msgspec.json.encode(found), headers={"Cache-Control": "no-store"}))
 
     return answer
+
+
+def _refuse_unless_theirs(holder: Holder, operation: Operation) -> None:
+    """Refuse a viewer what is an operator's, and one of some sources what tells of more.
+
+    Raises:
+        Forbidden: it is not for this holder.
+    """
+    if operation.deed and not holder.is_operator:
+        raise Forbidden(f"The token {holder.name} may look, and change or open nothing: ask an operator.")
+    if not (holder.sees_all or operation.narrowed):
+        sources = ", ".join(sorted(holder.sources or ()))
+        raise Forbidden(f"The token {holder.name} sees {sources}; this tells of the whole bridge.")
 
 
 @contextmanager
@@ -114,7 +127,7 @@ def _audited(request: web.Request, deed: str) -> Iterator[dict[str, object]]:
                 deed=deed,
                 on=request.path.removeprefix(PREFIX).split("/")[1],
                 id=request.match_info.get("id", ""),
-                token=request[TOKEN_NAME],
+                token=request[HOLDER].name,
                 peer=request.remote,
                 request_id=request[REQUEST_ID],
                 **audit,

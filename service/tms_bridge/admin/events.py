@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tms_bridge.admin.arguments import number
 from tms_bridge.admin.context import CONTEXT
+from tms_bridge.admin.guard import HOLDER
 from tms_bridge.http.feed import RECENT, Feed, Seen
 
 _DEFAULT: Final = 50
@@ -28,7 +29,8 @@ class Events(msgspec.Struct, frozen=True):
 async def list_events(request: web.Request) -> Events:
     """List the events taken in lately, the newest first."""
     limit = number(request, "limit", _DEFAULT, most=RECENT)
-    return Events(request.app[CONTEXT].feed.recent(limit))
+    holder = request[HOLDER]
+    return Events([seen for seen in request.app[CONTEXT].feed.recent(limit) if holder.may_see(seen.source)])
 
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
@@ -52,6 +54,7 @@ async def _next(queue: asyncio.Queue[Seen], request: web.Request) -> bytes | Non
             return None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S):
-                seen = await queue.get()
+                while not request[HOLDER].may_see((seen := await queue.get()).source):
+                    pass
             return b"id: %s\nevent: webhook\ndata: %s\n\n" % (seen.id.encode(), msgspec.json.encode(seen))
     return b": quiet\n\n"

@@ -29,7 +29,9 @@ class Operation(msgspec.Struct, frozen=True):
         answer: the struct of a 200, or the media type of a stream.
         problems: the statuses beyond 401 and 403 that it may answer with.
         takes: the media type of its body; empty when it has none.
-        deed: what the audit log calls it; empty where it neither changes anything nor reads a body.
+        deed: what the audit log calls it, and then it is an operator's; empty where it changes nothing and
+            reads no body.
+        narrowed: it tells a viewer of some sources of those alone; others are refused to such a viewer.
     """
 
     method: str
@@ -40,6 +42,7 @@ class Operation(msgspec.Struct, frozen=True):
     query: tuple[Query, ...] = ()
     takes: str = ""
     deed: str = ""
+    narrowed: bool = False
 
 
 def _state(states: Sequence[str]) -> Query:
@@ -54,8 +57,16 @@ _LINES: Final = "application/x-ndjson"
 
 OPERATIONS: Final = (
     Operation("GET", "/status", status.show_status, status.Status),
-    Operation("GET", "/events", events.list_events, events.Events, (400,), (Query("limit", most=RECENT),)),
-    Operation("GET", "/events/stream", events.stream_events, "text/event-stream", (503,)),
+    Operation(
+        "GET",
+        "/events",
+        events.list_events,
+        events.Events,
+        (400,),
+        (Query("limit", most=RECENT),),
+        narrowed=True,
+    ),
+    Operation("GET", "/events/stream", events.stream_events, "text/event-stream", (503,), narrowed=True),
     Operation("GET", "/outbox", rows.list_outbox, rows.Listing, (400, 404), _paging(OUTBOX)),
     Operation(
         "POST",

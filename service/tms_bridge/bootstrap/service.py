@@ -257,7 +257,7 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
     new = msgspec.structs.replace(
         new,
         sources=old.sources,
-        admin=msgspec.structs.replace(new.admin, token=old.admin.token),
+        admin=msgspec.structs.replace(new.admin, token=old.admin.token, tokens=old.admin.tokens),
         amqp=msgspec.structs.replace(new.amqp, queues=old.amqp.queues),
         log=msgspec.structs.replace(new.log, level=old.log.level),
     )

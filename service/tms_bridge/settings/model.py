@@ -12,6 +12,7 @@ from msgspec import Meta
 
 ClientAddress = Literal["peer", "x-forwarded-for", "forwarded", "proxy-protocol"]
 OnUnlistedAddress = Literal["refuse", "hold"]
+Role = Literal["viewer", "operator"]
 
 HIDDEN: Final = "hidden"
 """Key of `Meta.extra` on a value that must come from the environment or a file, and is never shown."""
@@ -90,6 +91,24 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 20.0
 
 
+class AdminToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One more token of the admin listener, by name."""
+
+    name: Annotated[str, Meta(min_length=1, description="Names its holder in the audit log; not a secret.")]
+    token: Annotated[Secret, Meta(description="From `${NAME}` or `${file:/path}`.")]
+    role: Annotated[
+        Role, Meta(description="A viewer looks; an operator also changes rows and opens bodies.")
+    ] = "viewer"
+    sources: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="What a viewer may see; absent: every source, and the bridge itself."),
+    ] = None
+
+    def __repr__(self) -> str:
+        """Show everything but the token."""
+        return f"AdminToken(name={self.name!r}, role={self.role!r}, sources={self.sources!r})"
+
+
 class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The admin listener: probes, metrics, API."""
 
@@ -100,10 +119,15 @@ class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Secret | None,
         Meta(description="Bearer token of the API, which stays off beyond loopback without one."),
     ] = None
+    tokens: Annotated[
+        tuple[AdminToken, ...],
+        Meta(description="More tokens, an `[[admin.tokens]]` table each; `token` is an operator's."),
+    ] = ()
 
     def __repr__(self) -> str:
-        """Show everything but the token."""
-        return f"Admin(listen={self.listen!r}, token={'***' if self.token else None})"
+        """Show everything but the tokens."""
+        token = "***" if self.token else None
+        return f"Admin(listen={self.listen!r}, token={token}, tokens={self.tokens!r})"
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

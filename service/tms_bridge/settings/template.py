@@ -23,6 +23,12 @@ deadline_s = 5.0
 # Probes and metrics; the API too, which beyond loopback needs a token.
 listen = "127.0.0.1:8081"
 # token = "${file:/run/secrets/admin-token}"
+# More tokens by name: a viewer looks, at some sources alone if you say which; an operator may do everything.
+# [[admin.tokens]]
+# name = "tms-admin"
+# token = "${file:/run/secrets/tms-admin-token}"
+# role = "viewer"
+# sources = ["contoso"]
 
 [amqp]
 urls = ["${AMQP_URL:-amqp://guest:guest@localhost:5672/}"]

@@ -53,7 +53,7 @@ def _nobody_believed(http: Http) -> Iterator[Problem]:
 
 def _never_equal(settings: Settings) -> Iterator[Problem]:
     """Yield secrets with spaces around them in headers, from which HTTP takes such spaces away."""
-    secrets = [("admin.token", settings.admin.token or "")]
+    secrets = _admin_secrets(settings)
     for name, source in settings.sources.items():
         for at, credential in enumerate(source.credentials):
             key = f"{join('sources', name)}.credentials[{at}].headers"
@@ -115,14 +115,21 @@ def _http(settings: Settings) -> Iterator[Problem]:
 def _admin(settings: Settings) -> Iterator[Problem]:
     admin = settings.admin
     local = all(listen.is_loopback for listen in parse_listens(admin.listen))
-    if admin.token is None and not local:
+    if not _admin_secrets(settings) and not local:
         yield Problem(
             "admin.token",
             "is not set and admin.listen is reached from other machines, so that the API stays off; "
             "probes and metrics are served",
         )
-    if admin.token is not None and len(admin.token) < _TOKEN_LENGTH:
-        yield Problem("admin.token", f"is shorter than {_TOKEN_LENGTH} characters and may be guessed")
+    for key, secret in _admin_secrets(settings):
+        if len(secret) < _TOKEN_LENGTH:
+            yield Problem(key, f"is shorter than {_TOKEN_LENGTH} characters and may be guessed")
+
+
+def _admin_secrets(settings: Settings) -> list[tuple[str, str]]:
+    admin = settings.admin
+    named = [(f"admin.tokens[{at}].token", token.token) for at, token in enumerate(admin.tokens)]
+    return [*([("admin.token", admin.token)] if admin.token is not None else []), *named]
 
 
 def _amqp(settings: Settings) -> Iterator[Problem]:

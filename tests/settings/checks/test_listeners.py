@@ -38,11 +38,29 @@ WRITE = 'is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'
         ),
         (
             ("[admin]", "[admin]\ntoken = '${BLANK:- }'"),
-            "admin.token: must be ASCII text that is not blank; leave the key out to do without a token",
+            "admin.token: must be ASCII text that is not blank; leave it out to do without",
+        ),
+        (
+            ("[admin]", "[admin]\n[[admin.tokens]]\nname = 'admin'\ntoken = '${TMS_PASSWORD}'"),
+            'admin.tokens[0].name: "admin" is taken; the audit log needs a name for each',
+        ),
+        (
+            ("[admin]", "[admin]\n[[admin.tokens]]\nname = 'a'\ntoken = '${TMS_PASSWORD}'\nsources = ['x']"),
+            'admin.tokens[0].sources: there is no source "x"',
+        ),
+        (
+            (
+                "[admin]",
+                (
+                    "[admin]\n[[admin.tokens]]\nname = 'a'\ntoken = '${TMS_PASSWORD}'\nrole = 'operator'\n"
+                    "sources = ['contoso']"
+                ),
+            ),
+            "admin.tokens[0].sources: narrow what a viewer sees; an operator's outbox is one for all",
         ),
         (
             ("[admin]", "[admin]\ntoken = 'ä'"),
-            "admin.token: must be ASCII text that is not blank; leave the key out to do without a token",
+            "admin.token: must be ASCII text that is not blank; leave it out to do without",
         ),
         (
             ("[http]", "[http]\nsuccess_status = 204"),

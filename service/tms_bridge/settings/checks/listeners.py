@@ -7,6 +7,9 @@ from tms_bridge.settings.model import Settings
 from tms_bridge.settings.network import parse_listen
 from tms_bridge.settings.problem import Problem
 
+TOKEN_NAME: Final = "admin"  # noqa: S105 - a name, for the log
+"""What the audit log calls the holder of `admin.token`."""
+
 _BODILESS: Final = frozenset({204, 205})
 
 
@@ -15,12 +18,7 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
     yield from _listens("http.listen", settings.http.listen)
     yield from _listens("admin.listen", settings.admin.listen)
     yield from _shared(settings)
-    if settings.admin.token is not None and not (
-        settings.admin.token.isascii() and settings.admin.token.strip()
-    ):
-        yield Problem(
-            "admin.token", "must be ASCII text that is not blank; leave the key out to do without a token"
-        )
+    yield from _tokens(settings)
     if settings.http.success_status in _BODILESS:
         yield Problem(
             "http.success_status",
@@ -28,6 +26,23 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
         )
     if settings.outbox is not None and not settings.outbox.dir.strip("\0 "):
         yield Problem("outbox.dir", "is empty; name a directory on a local disk")
+
+
+def _tokens(settings: Settings) -> Iterator[Problem]:
+    admin = settings.admin
+    named = [(f"admin.tokens[{at}]", token) for at, token in enumerate(admin.tokens)]
+    secrets = [("admin.token", admin.token), *((f"{key}.token", token.token) for key, token in named)]
+    for key, secret in secrets:
+        if secret is not None and not (secret.isascii() and secret.strip()):
+            yield Problem(key, "must be ASCII text that is not blank; leave it out to do without")
+    for key, token in named:
+        if token.name == TOKEN_NAME or [one.name for _, one in named].count(token.name) > 1:
+            yield Problem(f"{key}.name", f'"{token.name}" is taken; the audit log needs a name for each')
+        if token.sources is not None and token.role == "operator":
+            yield Problem(f"{key}.sources", "narrow what a viewer sees; an operator's outbox is one for all")
+        for name in token.sources or ():
+            if name not in settings.sources:
+                yield Problem(f"{key}.sources", f'there is no source "{name}"')
 
 
 def _listens(key: str, value: str | tuple[str, ...]) -> Iterator[Problem]:
