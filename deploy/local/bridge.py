@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from janitor import Janitor
 from ports import free_port
@@ -39,6 +40,14 @@ class BridgeFailedError(ProgramFailedError):
     """The bridge did not do what was asked; the text ends with the tail of its log."""
 
 
+class Address(NamedTuple):
+    """Where a bridge listens, and the password that it asks for."""
+
+    port: int
+    admin_port: int
+    password: str
+
+
 class Bridge(Program):
     """One `tms-bridge serve`; use it as a context manager, or call `start` and `close`.
 
@@ -52,13 +61,21 @@ class Bridge(Program):
     title = "the bridge"
     failure = BridgeFailedError
 
-    def __init__(self, amqp_url: str, *, more: str = "", shutdown_delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        amqp_url: str,
+        *,
+        more: str = "",
+        shutdown_delay_s: float = 0.0,
+        address: Address | None = None,
+    ) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="tms-bridge-"))
         super().__init__(Janitor(self._directory))
-        port, admin_port = free_port(), free_port()
+        port, admin_port, self.password = address or Address(
+            free_port(), free_port(), secrets.token_urlsafe(12)
+        )
         self.url = f"http://127.0.0.1:{port}"
         self.admin_url = f"http://127.0.0.1:{admin_port}"
-        self.password = secrets.token_urlsafe(12)
         self.outbox = self._directory / "outbox"
         self.configuration = self._directory / "tms-bridge.toml"
         # A JSON string is a TOML string too.

@@ -7,7 +7,9 @@ when this program is, however it ends.
 import argparse
 import asyncio
 import os
+import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bridge import Bridge, BridgeFailedError, tms_settings
+from bridge import Address, Bridge, BridgeFailedError, tms_settings
 from bus import EXCHANGE, Inbox, listening
 from packages import NotInstalledError
 from rabbitmq import BrokerFailedError, Node
@@ -46,6 +48,7 @@ EVENTS = {
 """The trigger events by the start of their path, and the statuses of each, as TMS documents them."""
 
 _ARRIVE_TIMEOUT_S = 15.0
+_CONNECT_TIMEOUT_S = 5.0
 _INTERRUPTED = 130
 
 
@@ -121,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
 def _run(console: Console, *, stay: bool) -> None:
     with ExitStack() as started:
         amqp_url = _broker(console, started)
-        bridge = Bridge(amqp_url)
+        bridge = Bridge(amqp_url, address=lasting_address() if stay else None)
         started.callback(bridge.close)
         with _step(console, "bridge ", bridge.url):
             bridge.start()
@@ -134,13 +137,68 @@ def _broker(console: Console, started: ExitStack) -> str:
     """Return the URL of the given broker, or of a private one that ends with the stack."""
     given = os.environ.get("AMQP_URL")
     if given:
-        with _step(console, "broker ", f"AMQP_URL, on {urlsplit(given).hostname}"):
-            return given
+        with _step(console, "broker ", f"AMQP_URL, on {_host(given)}"):
+            asyncio.run(_try(given))
+        return given
     node = Node()
     started.callback(node.close)
     with _step(console, "broker ", f"a private RabbitMQ on 127.0.0.1:{node.port}"):
         node.start()
     return node.url
+
+
+def _host(amqp_url: str) -> str:
+    """Return host and port of a URL, and nothing of its password."""
+    try:
+        parts = urlsplit(amqp_url)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        scheme, host, port = "", None, None
+    if scheme not in ("amqp", "amqps") or host is None:
+        raise DemoFailedError("AMQP_URL is no AMQP URL; write amqp://user:password@host:5672/")
+    return f"{host}:{port}" if port else host
+
+
+async def _try(amqp_url: str) -> None:
+    """Connect once: a broker that is not there is to be told here, not at the first event.
+
+    Raises:
+        DemoFailedError: nobody answers, or nobody lets us in.
+    """
+    try:
+        connection = await aio_pika.connect(amqp_url, timeout=_CONNECT_TIMEOUT_S)
+    except (aio_pika.exceptions.AMQPError, OSError, TimeoutError) as error:
+        reason = str(error) or type(error).__name__
+        raise DemoFailedError(
+            f"the broker of AMQP_URL, {_host(amqp_url)}, does not let us in: {reason}\n"
+            "Start it, or unset AMQP_URL: then a private one is started here."
+        ) from None
+    await connection.close()
+
+
+def lasting_address() -> Address:
+    """Return the ports and the password of `make run`: the same each time, so that a tunnel stays good."""
+    file = ROOT / "var" / "run-password"
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(12))
+    password = os.environ.get("RUN_PASSWORD") or file.read_text().strip()
+    return Address(_port("HTTP_PORT", 8080), _port("ADMIN_PORT", 8081), password)
+
+
+def _port(name: str, default: int) -> int:
+    """Return the port that a variable names; taken ports are told with it, before anything starts."""
+    port = int(os.environ.get(name) or default)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DemoFailedError(
+                f"port {port} cannot be used ({error.strerror}); choose another: {name}=18080 make run"
+            ) from None
+    return port
 
 
 @contextmanager
@@ -232,7 +290,8 @@ async def _stay(console: Console, bridge: Bridge, amqp_url: str, inbox: Inbox) -
     public = os.environ.get("PUBLIC_URL", bridge.url)
     console.print(f"\nwebhooks  {bridge.url}/webhooks/contoso/…\nadmin     {bridge.admin_url}/metrics")
     console.print(f"broker    {escape(amqp_url)}\nsettings  {escape(str(bridge.configuration))}\n")
-    console.print(escape(await asyncio.to_thread(tms_settings, bridge, "contoso", public)))
+    settings = await asyncio.to_thread(tms_settings, bridge, "contoso", public)
+    console.print(escape(settings), soft_wrap=True)  # what is pasted into TMS must not be folded
     if public == bridge.url:
         console.print(
             "TMS cannot reach this address: put a tunnel in front, and PUBLIC_URL=https://… make run"

@@ -30,11 +30,22 @@ class NotInstalledError(Exception):
     """RabbitMQ could not be installed; the text says what to do."""
 
 
+_WAYS_OUT = """\
+RabbitMQ is needed, and there is neither rabbitmq-server nor Docker here{why}. Three ways out:
+  1. install it: {install}
+  2. start Docker, whose image of RabbitMQ is then used
+  3. name a broker that you have: AMQP_URL=amqp://user:password@host:5672/ make demo"""
+
+
 def install_rabbitmq() -> None:
-    """Install `rabbitmq-server` without letting it start."""
+    """Install `rabbitmq-server` without letting it start.
+
+    Raises:
+        NotInstalledError: it cannot be; the text says what else can be done.
+    """
     manager = next((name for name in _MANAGERS if shutil.which(name)), None)
     if manager is None:
-        raise NotInstalledError("no known package manager here: install rabbitmq-server, or set AMQP_URL")
+        raise _no_way(", nor a package manager that we know", "rabbitmq-server, by the means of this system")
     root = _as_root(manager)
     _ask(manager)
     print(f"installing rabbitmq-server with {manager} ...", file=sys.stderr, flush=True)
@@ -49,7 +60,9 @@ def _as_root(manager: str) -> list[str]:
         return []
     if shutil.which("sudo"):
         return ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
-    raise NotInstalledError(f"run as root: {' '.join(_MANAGERS[manager][-1])}")
+    raise _no_way(
+        ", nor the right to install it", f"{' '.join(_MANAGERS[manager][-1])}, as root, and try again"
+    )
 
 
 def _ask(manager: str) -> None:
@@ -57,7 +70,11 @@ def _ask(manager: str) -> None:
         return
     answer = input(f"RabbitMQ is needed. Install the package rabbitmq-server with {manager}? [Y/n] ")
     if answer.strip().lower().startswith("n"):
-        raise NotInstalledError("then install rabbitmq-server yourself, start Docker, or set AMQP_URL")
+        raise _no_way("", f"{' '.join(_MANAGERS[manager][-1])}")
+
+
+def _no_way(why: str, install: str) -> NotInstalledError:
+    return NotInstalledError(_WAYS_OUT.format(why=why, install=install))
 
 
 @contextmanager

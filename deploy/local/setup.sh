@@ -15,6 +15,17 @@ fail() { say "$*"; exit 1; }
 
 fingerprint() { cat uv.lock pyproject.toml schemas/pyproject.toml deploy/local/setup.sh | cksum; echo "$PWD"; }
 
+# uv keeps what it fetches in the home directory; where that cannot be written, beside the packages.
+choose_cache() {
+    [ -z "${UV_CACHE_DIR:-}" ] || return 0
+    home_cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/uv
+    if mkdir -p "$home_cache" 2>/dev/null && [ -w "$home_cache" ]; then
+        return 0
+    fi
+    UV_CACHE_DIR=$VENV/.cache/uv
+    export UV_CACHE_DIR
+}
+
 is_done() {
     [ -x "$VENV/bin/tms-bridge" ] && [ -f "$STAMP" ] && [ "$(fingerprint)" = "$(cat "$STAMP")" ] &&
         "$VENV/bin/python" -c '' 2>/dev/null
@@ -68,6 +79,7 @@ locked_uv() {
 if is_done; then
     exit 0
 fi
+choose_cache
 if uv --version >/dev/null 2>&1; then
     UV=uv
 else

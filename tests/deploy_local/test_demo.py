@@ -1,7 +1,9 @@
+import base64
 import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from packages import NotInstalledError, install_rabbitmq
+from ports import free_port
 from tms_events import topics
 
 DEMO = Path(__file__).resolve().parents[2] / "deploy" / "local" / "demo.py"
+PASSWORD = "the-same-each-time"
 ROUTING_KEYS = {
     topics.topic(trigger, status)
     for trigger, statuses in topics.STATUSES.items()
@@ -23,7 +28,8 @@ ROUTING_KEYS = {
 
 def _environment(amqp_url: str | None = None) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key != "AMQP_URL"}
-    return kept | ({"AMQP_URL": amqp_url} if amqp_url else {})
+    ports = {"HTTP_PORT": str(free_port()), "ADMIN_PORT": str(free_port()), "RUN_PASSWORD": PASSWORD}
+    return kept | ports | ({"AMQP_URL": amqp_url} if amqp_url else {})
 
 
 @contextmanager
@@ -93,8 +99,46 @@ def test_a_broker_that_does_not_answer_is_named_without_a_traceback() -> None:
         output = demo.communicate()[0]
     assert demo.returncode == 1
     assert "demo failed" in output
-    assert "127.0.0.1" in output
+    assert "the broker of AMQP_URL, 127.0.0.1:1, does not let us in" in output
+    assert "✓" not in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost", "http://localhost", "amqp://:s3cret@", "amqp://tms:s3cret@h:99999"]
+)
+def test_what_is_no_url_of_a_broker_is_said_at_once_without_its_password(url: str) -> None:
+    with _started(amqp_url=url) as demo:
+        output = demo.communicate()[0]
+    assert demo.returncode == 1
+    assert "AMQP_URL is no AMQP URL" in output
+    assert "✓" not in output
+    assert "s3cret" not in output
+
+
+def test_a_taken_port_is_said_with_the_variable_that_chooses_another(vhost: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environment = _environment(vhost) | {"HTTP_PORT": str(taken.getsockname()[1])}
+        done = subprocess.run(
+            [sys.executable, DEMO, "--stay"], capture_output=True, text=True, env=environment, check=False
+        )
+    assert done.returncode == 1
+    assert "HTTP_PORT=18080 make run" in done.stderr
+
+
+def test_who_can_neither_find_nor_install_a_broker_is_told_three_ways_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    with pytest.raises(NotInstalledError) as caught:
+        install_rabbitmq()
+    ways = re.findall(r"^  \d\. .*$", str(caught.value), re.MULTILINE)
+    assert ["apt-get install -y", "Docker", "AMQP_URL="] == [
+        word
+        for word, way in zip(("apt-get install -y", "Docker", "AMQP_URL="), ways, strict=True)
+        if word in way
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +150,8 @@ def test_everything_that_stays_up_goes_with_the_program(number: signal.Signals, 
         started = _processes_of(demo.pid)
         demo.send_signal(number)
         rest = demo.communicate(timeout=30)[0]
-    assert "Authorization=Basic" in text
+    token = base64.urlsafe_b64encode(f"Webhookuser:{PASSWORD}".encode()).decode()
+    assert f"Authorization=Basic {token}\n" in text
     assert "Traceback" not in rest
     assert demo.returncode == code
     assert len(started) == 5  # RabbitMQ, its port mapper, the bridge, and a janitor for each directory
