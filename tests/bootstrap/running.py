@@ -63,12 +63,13 @@ class Process:
                 self.http, self.admin = line["http"][0], line["admin"][0]
                 self.ready.set()
 
-    async def until(self, event: str) -> dict[str, object]:
+    async def until(self, event: str, count: int = 1) -> dict[str, object]:
+        """Wait until it has logged this so often; return the last of these lines."""
         async with asyncio.timeout(20):
             while True:
-                for line in self.lines:
-                    if line["event"] == event:
-                        return line
+                lines = [line for line in self.lines if line["event"] == event]
+                if len(lines) >= count:
+                    return lines[count - 1]
                 await asyncio.sleep(0.01)
 
     async def get(self, path: str, *, admin: bool = True) -> tuple[int, str]:

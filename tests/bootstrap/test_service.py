@@ -10,6 +10,7 @@ from pathlib import Path
 import aio_pika
 import pytest
 from tests.bootstrap.running import NOWHERE, ask, bridge, configure, start, webhook
+from yarl import URL
 
 import tms_events
 from rabbitmq import Node
@@ -297,6 +298,32 @@ async def test_an_outbox_left_where_the_process_was_started_is_warned_of(tmp_pat
     assert (stopped["outbox"], stopped["waiting"]) == (str(tmp_path / "outbox"), 1)
 
 
+async def queue_is_there(vhost: str, name: str) -> None:
+    """Wait until a queue is declared."""
+    async with asyncio.timeout(20), await aio_pika.connect(vhost) as connection:
+        while True:
+            with contextlib.suppress(aio_pika.exceptions.ChannelNotFoundEntity):
+                await (await connection.channel()).get_queue(name)
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_rotated_broker_password_is_taken_at_the_next_connect(
+    tmp_path: Path, private_rabbitmq: Node
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(private_rabbitmq.password)
+    url = URL(private_rabbitmq.url)
+    config = configure(tmp_path, str(url).replace(private_rabbitmq.password, "${file:password}"))
+    async with bridge(config) as process:
+        await process.until("broker connected")
+        private_rabbitmq.ctl("change_password", str(url.user), "n:w/p@ss%")
+        private_rabbitmq.ctl("close_all_connections", "the password was rotated")
+        await process.until("broker connection failed")
+        secret.write_text("n:w/p@ss%")
+        await process.until("broker connected", 2)
+
+
 async def test_a_reload_declares_queues_and_says_what_needs_a_restart(tmp_path: Path, vhost: str) -> None:
     config = configure(tmp_path, vhost)
     text = config.read_text()
@@ -308,11 +335,9 @@ async def test_a_reload_declares_queues_and_says_what_needs_a_restart(tmp_path: 
         process.send(signal.SIGHUP)
         line = await process.until("restart pending: these changes are not in force yet")
         pending = (await process.get("/metrics"))[1]
-        connection = await aio_pika.connect(vhost)
-        async with connection:
-            queue = await (await connection.channel()).get_queue("new")
+        await queue_is_there(vhost, "new")
 
-    assert (line["keys"], queue.name) == (["http.deadline_s"], "new")
+    assert line["keys"] == ["http.deadline_s"]
     assert "tms_bridge_restart_pending 1.0" in pending
 
 

@@ -5,21 +5,24 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aio_pika
 import aiormq
 import pytest
 import structlog
+from aio_pika.abc import AbstractConnection
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from tests.waiting import until
+from yarl import URL
 
 from ports import free_port
 from rabbitmq import Node
 from tms_bridge.broker import Supervisor, topology
 from tms_bridge.broker.publisher import PipelinedPublisher
-from tms_bridge.broker.session import Session
+from tms_bridge.broker.session import Session, place_of
 from tms_bridge.broker.supervisor import Backoff
 from tms_bridge.broker.topology import Finding, Part
-from tms_bridge.errors import PublisherClosed
+from tms_bridge.errors import BrokerError, PublisherClosed
 from tms_bridge.message import Message, Outcome
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.settings.model import Amqp, Queue
@@ -196,6 +199,76 @@ async def test_an_alarm_leaves_no_room_until_it_is_over(
     assert not is_blocked(watcher)
     assert publisher.room == 256
     await publisher.close()
+
+
+async def test_a_queue_that_comes_during_an_alarm_is_declared_when_it_is_over(
+    private_rabbitmq: Node, event: Callable[..., Message], collect: Any
+) -> None:
+    watcher = supervisor(private_rabbitmq.url, queues=(Queue(name="crm", bindings=("#",)),))
+    keeping = asyncio.create_task(watcher.keep_topology())
+    publisher = await publish_into_alarm(watcher, private_rabbitmq, event())
+    more = (Queue(name="crm", bindings=("#",)), Queue(name="late", bindings=("tms.class.*",)))
+    watcher.take_over(Amqp(urls=(private_rabbitmq.url,), queues=more))
+    await asyncio.sleep(0)
+    private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+    assert await collect(publisher, 1) == {1: Outcome.CONFIRMED}
+    async with asyncio.timeout(20), await aio_pika.connect(private_rabbitmq.url) as connection:
+        while not await is_there(connection, "late"):  # noqa: ASYNC110 - the broker has no event for it
+            await asyncio.sleep(0.02)
+    keeping.cancel()
+    await publisher.close()
+
+
+async def is_there(connection: AbstractConnection, queue: str) -> bool:
+    try:
+        await (await connection.channel()).get_queue(queue)
+    except aio_pika.exceptions.ChannelNotFoundEntity:
+        return False
+    return True
+
+
+async def test_what_is_wrong_is_tried_again_until_it_is_right(
+    vhost: str, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tms_bridge.broker.supervisor.MEND_EVERY_S", 0.05)
+    channel = await bench.channel()
+    await channel.exchange_declare("tms.events", exchange_type="fanout")
+    with capture_logs() as lines:
+        watcher = supervisor(vhost)
+        publisher = await watcher.connect()
+        keeping = asyncio.create_task(watcher.keep_topology())
+        await asyncio.sleep(0.3)
+        await channel.exchange_delete("tms.events")
+        await until(lambda: watcher.topology_errors == ())
+    assert ["topology is not as configured", "topology is as configured now"] == [
+        line["event"] for line in lines if "topology" in line["event"]
+    ]
+    keeping.cancel()
+    await publisher.close()
+
+
+async def test_a_changed_url_is_taken_at_the_next_attempt(vhost: str, bench: Any) -> None:
+    urls = [str(bench.url.with_password("stale"))]
+    settings = Amqp(urls=tuple(urls))
+    metrics = PublishMetrics(CollectorRegistry())
+    with capture_logs() as lines:
+        watcher = Supervisor(settings, metrics, structlog.get_logger(), lambda: urls)
+        connecting = asyncio.create_task(watcher.connect())
+        await until(lambda: "broker connection failed" in [line["event"] for line in lines])
+        urls[0] = vhost
+        async with asyncio.timeout(20):
+            publisher = await connecting
+    await publisher.close()
+
+
+async def test_a_refusal_is_told_in_the_brokers_words(bench: Any) -> None:
+    with pytest.raises(BrokerError) as refused:
+        await bench.session(url=bench.url.with_path("/nowhere"))
+    assert str(refused.value).endswith(": the broker said 530 NOT_ALLOWED - vhost nowhere not found")
+
+
+def test_a_broker_by_its_address_is_named_with_brackets() -> None:
+    assert place_of(URL("amqp://u:p@[::1]:5672/v")) == "amqp://[::1]:5672/v"
 
 
 async def test_what_an_alarm_holds_up_is_not_late(

@@ -2,8 +2,10 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
+import aio_pika
 import pytest
 
 from rabbitmq import Node
@@ -149,3 +151,70 @@ def test_online_a_user_who_may_not_write_fails(
     rabbitmq.ctl("set_permissions", "--vhost", name, user, ".*", "^$", ".*")
     result = invoke("check", "--online", "--config", with_broker, "--json")
     assert (1, {"fail"}) == (result.exit_code, findings(result.stdout)["publish"])
+
+
+LEAST = r"^(tms\..*|crm)$"
+"""What docs/operations.md gives the bridge's own user: configure, write and read on these names."""
+
+
+Permit = Callable[..., None]
+
+
+@pytest.fixture
+def permit(vhost: str, rabbitmq: Node) -> Permit:
+    """Let the user of the configuration do only this."""
+
+    def permit(*, configure: str = LEAST, write: str = LEAST, read: str = LEAST) -> None:
+        name, user = vhost.rpartition("/")[2], vhost.split("//")[1].partition(":")[0]
+        rabbitmq.ctl("set_permissions", "--vhost", name, user, configure, write, read)
+
+    return permit
+
+
+def test_online_the_documented_rights_are_enough_before_and_after_the_first_start(
+    invoke: Invoke, with_broker: Path, permit: Permit
+) -> None:
+    permit()
+    for deed, code in (("show", 1), ("apply", 0), ("show", 0)):
+        found = findings(invoke("check", "--online", "--config", with_broker, "--json").stdout)
+        assert {"ok"} == found["rights"]
+        assert code == invoke("topology", deed, "--config", with_broker).exit_code
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ({"configure": "^$"}, "the user may not make the exchange tms.events: 403 ACCESS_REFUSED"),
+        ({"write": r"^tms\.events$"}, "the user may not publish to exchange tms.unroutable: 403"),
+        ({"read": "^$"}, "the user may not make the binding of queue crm to exchange tms.events"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("applied", [False, True])
+def test_online_a_right_that_serve_will_need_fails_before_it_does(
+    invoke: Invoke, with_broker: Path, permit: Permit, lacking: dict[str, str], told: str, *, applied: bool
+) -> None:
+    if applied:
+        invoke("topology", "apply", "--config", with_broker)
+    permit(**lacking)
+    result = invoke("check", "--online", "--config", with_broker, "--json")
+    assert (1, {"fail"}) == (result.exit_code, findings(result.stdout)["rights"])
+    assert told in result.stdout
+
+
+def test_online_a_topic_that_nothing_is_bound_to_is_a_warning(
+    invoke: Invoke, with_broker: Path, vhost: str
+) -> None:
+    invoke("topology", "apply", "--config", with_broker)
+    before = invoke("check", "--online", "--config", with_broker, "--json")
+    assert "no queue is bound to tms.course_assignment.started; " in before.stdout
+    assert "tms.class.scheduled" not in before.stdout
+    asyncio.run(bind_all(vhost))
+    after = invoke("check", "--online", "--config", with_broker, "--json")
+    assert "no queue is bound" not in after.stdout
+
+
+async def bind_all(vhost: str) -> None:
+    async with await aio_pika.connect(vhost) as connection:
+        queue = await (await connection.channel()).declare_queue("everything", durable=True)
+        await queue.bind("tms.events", "tms.#")

@@ -4,7 +4,14 @@ import pytest
 
 from tms_bridge.settings.interpolation import Interpolation, Unresolved, refers, spells_out_secret
 
-ENVIRON = {"NAME": "value", "EMPTY": "", "DOLLAR": "${NAME}", "BAD": "\udcff"}
+ENVIRON = {
+    "NAME": "value",
+    "EMPTY": "",
+    "DOLLAR": "${NAME}",
+    "ODD": "p@s/s:%",
+    "BOTH": "user:pass",
+    "BAD": "\udcff",
+}
 
 
 @pytest.fixture
@@ -40,6 +47,11 @@ def interpolation(tmp_path: Path) -> Interpolation:
         ("${file:bare}", "secret"),
         ("${file:windows}", "secret"),
         ("Bearer ${file:bare}", "Bearer secret"),
+        ("amqp://${NAME}:${file:secret}@h/", "amqp://value:geheim%20%C3%A4%0A@h/"),
+        ("amqps://u:${ODD}@h:5671/%2F?cafile=${ODD}", "amqps://u:p%40s%2Fs%3A%25@h:5671/%2F?cafile=p@s/s:%"),
+        ("amqp://${BOTH}@h/", "amqp://user:pass@h/"),
+        ("amqp://h/${ODD}", "amqp://h/p@s/s:%"),
+        ("http://u:${ODD}@h/", "http://u:p@s/s:%@h/"),
     ],
 )
 def test_references_are_filled_in(text: str, expected: str, interpolation: Interpolation) -> None:

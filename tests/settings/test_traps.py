@@ -179,11 +179,8 @@ def test_a_space_around_a_secret_that_a_header_carries_can_never_match(read_text
             ["the user guest may connect from the broker's own machine alone; name another"],
         ),
         (
-            "amqps://guest:s3cret@broker/?no_verify_ssl=1",
-            [
-                "the user guest may connect from the broker's own machine alone; name another",
-                "no_verify_ssl lets anyone on the way pose as the broker; name a cafile",
-            ],
+            "amqps://guest:s3cret@broker/",
+            ["the user guest may connect from the broker's own machine alone; name another"],
         ),
     ],
 )

@@ -57,7 +57,12 @@ class Bridge:
         self._metrics = Metrics(CollectorRegistry())
         self._feed = Feed()
         self._guard = admin.Guard(self._settings.admin)
-        self._supervisor = Supervisor(self._settings.amqp, self._metrics.publish, self._logger)
+        self._supervisor = Supervisor(
+            self._settings.amqp,
+            self._metrics.publish,
+            self._logger,
+            read_urls=lambda: read().settings.amqp.urls,
+        )
         self._stock: Stock
         self._keeper: ObservationKeeper
         self._health: Health
@@ -100,6 +105,7 @@ class Bridge:
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._relay.run(), name="relay"),
+                group.create_task(self._supervisor.keep_topology(), name="topology"),
                 group.create_task(self._stock.until_broken(), name="outbox watch"),
                 group.create_task(self._reloader().run(), name="reloader"),
                 group.create_task(self._keeper.run(), name="observations"),
@@ -240,12 +246,12 @@ class Bridge:
         )
 
     async def _apply(self, settings: Settings) -> None:
-        """Take over sources, queues, tokens and log level; the rest needs a restart."""
+        """Take over sources, brokers, queues, tokens and log level; the rest needs a restart."""
         self._webhooks.take_over(Routes(self._settings.http, settings.sources))
         self._guard.take_over(settings.admin)
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)
-        await self._supervisor.take_over_queues(settings.amqp.queues)
+        self._supervisor.take_over(settings.amqp)
         keys = _needs_restart(self._settings, settings)
         self._metrics.restart_pending.set(bool(keys))
         if keys:
@@ -258,7 +264,7 @@ def _needs_restart(old: Settings, new: Settings) -> list[str]:
         new,
         sources=old.sources,
         admin=msgspec.structs.replace(new.admin, token=old.admin.token, tokens=old.admin.tokens),
-        amqp=msgspec.structs.replace(new.amqp, queues=old.amqp.queues),
+        amqp=msgspec.structs.replace(new.amqp, urls=old.amqp.urls, queues=old.amqp.queues),
         log=msgspec.structs.replace(new.log, level=old.log.level),
     )
     tables = [(table, getattr(old, table), getattr(new, table)) for table in Settings.__struct_fields__]

@@ -8,7 +8,8 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -20,13 +21,16 @@ from tms_bridge.broker.session import Session, open_session, place_of, translate
 from tms_bridge.errors import BrokerError
 from tms_bridge.log import Logger
 from tms_bridge.metrics import PublishMetrics
-from tms_bridge.settings.model import Amqp, Queue
+from tms_bridge.settings.model import Amqp
 
 QUICK_CONNECT_S: Final = 4.0
 """How long a host may take in the first round: a dead one must not keep us from the next."""
 
 PATIENT_CONNECT_S: Final = 10.0
 """How long it may take in later rounds: a broker that has just started is slow."""
+
+MEND_EVERY_S: Final = 60.0
+"""How often what is wrong with the topology is declared again: somebody may have made room for it."""
 
 FIRST_S: Final = 0.2
 LONGEST_S: Final = 5.0
@@ -35,10 +39,22 @@ STABLE_AFTER_S: Final = 10.0
 
 
 class Supervisor:
-    """Where publishers come from."""
+    """Where publishers come from; `keep_topology` runs beside it.
 
-    def __init__(self, settings: Amqp, metrics: PublishMetrics, log: Logger) -> None:
+    Args:
+        read_urls: reads the brokers' URLs as they are configured now, for a password may have been changed;
+            None: they stay those of the settings.
+    """
+
+    def __init__(
+        self,
+        settings: Amqp,
+        metrics: PublishMetrics,
+        log: Logger,
+        read_urls: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
         self._settings = settings
+        self._read_urls = read_urls
         self._metrics = metrics
         self._log = log
         self._urls = [amqp_url(text) for text in settings.urls]
@@ -47,6 +63,8 @@ class Supervisor:
         self._publisher: PipelinedPublisher | None = None
         self._session: Session | None = None
         self._opened_at = 0.0
+        self._dirty = False
+        self._mend = asyncio.Event()
         self.topology_errors: tuple[str, ...] = ()
 
     @property
@@ -68,6 +86,7 @@ class Supervisor:
         check_client()
         await asyncio.sleep(self._wait_after_loss())
         while True:
+            await self._resolve_urls()
             for _ in self._urls:
                 url = self._urls[self._turn % len(self._urls)]
                 try:
@@ -77,6 +96,14 @@ class Supervisor:
                     self._turn += 1
                     self._log.warning("broker connection failed", broker=place_of(url), reason=str(failure))
             await asyncio.sleep(self._backoff.next())
+
+    async def _resolve_urls(self) -> None:
+        """Read the URLs anew; what cannot be read leaves them as they were, and a reload will say why."""
+        if self._read_urls is not None:
+            try:
+                self._urls = [amqp_url(text) for text in await asyncio.to_thread(self._read_urls)]
+            except Exception as failure:  # noqa: BLE001 - whatever is wrong there, the broker must be tried
+                self._log.debug("broker URLs could not be read anew", reason=str(failure))
 
     def _wait_after_loss(self) -> float:
         if self._publisher is None:
@@ -97,14 +124,27 @@ class Supervisor:
             await session.abort()
             raise
         self._session = session
+        session.link.watch(self._mend.set)
         self._note_open(publisher, url)
         return publisher
 
-    async def take_over_queues(self, queues: tuple[Queue, ...]) -> None:
-        """Keep these queues from now on: declared at once where a connection is open, else with the next."""
-        self._settings = msgspec.structs.replace(self._settings, queues=queues)
-        if self._session is not None and self.connected:
-            await self._see_to_topology(self._session)
+    def take_over(self, settings: Amqp) -> None:
+        """Keep these queues from now on, and go to these brokers when the connection is lost."""
+        self._settings = msgspec.structs.replace(self._settings, queues=settings.queues)
+        self._urls = [amqp_url(text) for text in settings.urls]
+        self._dirty = True
+        self._mend.set()
+
+    async def keep_topology(self) -> None:
+        """Declare what is not as configured: when that may help, and every minute until it is right."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MEND_EVERY_S):
+                    await self._mend.wait()
+            self._mend.clear()
+            # A blocked connection is not read; its end is a change of the link, and comes here again.
+            if self._dirty and self._session is not None and self.connected and not self.blocked:
+                await self._see_to_topology(self._session)
 
     async def _connect(self, url: URL) -> Session:
         return await open_session(
@@ -134,9 +174,14 @@ class Supervisor:
         return True
 
     def _note_topology(self, problems: list[str]) -> None:
-        self.topology_errors = tuple(problems)
+        """Keep what is wrong, and say what is new of it."""
+        former, self.topology_errors = self.topology_errors, tuple(problems)
+        self._dirty = bool(problems)
         for problem in problems:
-            self._log.error("topology is not as configured", problem=problem)
+            if problem not in former:
+                self._log.error("topology is not as configured", problem=problem)
+        if former and not problems:
+            self._log.info("topology is as configured now")
 
     async def _open_publisher(self, session: Session) -> PipelinedPublisher:
         return PipelinedPublisher(

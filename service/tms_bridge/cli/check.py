@@ -48,7 +48,7 @@ def check(*, config: Path, out: Output, online: bool) -> int:
     loaded = read(config, os.environ)
     findings = list(check_offline(loaded))
     if online:
-        findings += run_async(check_broker(loaded.settings.amqp))
+        findings += run_async(check_broker(loaded.settings))
     failed = any(finding.result == FAIL for finding in findings)
     if out.as_json:
         out.document(Checked(not failed, findings))

@@ -1,20 +1,23 @@
-"""What `check --online` finds: each broker, the topology on one of them, and whether it takes a publish."""
+"""What `check --online` finds: each broker, and on the first that answers, whether `serve` can work."""
 
 from collections.abc import AsyncIterator
 
 from tms_bridge.broker import topology
-from tms_bridge.broker.check import try_publishing
+from tms_bridge.broker.check import missing_rights, try_publishing, unbound
 from tms_bridge.broker.session import Session, place_of
 from tms_bridge.broker.supervisor import amqp_url
 from tms_bridge.broker.topology import State
 from tms_bridge.cli.broker import connect
 from tms_bridge.cli.findings import FAIL, OK, WARN, Finding
 from tms_bridge.errors import BrokerError
-from tms_bridge.settings.model import Amqp
+from tms_bridge.settings.bindings import routing_keys, takes
+from tms_bridge.settings.model import Amqp, Settings
 
 
-async def check_broker(amqp: Amqp) -> list[Finding]:
+async def check_broker(settings: Settings) -> list[Finding]:
     """Try every broker, and the first that answers in depth."""
+    amqp = settings.amqp
+    prefixes = sorted({source.routing_key_prefix for source in settings.sources.values()})
     findings: list[Finding] = []
     tried = False
     for url in map(amqp_url, amqp.urls):
@@ -26,26 +29,47 @@ async def check_broker(amqp: Amqp) -> list[Finding]:
         findings.append(Finding("broker", OK, f"{place_of(url)} lets the bridge in"))
         try:
             if not tried:
-                findings += [finding async for finding in _try(session, amqp)]
+                findings += [finding async for finding in _try(session, amqp, prefixes)]
             tried = True
         finally:
             await session.close()
     return findings
 
 
-async def _try(session: Session, amqp: Amqp) -> AsyncIterator[Finding]:
+async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Finding]:
     try:
-        found = await topology.show(session, topology.configured(amqp))
+        parts = topology.configured(amqp)
+        found = await topology.show(session, parts)
         for finding in found:
             if finding.part.kind != "binding":
                 yield _judged(finding, declare=amqp.declare)
+        keys = [key for prefix in prefixes for key in routing_keys(prefix)]
+        missing = await missing_rights(session, parts if amqp.declare else (), amqp.exchange, keys)
+        for lacking in missing:
+            yield Finding("rights", FAIL, lacking)
+        if not missing:
+            yield Finding("rights", OK, "the user may do all that `serve` will")
         if found[0].state is State.MISSING:
             yield Finding("publish", WARN, f"not tried: exchange {amqp.exchange} is not there")
             return
         problem = await try_publishing(session, amqp.exchange)
         yield Finding("publish", FAIL if problem else OK, problem or "a test message was confirmed")
+        if not problem:
+            async for warning in _bindings(session, amqp, prefixes):
+                yield warning
     except BrokerError as failure:
         yield Finding("broker", FAIL, str(failure))
+
+
+async def _bindings(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Finding]:
+    """Warn of each topic that nothing is bound to; the configured queues are bound by `serve`."""
+    ours = [binding for queue in amqp.queues for binding in queue.bindings] if amqp.declare else []
+    for prefix in prefixes:
+        keys = [key for key in routing_keys(prefix) if not any(takes(binding, key) for binding in ours)]
+        for key in await unbound(session, amqp.exchange, prefix, keys):
+            yield Finding(
+                "bindings", WARN, f"no queue is bound to {key}; its events will go to tms.unroutable"
+            )
 
 
 def _judged(finding: topology.Finding, *, declare: bool) -> Finding:

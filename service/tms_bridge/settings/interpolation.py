@@ -11,9 +11,11 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_USER_INFO: Final = re.compile(r"amqps?://((?:\$\{[^}]*\}|[^/@?#])*)@")
 _URL_PASSWORD: Final = re.compile(r"://(?:\$\{[^}]*\}|[^:@/])*:(.*)@")
 
 MAX_BYTES: Final = 65_536
@@ -97,10 +99,17 @@ class Interpolation:
     def expand(self, text: str) -> str:
         """Return the text with every reference filled in; what is filled in is not looked at again.
 
+        What comes as the user or the password of an AMQP URL is percent-encoded. A reference that stands for
+        both is taken as it is: it has to hold the colon between them.
+
         Raises:
             Unresolved: a variable or a file is missing, or a reference is written wrongly.
         """
-        return _REFERENCE.sub(self._replace, text)
+        user_info = _USER_INFO.match(text)
+        if user_info is None or _REFERENCE.fullmatch(user_info[1]):
+            return _REFERENCE.sub(self._replace, text)
+        encoded = _REFERENCE.sub(lambda match: quote(self._replace(match), safe=""), user_info[0])
+        return encoded + _REFERENCE.sub(self._replace, text[user_info.end() :])
 
     def read(self, path: str) -> str:
         """Return a file's content without its last newline; a relative path starts at the configuration.

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
 from tms_bridge.settings.bindings import routing_keys, takes
@@ -141,8 +141,6 @@ def _amqp(settings: Settings) -> Iterator[Problem]:
             yield Problem(key, "sends the password and every event in the clear; amqps:// encrypts them")
         if remote and parts.username in (None, "guest"):
             yield Problem(key, "the user guest may connect from the broker's own machine alone; name another")
-        if "no_verify_ssl" in dict(parse_qsl(parts.query, keep_blank_values=True)):
-            yield Problem(key, "no_verify_ssl lets anyone on the way pose as the broker; name a cafile")
 
 
 def _bindings(settings: Settings) -> Iterator[Problem]:

@@ -32,9 +32,22 @@ UNREADABLE = "is no URL: its host or port cannot be read; percent-encode what is
         (
             "amqps://u:s3cret@h/?cert_reqs=0&cafile=x",
             (
-                "has options that would be ignored (cert_reqs); use cadata, cafile, capath, certfile, "
-                "keyfile, "
-                "no_verify_ssl"
+                "has the option cert_reqs, which is not taken: it would be ignored; "
+                "use cafile, capath, certfile, keyfile"
+            ),
+        ),
+        (
+            "amqps://u:s3cret@h/?cadata=zzz",
+            (
+                "has the option cadata, which is not taken: write the certificates to a file; "
+                "use cafile, capath, certfile, keyfile"
+            ),
+        ),
+        (
+            "amqps://u:s3cret@h/?no_verify_ssl=1",
+            (
+                "has the option no_verify_ssl, which is not taken: the broker's certificate is always "
+                "verified; use cafile, capath, certfile, keyfile"
             ),
         ),
     ],

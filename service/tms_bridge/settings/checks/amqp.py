@@ -12,10 +12,14 @@ SHORT_STRING_BYTES: Final = 255
 """The longest name or routing key that AMQP 0-9-1 can carry."""
 
 _OWN: Final = frozenset({UNROUTABLE_EXCHANGE, QUARANTINE_EXCHANGE})
-_TLS: Final = frozenset({"cafile", "capath", "cadata", "certfile", "keyfile", "no_verify_ssl"})
-_TLS_IGNORED: Final = frozenset(
-    {"ca_certs", "cert_reqs", "ssl_version", "ssl_options", "verify", "cacertfile"}
-)
+_TLS: Final = frozenset({"cafile", "capath", "certfile", "keyfile"})
+_REFUSED: Final = dict.fromkeys(
+    ("ca_certs", "cert_reqs", "ssl_version", "ssl_options", "verify", "cacertfile"), "it would be ignored"
+) | {
+    "cadata": "write the certificates to a file",
+    "no_verify_ssl": "the broker's certificate is always verified",
+}
+"""What other clients take for TLS and this one does not, with why."""
 
 
 def find_problems(amqp: Amqp) -> Iterator[Problem]:
@@ -52,12 +56,11 @@ def _url(url: str) -> str | None:
 
 
 def _options(options: set[str], scheme: str) -> str | None:
-    if scheme == "amqp" and (tls := options & (_TLS | _TLS_IGNORED)):
+    if scheme == "amqp" and (tls := options & (_TLS | _REFUSED.keys())):
         return f"has TLS options ({', '.join(sorted(tls))}) but amqp:// never uses TLS; write amqps://"
-    if unknown := options & _TLS_IGNORED:
-        return (
-            f"has options that would be ignored ({', '.join(sorted(unknown))}); use {', '.join(sorted(_TLS))}"
-        )
+    if refused := sorted(options & _REFUSED.keys()):
+        known = ", ".join(sorted(_TLS))
+        return f"has the option {refused[0]}, which is not taken: {_REFUSED[refused[0]]}; use {known}"
     return None
 
 
