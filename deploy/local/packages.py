@@ -1,10 +1,10 @@
-"""Installs RabbitMQ with the system's package manager, asking first where there is somebody to ask."""
+"""Installs what tests and demo start, with the system's package manager, asking first where it can."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,18 +16,20 @@ _NO_SERVICES = "#!/bin/sh\nexit 101\n"
 _MANAGERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "apt-get": (
         ("apt-get", "update", "-qq"),
-        ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "rabbitmq-server"),
+        ("apt-get", "install", "-y", "-qq", "--no-install-recommends"),
     ),
-    "dnf": (("dnf", "install", "-y", "-q", "rabbitmq-server"),),
-    "apk": (("apk", "add", "--no-cache", "rabbitmq-server"),),
-    "pacman": (("pacman", "-S", "--noconfirm", "rabbitmq"),),
-    "zypper": (("zypper", "--non-interactive", "install", "rabbitmq-server"),),
-    "brew": (("brew", "install", "--quiet", "rabbitmq"),),
+    "dnf": (("dnf", "install", "-y", "-q"),),
+    "apk": (("apk", "add", "--no-cache"),),
+    "pacman": (("pacman", "-S", "--noconfirm"),),
+    "zypper": (("zypper", "--non-interactive", "install"),),
+    "brew": (("brew", "install", "--quiet"),),
 }
+_RABBITMQ = {"pacman": "rabbitmq", "brew": "rabbitmq"}
+_PROMETHEUS = {"dnf": "golang-github-prometheus", "zypper": "golang-github-prometheus-prometheus"}
 
 
 class NotInstalledError(Exception):
-    """RabbitMQ could not be installed; the text says what to do."""
+    """A package could not be installed; the text says what to do."""
 
 
 _WAYS_OUT = """\
@@ -38,43 +40,56 @@ RabbitMQ is needed, and there is neither rabbitmq-server nor Docker here{why}. T
 
 
 def install_rabbitmq() -> None:
-    """Install `rabbitmq-server` without letting it start.
+    """Install `rabbitmq-server` without letting it start."""
+    manager = _manager("rabbitmq-server", "start Docker, or set AMQP_URL")
+    _install(manager, _RABBITMQ.get(manager, "rabbitmq-server"), "start Docker, or set AMQP_URL")
 
-    Raises:
-        NotInstalledError: it cannot be; the text says what else can be done.
-    """
+
+def find_promtool() -> Path:
+    """Return where `promtool` is, with `prometheus` beside it; install them first where they are missing."""
+    if (found := shutil.which("promtool")) is None:
+        otherwise = "or leave the tests of the alerts out"
+        manager = _manager("prometheus", otherwise)
+        _install(manager, _PROMETHEUS.get(manager, "prometheus"), otherwise)
+        found = shutil.which("promtool")
+    if found is None:
+        raise NotInstalledError("the package of Prometheus brought no promtool")
+    return Path(found)
+
+
+def _manager(package: str, otherwise: str) -> str:
     manager = next((name for name in _MANAGERS if shutil.which(name)), None)
     if manager is None:
-        raise _no_way(", nor a package manager that we know", "rabbitmq-server, by the means of this system")
-    root = _as_root(manager)
-    _ask(manager)
-    print(f"installing rabbitmq-server with {manager} ...", file=sys.stderr, flush=True)
+        raise NotInstalledError(f"no known package manager here: install {package}, {otherwise}")
+    return manager
+
+
+def _install(manager: str, package: str, otherwise: str) -> None:
+    *before, install = _MANAGERS[manager]
+    commands = [*before, (*install, package)]
+    root = _as_root(manager, commands[-1])
+    _ask(manager, package, otherwise)
+    print(f"installing {package} with {manager} ...", file=sys.stderr, flush=True)
     with _services_stay_down(may_write=manager == "apt-get" and not root):
-        for command in _MANAGERS[manager]:
+        for command in commands:
             _run([*root, *command])
 
 
-def _as_root(manager: str) -> list[str]:
+def _as_root(manager: str, command: Sequence[str]) -> list[str]:
     """Return what to put before a command so that it runs as root; Homebrew refuses to."""
     if os.geteuid() == 0 or manager == "brew":
         return []
     if shutil.which("sudo"):
         return ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
-    raise _no_way(
-        ", nor the right to install it", f"{' '.join(_MANAGERS[manager][-1])}, as root, and try again"
-    )
+    raise NotInstalledError(f"run as root: {' '.join(command)}")
 
 
-def _ask(manager: str) -> None:
+def _ask(manager: str, package: str, otherwise: str) -> None:
     if not sys.stdin.isatty():
         return
-    answer = input(f"RabbitMQ is needed. Install the package rabbitmq-server with {manager}? [Y/n] ")
+    answer = input(f"{package} is needed. Install it with {manager}? [Y/n] ")
     if answer.strip().lower().startswith("n"):
-        raise _no_way("", f"{' '.join(_MANAGERS[manager][-1])}")
-
-
-def _no_way(why: str, install: str) -> NotInstalledError:
-    return NotInstalledError(_WAYS_OUT.format(why=why, install=install))
+        raise NotInstalledError(f"then install {package} yourself, {otherwise}")
 
 
 @contextmanager
