@@ -14,6 +14,7 @@ from tms_bridge.admin.server import Runner
 from tms_bridge.http.connections import Connections, admin_limits_of
 from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
+from tms_bridge.ingest import Observation
 from tms_bridge.log import Log
 from tms_bridge.message import Kind, Message
 from tms_bridge.metrics import Metrics
@@ -62,6 +63,7 @@ class Desk:
         self.with_records = True
         journal.operators.reread = self.routes.reread
         self.broken_stats = False
+        self.seen = tuple[Observation, ...]()
 
     @asynccontextmanager
     async def client(self, settings: Admin | None = None) -> AsyncIterator[Client]:
@@ -77,6 +79,7 @@ class Desk:
             broker=lambda: admin.BrokerStatus("down", 0, []),
             delivered_per_s=lambda: 0.0,
             version="0.1.0",
+            observations=lambda: self.seen,
         )
         app = admin.build(context, admin.Guard(settings or Admin()))
         async with TestClient(Served(app)) as client:

@@ -3,6 +3,7 @@ from tests.admin.running import Desk
 
 from tms_bridge.admin import Guard
 from tms_bridge.http.feed import Seen
+from tms_bridge.ingest import Observation
 from tms_bridge.settings.model import Admin, AdminToken
 
 TOKEN = "let-me-in"
@@ -98,6 +99,15 @@ async def test_a_viewer_of_a_source_sees_its_events_alone(desk: Desk) -> None:
     headers = {"Authorization": "Bearer may-look-at-contoso"}
     async with desk.client(NAMED) as client, client.get("/api/v1/events", headers=headers) as answer:
         assert ["of contoso"] == [seen["id"] for seen in (await answer.json())["events"]]
+
+
+async def test_a_viewer_of_a_source_sees_the_members_of_its_bodies_alone(desk: Desk) -> None:
+    desk.seen = tuple(Observation(source, "class", 1, bodies=2) for source in ("contoso", "fabrikam"))
+    headers = {"Authorization": "Bearer may-look-at-contoso"}
+    async with desk.client(NAMED) as client, client.get("/api/v1/fields", headers=headers) as answer:
+        assert [("contoso", 2)] == [
+            (one["source"], one["bodies"]) for one in (await answer.json())["observations"]
+        ]
 
 
 def test_tokens_are_taken_over_live() -> None:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
+from tms_bridge.ingest import Observation
 from tms_bridge.log import Logger
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.contract import Durable
@@ -36,6 +37,7 @@ class Context(msgspec.Struct, frozen=True):
         broker: how the broker is.
         delivered_per_s: what the broker confirmed in the last minute.
         version: of the service.
+        observations: what was seen of the senders' bodies.
     """
 
     health: Health
@@ -49,6 +51,7 @@ class Context(msgspec.Struct, frozen=True):
     broker: Callable[[], BrokerStatus]
     delivered_per_s: Callable[[], float]
     version: str
+    observations: Callable[[], tuple[Observation, ...]] = tuple
 
 
 CONTEXT: Final = web.AppKey("context", Context)

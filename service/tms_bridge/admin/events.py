@@ -1,4 +1,4 @@
-"""The events that were taken in lately, and those that come in now."""
+"""The events that were taken in lately, those that come in now, and what was seen of their bodies."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ from tms_bridge.admin.arguments import number
 from tms_bridge.admin.context import CONTEXT
 from tms_bridge.admin.guard import HOLDER
 from tms_bridge.http.feed import RECENT, Feed, Seen
+from tms_bridge.ingest import Observation
 
 _DEFAULT: Final = 50
 _QUIET_S: Final = 15.0
@@ -24,6 +25,18 @@ class Events(msgspec.Struct, frozen=True):
     """Recent events of this replica, the newest first; no payloads."""
 
     events: list[Seen]
+
+
+class AllObservations(msgspec.Struct, frozen=True):
+    """What was seen of each source's bodies of each trigger: names and types, never a value."""
+
+    observations: list[Observation]
+
+
+async def list_fields(request: web.Request) -> AllObservations:
+    """List the members that came, of which types, how often, and as which fields they are read."""
+    seen = request.app[CONTEXT].observations()
+    return AllObservations([one for one in seen if request[HOLDER].may_see(one.source)])
 
 
 async def list_events(request: web.Request) -> Events:

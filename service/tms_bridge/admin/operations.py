@@ -67,6 +67,7 @@ OPERATIONS: Final = (
         narrowed=True,
     ),
     Operation("GET", "/events/stream", events.stream_events, "text/event-stream", (503,), narrowed=True),
+    Operation("GET", "/fields", events.list_fields, events.AllObservations, narrowed=True),
     Operation("GET", "/outbox", rows.list_outbox, rows.Listing, (400, 404), _paging(OUTBOX)),
     Operation(
         "POST",

@@ -207,6 +207,7 @@ class Bridge:
             broker=self._broker_status,
             delivered_per_s=self._relay.delivered.per_second,
             version=VERSION,
+            observations=self._keeper.observations.all,
         )
 
     def _broker_status(self) -> admin.BrokerStatus:

@@ -28,9 +28,14 @@ COMMANDS = {
     "serve": Entry("serve", "serve", "Run the bridge."),
     "init": Entry("init", "init", "Write a commented configuration that starts."),
     "check": Entry("check", "check", "Check the configuration, and with --online the broker."),
-    "live": Entry("live", "live", "Ask the running bridge whether it lives."),
+    "live": Entry(
+        "live", "live", "Ask the running bridge whether it lives, as a container's health check does."
+    ),
     "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
     "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
+    "fields": Entry(
+        "fields", "show_fields", "Show which members TMS really sends: names and types, never a value."
+    ),
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
     "tail": Entry("tail", "tail", "Show events as they arrive on the bus."),
     "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),

@@ -7,9 +7,9 @@ Nothing here opens a socket, reads a clock or rolls a die: id, time and the sour
 """
 
 from tms_bridge.ingest.decoded import Decoded, remark
-from tms_bridge.ingest.explanation import Explanation, explain
+from tms_bridge.ingest.explanation import Explanation, Proposal, explain, propose
 from tms_bridge.ingest.fields import unreadable_fields
-from tms_bridge.ingest.observation import News, Observation, Observations, ObservedMember
+from tms_bridge.ingest.observation import News, Observation, Observations, ObservedMember, schema_of
 from tms_bridge.ingest.rules import Rules, rules_of
 from tms_bridge.ingest.tolerant import Find
 from tms_bridge.ingest.understanding import (
@@ -31,14 +31,17 @@ __all__ = [
     "Observation",
     "Observations",
     "ObservedMember",
+    "Proposal",
     "Rules",
     "decode",
     "digest",
     "explain",
+    "propose",
     "quarantined",
     "remark",
     "reread",
     "rules_of",
+    "schema_of",
     "understand",
     "understand_in_full",
     "unreadable_fields",

@@ -207,6 +207,37 @@ class Observations:
         return tuple(watch.observation for watch in self._watches.values())
 
 
+def schema_of(observation: Observation) -> dict[str, object]:
+    """Return the JSON Schema of what was seen: what came is valid by it, and it says nothing of values."""
+    root: dict[str, object] = {"title": f"{observation.trigger} bodies of {observation.source}, as seen"}
+    nodes: dict[str, tuple[dict[str, object], int]] = {"": (root, observation.bodies)}
+    for member in sorted(observation.members.values(), key=lambda one: one.path.count("/")):
+        parent, _, name = member.path.rpartition("/")
+        if parent not in nodes:
+            continue  # it came when there was no more room for its parent
+        above, times = nodes[parent]
+        node: dict[str, object] = {"type": sorted(member.types)}
+        if name == "*":
+            above["items"] = node
+        else:
+            plain = name.replace("~1", "/").replace("~0", "~")
+            _mapping(above, "properties")[plain] = node
+            if member.count >= times:
+                above["required"] = [*_names(above), plain]
+        nodes[member.path] = (node, member.types.get("object", 0))
+    return root
+
+
+def _mapping(node: dict[str, object], key: str) -> dict[str, object]:
+    value = node.setdefault(key, {})
+    return value if isinstance(value, dict) else {}
+
+
+def _names(node: dict[str, object]) -> list[str]:
+    value = node.get("required", [])
+    return value if isinstance(value, list) else []
+
+
 def pattern_of(pointer: str) -> str:
     """Return a pointer with `*` in the place of each index."""
     return "/".join("*" if step.isdecimal() else step for step in pointer.split("/"))
@@ -236,7 +267,8 @@ def _nodes(document: object) -> Iterator[tuple[str, object]]:
         if path:
             yield path[:_LONGEST_PATH], value
         if isinstance(value, dict):
-            escaped = ((name.replace("~", "~0").replace("/", "~1"), held) for name, held in value.items())
-            waiting += [(f"{path}/{'*' if name.isdecimal() else name}", held) for name, held in escaped]
+            for name, held in reversed(value.items()):
+                escaped = "*" if name.isdecimal() else name.replace("~", "~0").replace("/", "~1")
+                waiting.append((f"{path}/{escaped}", held))
         elif isinstance(value, list):
             waiting += [(f"{path}/*", element) for element in value[:_MAX_ELEMENTS]]
