@@ -1,105 +1,41 @@
 """The examples as their readers run them: a real bridge, a real broker, and a bad day for both."""
 
-import asyncio
-import itertools
-import os
-import signal
-import sqlite3
+import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import aio_pika
-import aiohttp
 import pytest
 from tests.waiting import until
 
-import tms_events
 from bridge import Bridge
-from tms_events.testing import POISON, make_event
+from rabbitmq import Node
+from tms_events import EXCHANGE, topic
+from tms_events.testing import POISON
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from .day import EXAMPLES, Consumer, Sender, bad_day, bound, declared, failing_day, json_message
+
 CONSUMERS = ["consumer.py", "pika_consumer.py", "kombu_consumer.py", "faststream_app.py", "single_active.py"]
-STATUSES = {"requested": 5, "scheduled": 0, "guaranteed_to_run": 1, "cancelled": 2, "completed": 7}
 
-State = dict[str, tuple[str, int]]
-
-
-class Consumer:
-    """One example as a process of its own, with its table."""
-
-    def __init__(self, name: str, amqp_url: str, database: Path) -> None:
-        self.name, self.database, self._amqp_url = name, database, amqp_url
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, EXAMPLES / self.name, env={**os.environ, **self.environment()}
-        )
-
-    def environment(self) -> dict[str, str]:
-        return {"AMQP_URL": self._amqp_url, "DATABASE": str(self.database)}
-
-    async def kill(self) -> None:
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(signal.SIGKILL)
-            await self.process.wait()
-
-    def state(self) -> State:
-        """Return each class's last status and how many events were applied to it."""
-        if not self.database.exists():
-            return {}
-        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
-        try:
-            rows = connection.execute("SELECT key, status, changes FROM class").fetchall()
-        except sqlite3.OperationalError:  # its tables are not there yet
-            return {}
-        finally:
-            connection.close()
-        return {key: (status, changes) for key, status, changes in rows}
-
-
-class Sender:
-    """TMS: sends until it is answered 2xx, and knows where each class must be in the end."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
-        self._names = itertools.count()
-        self.expected: State = {}
-
-    async def send(self, entity: int, status: str) -> None:
-        # Each body is another one, so that no event is taken for TMS's retry of one before.
-        body = {"Id": entity, "ConfirmationStatusId": STATUSES[status], "Name": f"{next(self._names)}"}
-        url = f"{self._bridge.url}/webhooks/contoso/class-changed"
-        headers = {"Authorization": self._bridge.authorization}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(url, json=body, headers=headers) as answer,
-        ):
-            assert answer.status == 202, await answer.text()
-        key = f"contoso/class/{entity}"
-        self.expected[key] = (status, self.expected.get(key, ("", 0))[1] + 1)
+Consume = Callable[..., Consumer]
 
 
 @pytest.fixture
-def bridge(vhost: str) -> Iterator[Bridge]:
+async def bridge(vhost: str) -> AsyncIterator[Bridge]:
     with Bridge(vhost) as running:
+        await declared(vhost)
         yield running
 
 
 @pytest.fixture
-async def channel(vhost: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-    async with await aio_pika.connect(vhost) as connection:
-        yield await connection.channel()
-
-
-@pytest.fixture
-async def consume(vhost: str, tmp_path: Path) -> AsyncIterator[Callable[[str], Consumer]]:
+async def consume(vhost: str, tmp_path: Path) -> AsyncIterator[Consume]:
     """Make consumers, which end with the test."""
     made = list[Consumer]()
 
     def make(name: str, amqp_url: str = vhost) -> Consumer:
-        made.append(Consumer(name, amqp_url, tmp_path / "crm.db"))
+        made.append(Consumer([sys.executable, EXAMPLES / name], amqp_url, tmp_path / "crm.db"))
         return made[-1]
 
     yield make
@@ -107,72 +43,71 @@ async def consume(vhost: str, tmp_path: Path) -> AsyncIterator[Callable[[str], C
         await consumer.kill()
 
 
-async def consumers_of(amqp_url: str, queue: str) -> int:
-    """Return how many consumers a queue has; none where it is not there."""
-    async with await aio_pika.connect(amqp_url) as connection:
-        channel = await connection.channel()
-        try:
-            declared = await channel.declare_queue(queue, passive=True)
-        except aio_pika.exceptions.ChannelClosed:
-            return 0
-        return int(declared.declaration_result.consumer_count or 0)
-
-
-async def reading(amqp_url: str, queue: str = "crm", count: int = 1) -> None:
-    async with asyncio.timeout(30):
-        while await consumers_of(amqp_url, queue) < count:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize("name", CONSUMERS)
-async def test_a_consumer_survives_a_bad_day(
-    name: str,
-    vhost: str,
-    bridge: Bridge,
-    channel: aio_pika.abc.AbstractChannel,
-    consume: Callable[[str], Consumer],
-) -> None:
+async def test_a_consumer_survives_a_bad_day(name: str, vhost: str, bridge: Bridge, consume: Consume) -> None:
     consumer, tms = consume(name), Sender(bridge)
-    await consumer.start()
-    await reading(vhost)
-    exchange = await channel.get_exchange(tms_events.EXCHANGE)
+    await bad_day(consumer, tms, bridge, vhost)
+    await failing_day(consumer, tms)
 
-    # Both are killed while events are on their way.
-    for status in ("requested", "scheduled"):
-        await asyncio.gather(*(tms.send(entity, status) for entity in (1, 2, 3)))
-    bridge.kill()
+
+async def test_the_next_process_goes_on_where_the_active_one_was_killed(
+    vhost: str, bridge: Bridge, consume: Consume
+) -> None:
+    first, second, tms = consume("single_active.py"), consume("single_active.py"), Sender(bridge)
+    await first.start()
+    await bound(vhost, tms)
+    await second.start()
+    for number in range(20):
+        await tms.send(1, ["requested", "scheduled", "cancelled"][number % 3])
+        if number == 10:
+            await first.kill()
+    await until(lambda: second.state() == tms.expected)
+
+
+async def test_a_new_table_begins_at_the_first_event_of_the_stream(
+    vhost: str, bridge: Bridge, consume: Consume
+) -> None:
+    consumer, tms = consume("stream_history.py"), Sender(bridge)
+    await consumer.start()
+    await bound(vhost, tms)
+    await tms.send(1, "requested")
+    await tms.send(1, "scheduled")
+    async with await aio_pika.connect(vhost) as connection:
+        exchange = await (await connection.channel()).get_exchange(EXCHANGE)
+        await exchange.publish(json_message(POISON), topic("class", "scheduled"))
+    await tms.send(2, "requested")
+    await until(lambda: consumer.state() == tms.expected)
+
     await consumer.kill()
-    bridge.start()
+    await consumer.start()  # reads all of it again, and applies nothing twice
     await tms.send(1, "cancelled")
+    await until(lambda: consumer.state() == tms.expected)
+
+    await consumer.kill()
+    consumer.database.unlink()
     await consumer.start()
     await until(lambda: consumer.state() == tms.expected)
 
-    # A copy, a body that is no event, and the event after it.
-    copy = tms_events.encode(
-        make_event("class", "denied", entity_id=9, id="019b8d3f-b106-7000-8000-000000000016")
-    )
-    for body in (copy, POISON, copy):
-        await exchange.publish(aio_pika.Message(body, content_type="application/json"), "tms.class.denied")
-    tms.expected["contoso/class/9"] = ("denied", 1)
-    await tms.send(2, "completed")
-    await until(lambda: consumer.state() == tms.expected)
-    dead = await channel.declare_queue("crm.dead", passive=True)
-    letter = await dead.get(timeout=20)
-    assert (letter.body, letter.headers["x-first-death-reason"]) == (POISON, "rejected")
 
-    # What fails now works later: another process holds the table.
-    holder = sqlite3.connect(consumer.database)
-    holder.execute("BEGIN EXCLUSIVE")
-    await tms.send(3, "guaranteed_to_run")
-    await redelivered_or_waiting(consumer)
-    holder.rollback()
-    holder.close()
-    await until(lambda: consumer.state() == tms.expected)
-    assert await dead.get(fail=False) is None
+@pytest.fixture
+def least(rabbitmq: Node, vhost: str) -> Iterator[str]:
+    """The URL of a user with the rights that docs/messages.md lists."""
+    page = (EXAMPLES.parent / "docs" / "messages.md").read_text()
+    command = page.partition("rabbitmqctl set_permissions -p / crm ")[2].partition("\n")[0]
+    configure, write, read = command.strip("'").split("' '")
+    name, password = f"crm-{secrets.token_hex(4)}", secrets.token_hex(8)
+    url = urlsplit(vhost)
+    rabbitmq.ctl("add_user", name, password)
+    rabbitmq.ctl("set_permissions", "-p", url.path.removeprefix("/"), name, configure, write, read)
+    yield urlunsplit(url._replace(netloc=f"{name}:{password}@{url.hostname}:{url.port}"))
+    rabbitmq.ctl("delete_user", name)
 
 
-async def redelivered_or_waiting(consumer: Consumer) -> None:
-    """Let the consumer meet the locked table at least once: its own time limit is one second."""
-    await asyncio.sleep(1.5)
-    assert consumer.process is not None
-    assert consumer.process.returncode is None
+async def test_a_consumer_needs_no_more_rights_than_the_page_says(
+    least: str, vhost: str, bridge: Bridge, consume: Consume
+) -> None:
+    async with await aio_pika.connect(least) as connection:
+        channel = await connection.channel()
+        with pytest.raises(aio_pika.exceptions.ChannelClosed, match="ACCESS_REFUSED"):
+            await channel.declare_exchange("tms.other", "topic")
+    await bad_day(consume("consumer.py", least), Sender(bridge), bridge, vhost)
