@@ -5,7 +5,6 @@ DOUBLES = """
 Answer
 Arrival
 Entry
-FastPath
 Finding
 Kind
 Log
@@ -13,7 +12,6 @@ Output
 Problem
 Server
 State
-Taken
 Tally
 Waiting
 Window
@@ -36,7 +34,6 @@ Batch
 Body
 Bridge
 BridgeConsole
-Case
 Checked
 Choice
 Client
@@ -53,7 +50,6 @@ Done
 Door
 Drift
 Entry
-FastRequest
 Feed
 Finding
 Forms
@@ -69,7 +65,6 @@ InMemory
 Intake
 Interpolation
 Kind
-Known
 Latency
 Line
 Link
@@ -98,13 +93,10 @@ Probe
 Program
 ProxiedServer
 Published
-Quarantined
 Queries
 Query
 Rate
 Rates
-Reception
-Record
 Reloader
 Renewal
 Replayed
@@ -140,9 +132,6 @@ Unanswered
 Unreadable
 Unresolved
 Verdict
-Visit
-Wait
-Waiter
 Waiting
 WebhookLine
 Window

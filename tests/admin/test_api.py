@@ -3,7 +3,7 @@ import json
 
 import pytest
 from tests.admin.running import Client, Desk, body, event
-from tests.outbox.outboxes import Carrying
+from tests.outbox.outboxes import Carrying, accept, hold, quarantine
 from tests.waiting import until
 
 from tms_bridge.http.feed import MAX_WATCHERS, Seen
@@ -26,7 +26,7 @@ async def ask(
 
 
 async def test_the_status_shows_broker_outbox_rates_and_version(desk: Desk, client: Client) -> None:
-    await desk.journal.accept(event(1))
+    await accept(desk.journal, event(1))
     _, status = await ask(client, "GET", "/api/v1/status")
 
     assert status["broker"] == {"state": "down", "outstanding": 0, "topology_errors": []}
@@ -79,21 +79,21 @@ async def test_who_watches_no_more_makes_room(client: Client) -> None:
 
 
 async def test_waiting_events_are_paged(desk: Desk, client: Client) -> None:
-    known = [(await desk.journal.accept(event(entity))).id for entity in range(3)]
+    known = [(await accept(desk.journal, event(entity))).id for entity in range(3)]
 
     assert await ids(client, "/api/v1/outbox?limit=2") == known[:2]
     assert await ids(client, "/api/v1/outbox?limit=2&after=2&state=pending") == known[2:]
 
 
 async def test_an_event_is_shown_with_its_body(desk: Desk, client: Client) -> None:
-    receipt = await desk.journal.accept(event(7))
+    receipt = await accept(desk.journal, event(7))
     status, row = await ask(client, "GET", f"/api/v1/outbox/{receipt.id}")
 
     assert (status, row["state"], row["entity"], row["body"]) == (200, "pending", "7", "e30=")
 
 
 async def test_a_pending_event_is_not_retried_but_a_refused_one_is(desk: Desk, client: Client) -> None:
-    receipt = await desk.journal.accept(event(7))
+    receipt = await accept(desk.journal, event(7))
     pending, _ = await ask(client, "POST", f"/api/v1/outbox/{receipt.id}/retry")
     desk.journal.refuse(receipt.seq, "odd")
     await until(lambda: desk.journal.stats().refused == 1)
@@ -105,7 +105,7 @@ async def test_a_pending_event_is_not_retried_but_a_refused_one_is(desk: Desk, c
 
 
 async def test_a_drop_is_final_and_logged(desk: Desk, client: Client) -> None:
-    receipt = await desk.journal.accept(event(7))
+    receipt = await accept(desk.journal, event(7))
     status, _ = await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}")
     again, _ = await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}")
     line, line_again = desk.lines.of("audit")
@@ -118,14 +118,14 @@ async def test_a_drop_is_final_and_logged(desk: Desk, client: Client) -> None:
 
 
 async def test_an_event_in_flight_is_not_dropped(desk: Desk, client: Client) -> None:
-    receipt = await desk.journal.accept(event(7))
+    receipt = await accept(desk.journal, event(7))
     desk.journal.operators.carrier = Carrying(receipt.seq)
 
     assert (await ask(client, "DELETE", f"/api/v1/outbox/{receipt.id}"))[0] == 409
 
 
 async def test_a_body_that_can_be_read_now_is_replayed(desk: Desk, client: Client) -> None:
-    kept = await desk.journal.quarantine(body(7, b'{"Id": 7, "ConfirmationStatusId": 7}'))
+    kept = await quarantine(desk.journal, body(7, b'{"Id": 7, "ConfirmationStatusId": 7}'))
     status, _ = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay")
     async with client.get("/api/v1/outbox") as answer:
         *copy, row = (await answer.json())["rows"]
@@ -136,7 +136,7 @@ async def test_a_body_that_can_be_read_now_is_replayed(desk: Desk, client: Clien
 
 
 async def test_a_body_that_is_still_undecodable_stays(desk: Desk, client: Client) -> None:
-    kept = await desk.journal.quarantine(body(7, b"nonsense"))
+    kept = await quarantine(desk.journal, body(7, b"nonsense"))
     status, _ = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay")
 
     assert (status, await ids(client, "/api/v1/quarantine")) == (422, [kept.id])
@@ -144,7 +144,7 @@ async def test_a_body_that_is_still_undecodable_stays(desk: Desk, client: Client
 
 @pytest.mark.parametrize("deed", ["release", "replay"])
 async def test_a_held_event_is_released(desk: Desk, client: Client, deed: str) -> None:
-    receipt = await desk.journal.hold(event(7))
+    receipt = await hold(desk.journal, event(7))
     held = await ids(client, "/api/v1/quarantine?state=held")
     status, _ = await ask(client, "POST", f"/api/v1/quarantine/{receipt.id}/{deed}")
 
@@ -153,7 +153,7 @@ async def test_a_held_event_is_released(desk: Desk, client: Client, deed: str) -
 
 
 async def test_a_quarantined_body_is_shown_and_dropped(desk: Desk, client: Client) -> None:
-    kept = await desk.journal.quarantine(body(7, b"nonsense"))
+    kept = await quarantine(desk.journal, body(7, b"nonsense"))
     _, row = await ask(client, "GET", f"/api/v1/quarantine/{kept.id}")
     status, _ = await ask(client, "DELETE", f"/api/v1/quarantine/{kept.id}")
 
@@ -162,7 +162,7 @@ async def test_a_quarantined_body_is_shown_and_dropped(desk: Desk, client: Clien
 
 
 async def test_an_export_can_be_imported(desk: Desk, client: Client) -> None:
-    await desk.journal.accept(event(1))
+    await accept(desk.journal, event(1))
     async with client.get("/api/v1/outbox/export") as answer:
         lines = await answer.read()
     _, again = await ask(client, "POST", "/api/v1/outbox", lines)
@@ -179,7 +179,7 @@ async def test_an_export_can_be_imported(desk: Desk, client: Client) -> None:
 async def test_a_list_holds_no_body_and_reading_one_is_in_the_audit_log(
     desk: Desk, client: Client, noun: str
 ) -> None:
-    await desk.journal.quarantine(body(7, b"nonsense"))
+    await quarantine(desk.journal, body(7, b"nonsense"))
     _, listed = await ask(client, "GET", f"/api/v1/{noun}")
     read_by_listing = desk.lines.of("audit")
     await ask(client, "GET", f"/api/v1/{noun}/{body(7, b'').id}")
@@ -201,7 +201,7 @@ async def test_a_body_is_read_as_the_other_triggers_where_the_urls_were_swapped(
     desk: Desk, client: Client
 ) -> None:
     raw = b'{"CourseAssignmentId": 7, "Status": "Completed"}'
-    kept = await desk.journal.quarantine(body(7, raw))
+    kept = await quarantine(desk.journal, body(7, raw))
     wrong, _ = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay?as=klass")
     status, done = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/replay?as=course_assignment")
     *_, row = await desk.journal.operators.rows([State.PENDING])
@@ -212,8 +212,8 @@ async def test_a_body_is_read_as_the_other_triggers_where_the_urls_were_swapped(
 
 
 async def test_a_verb_that_does_not_fit_the_row_says_which_does(desk: Desk, client: Client) -> None:
-    kept = await desk.journal.quarantine(body(7, b"nonsense"))
-    held = await desk.journal.hold(event(8))
+    kept = await quarantine(desk.journal, body(7, b"nonsense"))
+    held = await hold(desk.journal, event(8))
     released, problem = await ask(client, "POST", f"/api/v1/quarantine/{kept.id}/release")
     as_other, _ = await ask(client, "POST", f"/api/v1/quarantine/{held.id}/replay?as=course_assignment")
     _, replayed = await ask(client, "POST", f"/api/v1/quarantine/{held.id}/replay")
@@ -223,7 +223,7 @@ async def test_a_verb_that_does_not_fit_the_row_says_which_does(desk: Desk, clie
 
 
 async def test_a_list_of_two_states_is_in_order_and_leaves_nothing_out(desk: Desk, client: Client) -> None:
-    receipts = [await desk.journal.accept(event(number)) for number in range(6)]
+    receipts = [await accept(desk.journal, event(number)) for number in range(6)]
     for receipt in receipts[::2]:
         desk.journal.refuse(receipt.seq, "odd")
     await until(lambda: desk.journal.stats().refused == 3)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from tests.admin.running import Client, Desk, body, event
+from tests.outbox.outboxes import accept, hold, quarantine
 from tests.waiting import until
 
 from tms_bridge.admin.openapi import PREFIX, describe
@@ -71,10 +72,10 @@ async def _check_stream(client: Client) -> None:
 async def _row_for(desk: Desk, path: str) -> str:
     """Make the row that an operation wants, and return its id."""
     if path.endswith("/release"):
-        return (await desk.journal.hold(event(1))).id
+        return (await hold(desk.journal, event(1))).id
     if path.startswith("/quarantine"):
-        return (await desk.journal.quarantine(body(2, b'{"Id": 2}'))).id
-    receipt = await desk.journal.accept(event(3))
+        return (await quarantine(desk.journal, body(2, b'{"Id": 2}'))).id
+    receipt = await accept(desk.journal, event(3))
     if path.endswith("/retry"):
         desk.journal.refuse(receipt.seq, "odd")
         await until(lambda: desk.journal.stats().refused == 1)

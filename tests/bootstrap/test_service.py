@@ -170,7 +170,6 @@ async def test_sighup_reloads_sources_and_an_invalid_file_changes_nothing(tmp_pa
 
 
 async def test_rotated_credentials_bind_a_connection_that_was_let_in_before(tmp_path: Path) -> None:
-    """A head that is known goes a fast path, which must forget what the old configuration let in."""
     config = configure(tmp_path)
     answers = []
     async with bridge(config) as process:

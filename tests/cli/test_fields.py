@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from tests.admin.live import live_bridge
 from tests.cli.test_rows import keep, undecodable
+from tests.outbox.outboxes import quarantine
 
 from tms_bridge.bootstrap.observed import FILE_NAME, KeptObservations
 from tms_bridge.ingest import Observation, Observations, propose, rules_of, schema_of
@@ -132,7 +133,7 @@ def test_the_quarantine_gets_the_settings_that_would_release_it(invoke: Invoke, 
 
     async def fill(journal: Journal) -> None:
         for number, body in enumerate(STRANGERS):
-            await journal.quarantine(msgspec.structs.replace(undecodable(body), id=f"q-{number}"))
+            await quarantine(journal, msgspec.structs.replace(undecodable(body), id=f"q-{number}"))
 
     keep(config, fill)
     result = invoke("fields", "--config", config, "--propose")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tests.outbox.outboxes import accept, hold, quarantine
 
 from tms_bridge.ingest import Arrival, digest, rules_of, understand
 from tms_bridge.message import Kind, Message
@@ -68,10 +69,10 @@ def filled(config: Path) -> Path:
     """A configuration whose outbox holds two pending events, a refused, a held and an undecodable one."""
 
     async def fill(journal: Journal) -> None:
-        receipts = [await journal.accept(event(config, number)) for number in (1, 2, 3)]
+        receipts = [await accept(journal, event(config, number)) for number in (1, 2, 3)]
         journal.refuse(receipts[-1].seq, "the headers are too large")
-        await journal.hold(event(config, 4))
-        await journal.quarantine(undecodable())
+        await hold(journal, event(config, 4))
+        await quarantine(journal, undecodable())
 
     keep(config, fill)
     return config
@@ -101,7 +102,7 @@ def test_people_read_status_and_bodies_as_text(invoke: Invoke, filled: Path) -> 
     shown = invoke("quarantine", "show", "q-1", "--config", filled).stdout
     assert "the body is not UTF-8 text" in shown
     assert shown.endswith("\n" + BROKEN.decode(errors="backslashreplace") + "\n")
-    keep(filled, lambda journal: journal.quarantine(undecodable(b"[]")))
+    keep(filled, lambda journal: quarantine(journal, undecodable(b"[]")))
     one = json.loads(invoke("quarantine", "list", "--config", filled, "--json", "--limit", "1").stdout)
     assert "id-4" == one["id"]
 
@@ -125,7 +126,7 @@ def test_show_gives_the_body_byte_for_byte(invoke: Invoke, filled: Path) -> None
 
 
 def test_what_a_sender_wrote_cannot_steer_the_terminal(invoke: Invoke, filled: Path) -> None:
-    keep(filled, lambda journal: journal.quarantine(undecodable(b"\x1b[2J{")))
+    keep(filled, lambda journal: quarantine(journal, undecodable(b"\x1b[2J{")))
     result = invoke("quarantine", "list", "--config", filled)
     assert "\x1b" not in result.output
 
@@ -174,7 +175,7 @@ def test_replay_of_a_held_event_releases_it_and_says_so(invoke: Invoke, filled: 
 
 def test_a_body_of_the_other_webhook_is_replayed_as_its_event(invoke: Invoke, config: Path) -> None:
     body = b'{"CourseAssignmentId": 12, "Status": "Completed"}'
-    keep(config, lambda journal: journal.quarantine(undecodable(body)))
+    keep(config, lambda journal: quarantine(journal, undecodable(body)))
     args = ("quarantine", "replay", "q-1", "--as", "course_assignment", "--config", config)
     assert 0 == invoke(*args).exit_code
     exported = lines(invoke("outbox", "export", "--config", config).stdout)
@@ -226,7 +227,7 @@ def test_a_body_is_replayed_once_the_configuration_tells_where_its_fields_lie(
     invoke: Invoke, config: Path
 ) -> None:
     body = b'{"Key": {"Number": 12}, "ConfirmationStatusId": 0}'
-    keep(config, lambda journal: journal.quarantine(undecodable(body)))
+    keep(config, lambda journal: quarantine(journal, undecodable(body)))
     assert 1 == invoke("quarantine", "replay", "--all", "--config", config).exit_code
     pointers = '[sources.contoso.fields.class]\nid = "/Key/Number"\nstatus = "/ConfirmationStatusId"\n'
     config.write_text(config.read_text() + pointers)
@@ -251,7 +252,7 @@ def test_export_and_import_lose_nothing(invoke: Invoke, filled: Path, tmp_path: 
     assert 0o600 == exported.stat().st_mode & 0o777
     other = tmp_path / "other.toml"
     other.write_text(filled.read_text().replace(f"{tmp_path}/outbox", f"{tmp_path}/other"))
-    keep(other, lambda journal: journal.accept(event(filled, 1)))
+    keep(other, lambda journal: accept(journal, event(filled, 1)))
     result = invoke("outbox", "import", exported, "--config", other, "--json")
     assert {"imported": 3, "already_here": 1} == json.loads(result.stdout)
     again = lines(invoke("outbox", "export", "--config", other).stdout)

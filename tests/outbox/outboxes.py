@@ -6,6 +6,7 @@ import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.contract import Entry, Intake, Pending, Receipt
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.journal import Journal, Machine
+from tms_bridge.outbox.memory import MemoryOutbox
 from tms_bridge.settings import model as settings
 
 ROOM = 1 << 40
@@ -111,24 +113,104 @@ class Carrying:
         self.told.append((seq, gone))
 
 
-class Prompt:
-    """A waiter that remembers what it was told."""
+@dataclass(frozen=True)
+class Kept:
+    """A body that is in quarantine."""
 
-    def __init__(self) -> None:
+    id: str
+
+
+class Told:
+    """A waiter that remembers what it was told; once nobody waits any more, its caller has gone."""
+
+    def __init__(self, outbox: Intake) -> None:
+        self.outbox = outbox
         self.told: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
 
     def durable(self, receipt: Receipt) -> None:
-        self.told.set_result(receipt)
+        if self.told.cancelled():
+            self.outbox.unanswered(receipt)
+        else:
+            self.told.set_result(receipt)
+
+    def quarantined(self, row_id: str) -> None:
+        self.told.set_exception(AssertionError(f"quarantined as {row_id}"))
 
     def failed(self, error: Exception) -> None:
-        self.told.set_exception(error)
+        if not self.told.cancelled():
+            self.told.set_exception(error)
 
 
-async def prompt_receipt(outbox: Intake, message: Message) -> Receipt:
-    """Take an event the short way; return its receipt once it is durable and noted as answered."""
-    prompt = Prompt()
-    outbox.take(message, prompt)
-    return await prompt.told
+class Case:
+    """The same for an undecodable body."""
+
+    def __init__(self) -> None:
+        self.kept: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+
+    def durable(self, receipt: Receipt) -> None:
+        self.kept.set_exception(AssertionError(f"answered as {receipt}"))
+
+    def quarantined(self, row_id: str) -> None:
+        self.kept.set_result(Kept(row_id))
+
+    def failed(self, error: Exception) -> None:
+        self.kept.set_exception(error)
+
+
+async def answer(outbox: Intake, message: Message) -> Receipt:
+    """Take an event in, or its retry; return its receipt, which counts as answered."""
+    told = Told(outbox)
+    if not outbox.join(message.digest, told):
+        outbox.take(message, told)
+    return await told.told
+
+
+async def accept(outbox: Intake, message: Message) -> Receipt:
+    """As `answer`, but the answer does not get through."""
+    receipt = await answer(outbox, message)
+    outbox.unanswered(receipt)
+    return receipt
+
+
+async def answer_held(outbox: Intake, message: Message) -> Receipt:
+    """As `answer`, for an event that is held."""
+    told = Told(outbox)
+    if not outbox.join(message.digest, told):
+        outbox.hold(message, told)
+    return await told.told
+
+
+async def hold(outbox: Intake, message: Message) -> Receipt:
+    """As `accept`, for an event that is held."""
+    receipt = await answer_held(outbox, message)
+    outbox.unanswered(receipt)
+    return receipt
+
+
+async def quarantine(outbox: Intake, message: Message) -> Kept:
+    """Keep an undecodable body."""
+    case = Case()
+    outbox.quarantine(message, case)
+    return await case.kept
+
+
+async def answer_retry(outbox: Intake, digest: str) -> Receipt | None:
+    """Let a retry come; return its receipt, which counts as answered, or None: the body is new."""
+    told = Told(outbox)
+    return await told.told if outbox.join(digest, told) else None
+
+
+async def recall(outbox: Intake, digest: str) -> Receipt | None:
+    """As `answer_retry`, but the answer does not get through."""
+    receipt = await answer_retry(outbox, digest)
+    if receipt is not None:
+        outbox.unanswered(receipt)
+    return receipt
+
+
+def knows(outbox: Journal | MemoryOutbox, digest: str) -> bool:
+    """Return whether this digest is a retry's."""
+    return outbox._receipts.find(digest) is not None
 
 
 async def killed(journal: Journal, directory: Path, copy: Path) -> Path:

@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.outbox.outboxes import event, no_file_larger_than, open_journal, quiet
+from tests.outbox.outboxes import (
+    accept,
+    answer,
+    answer_retry,
+    event,
+    no_file_larger_than,
+    open_journal,
+    quiet,
+)
 from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
@@ -23,18 +31,18 @@ def defective(_: Store) -> None:
 
 async def test_a_failed_write_breaks_the_outbox_for_good(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     page = asyncio.ensure_future(journal.page(1, 10))
     with no_file_larger_than(20_000):
         outcomes = await asyncio.gather(
-            *(journal.accept(event(n, body=bytes(1000))) for n in range(2, 400)), return_exceptions=True
+            *(accept(journal, event(n, body=bytes(1000))) for n in range(2, 400)), return_exceptions=True
         )
     async with asyncio.timeout(5):
         await journal.broken.wait()
     with pytest.raises(OutboxBroken, match=r"the outbox broke: disk I/O error"):
         await page
     with pytest.raises(Unavailable, match="the outbox is broken"):
-        await journal.accept(event(1000))
+        await accept(journal, event(1000))
     with pytest.raises(OutboxBroken):
         await journal.status()
     journal.settle(1)
@@ -46,9 +54,9 @@ async def test_a_failed_write_breaks_the_outbox_for_good(tmp_path: Path) -> None
 
 async def test_what_was_committed_before_it_broke_is_there_after_a_restart(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path / "a")
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     with no_file_larger_than(20_000), pytest.raises(Unavailable):
-        await journal.accept(event(2, body=bytes(100_000)))
+        await accept(journal, event(2, body=bytes(100_000)))
     await journal.close()
     shutil.copytree(tmp_path / "a", tmp_path / "b")  # this process still has the first one open
     journal = await open_journal(tmp_path / "b")
@@ -60,9 +68,9 @@ async def test_what_was_committed_before_it_broke_is_there_after_a_restart(tmp_p
 async def break_journal(directory: Path) -> None:
     """Leave a journal broken, with an event in its log."""
     journal = await open_journal(directory)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     with no_file_larger_than(20_000), pytest.raises(Unavailable):
-        await journal.accept(event(2, body=bytes(100_000)))
+        await accept(journal, event(2, body=bytes(100_000)))
     await journal.close()
 
 
@@ -75,9 +83,9 @@ def test_a_broken_journal_is_not_even_closed_at_the_end_of_the_process(tmp_path:
 
 async def test_an_answer_that_cannot_be_noted_is_not_given(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    receipt = await journal.accept(event(1))
+    receipt = await accept(journal, event(1))
     with no_file_larger_than(1), pytest.raises(Unavailable, match="the outbox broke"):
-        journal.answering(receipt)
+        await answer_retry(journal, receipt.digest)
     broken = journal.broken.is_set()
     await journal.close()
     assert (True, 0) == (broken, receipt.answers.standing)
@@ -86,7 +94,7 @@ async def test_an_answer_that_cannot_be_noted_is_not_given(tmp_path: Path) -> No
 async def test_a_failed_checkpoint_breaks_the_outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = await open_journal(tmp_path)
     for number in range(40):
-        await journal.accept(event(number, body=bytes(4000)))
+        await accept(journal, event(number, body=bytes(4000)))
     monkeypatch.setattr(database, "CHECKPOINT_BYTES", 1)
     with no_file_larger_than(1 << 16):
         await asyncio.gather(journal.status(), return_exceptions=True)
@@ -98,7 +106,7 @@ async def test_a_failed_checkpoint_breaks_the_outbox(tmp_path: Path, monkeypatch
 async def damage(directory: Path, seq: int) -> None:
     """Leave a journal of three events of which one is no message."""
     journal = await open_journal(directory)
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(3)))
+    await asyncio.gather(*(accept(journal, event(number)) for number in range(3)))
     await journal.close()
     with sqlite3.connect(directory / "outbox.db") as connection:
         connection.execute("UPDATE pending SET message = x'c1' WHERE seq = ?", (seq,))
@@ -121,7 +129,7 @@ async def test_a_head_that_cannot_be_read_is_refused_at_start(tmp_path: Path) ->
 
 async def test_damage_found_at_run_time_breaks_the_outbox(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number, body=bytes(3000))) for number in range(50)))
+    await asyncio.gather(*(answer(journal, event(number, body=bytes(3000))) for number in range(50)))
     await journal.close()
     path = tmp_path / "outbox.db"
     content = bytearray(path.read_bytes())
@@ -146,7 +154,7 @@ async def test_a_corrupt_file_is_refused_with_instructions_and_left_alone(
 async def test_an_empty_file_left_by_a_kill_at_first_start_is_new(tmp_path: Path) -> None:
     (tmp_path / "outbox.db").touch()
     journal = await open_journal(tmp_path)
-    receipt = await journal.accept(event(1))
+    receipt = await accept(journal, event(1))
     await journal.close()
     assert 1 == receipt.seq
 
@@ -156,7 +164,7 @@ async def test_a_file_without_tables_left_by_a_kill_at_first_start_is_new(tmp_pa
     connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
     journal = await open_journal(tmp_path)
-    receipt = await journal.accept(event(1))
+    receipt = await accept(journal, event(1))
     await journal.close()
     assert 1 == receipt.seq
 
@@ -213,7 +221,7 @@ async def test_what_a_call_was_given_fails_that_call_alone(tmp_path: Path, what:
         await journal._writer.call(lambda thread: give(thread, what))
     with pytest.raises(ValueError, match="nobody foresaw this"):
         await journal._writer.call(defective)
-    receipt = await journal.accept(event(1))
+    receipt = await accept(journal, event(1))
     await journal.close()
     assert (1, None) == (receipt.seq, journal.failure)
 
@@ -223,7 +231,7 @@ async def test_a_defect_in_a_batch_fails_its_events_and_keeps_its_departures(
 ) -> None:
     monkeypatch.setattr(group_commit, "STUCK_S", 0.01)
     journal = await open_journal(tmp_path)
-    first = await journal.accept(event(1))
+    first = await accept(journal, event(1))
 
     def spoil(thread: Store) -> None:
         write = thread.states.write
@@ -237,9 +245,9 @@ async def test_a_defect_in_a_batch_fails_its_events_and_keeps_its_departures(
     await journal._writer.call(spoil)
     journal.settle(first.seq)
     with pytest.raises(Unavailable, match="it is in the log"):
-        await journal.accept(event(2))
+        await accept(journal, event(2))
     await until(lambda: journal.stats().events == 0)
-    third = await journal.accept(event(3))
+    third = await accept(journal, event(3))
     await journal.close()
     assert (2, None) == (third.seq, journal.failure)
 
@@ -257,9 +265,9 @@ async def test_a_defect_between_batches_is_logged_and_the_outbox_goes_on(
 ) -> None:
     journal = await open_journal(tmp_path)
     monkeypatch.setattr(database.Store, "rest", defective)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     await until(lambda: "the outbox could not be looked after" in caplog.text)
-    receipt = await journal.accept(event(2))
+    receipt = await accept(journal, event(2))
     await journal.close()
     assert 2 == receipt.seq
 
@@ -269,7 +277,7 @@ async def test_a_look_that_is_due_while_it_closes_finds_nothing_broken(
 ) -> None:
     monkeypatch.setattr(group_commit, "LOOK_EVERY_S", 0.0)
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     await journal.close()
     await asyncio.sleep(0)  # what the thread had to say comes with the next turn
     assert journal.failure is None
@@ -290,10 +298,10 @@ async def test_no_other_program_reads_an_open_journal_and_nothing_of_it_is_in_sh
     """Without the directory's lock a second bridge would meet SQLite's."""
     for number in range(before):
         journal = await open_journal(tmp_path)
-        await journal.accept(event(number))
+        await accept(journal, event(number))
         await journal.close()
     journal = await open_journal(tmp_path)
-    await journal.accept(event(9))
+    await accept(journal, event(9))
     assert not (tmp_path / "outbox.db-shm").exists()
     other = sqlite3.connect(tmp_path / "outbox.db", timeout=0)
     with pytest.raises(sqlite3.OperationalError, match="locked"):

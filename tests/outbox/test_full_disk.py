@@ -8,12 +8,15 @@ import pytest
 from tests.outbox.outboxes import (
     ROOM,
     Carrying,
+    accept,
     event,
+    hold,
     ids_waiting,
     no_file_larger_than,
     on_disk,
     open_journal,
     quiet,
+    recall,
 )
 from tests.waiting import until
 
@@ -36,7 +39,7 @@ async def fill(journal: Journal) -> int:
     """Accept events of a page each until the disk is full; return how many were taken."""
     for number in range(1000):
         try:
-            await journal.accept(event(number, body=bytes(4096)))
+            await accept(journal, event(number, body=bytes(4096)))
         except Unavailable:
             return number
     raise AssertionError("it never filled up")
@@ -54,7 +57,7 @@ async def test_a_full_disk_refuses_events_drains_and_takes_them_again(tmp_path: 
     drained = journal.stats().events
     await journal._writer.call(Store.look)
     await journal.status()
-    receipt = await journal.accept(event(2000))
+    receipt = await accept(journal, event(2000))
     pending = await ids_waiting(journal)
     await journal.close()
     assert taken > 5
@@ -67,12 +70,12 @@ async def test_a_full_disk_refuses_events_drains_and_takes_them_again(tmp_path: 
 
 async def test_departures_of_a_batch_are_written_though_its_events_do_not_fit(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     await cap(journal, 4)
     journal.settle(1)
     with pytest.raises(Unavailable, match="is full"):
-        await journal.accept(event(2, body=bytes(1 << 20), digest="d"))
-    recalled = await journal.recall("d")
+        await accept(journal, event(2, body=bytes(1 << 20), digest="d"))
+    recalled = await recall(journal, "d")
     stats = journal.stats()
     await journal.close()
     assert recalled is None
@@ -84,7 +87,7 @@ async def test_departures_that_find_no_room_at_all_are_tried_again(
 ) -> None:
     monkeypatch.setattr(group_commit, "STUCK_S", 0.01)
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number, body=bytes(2000))) for number in range(3)))
+    await asyncio.gather(*(accept(journal, event(number, body=bytes(2000))) for number in range(3)))
     await cap(journal, 0)
     journal.refuse(1, "a reason that needs pages of its own " * 1000)
     journal.settle(2)
@@ -104,11 +107,11 @@ async def test_departures_that_find_no_room_at_all_are_tried_again(
 
 async def test_an_operators_deed_on_a_full_disk_says_so(tmp_path: Path) -> None:
     other = await open_journal(tmp_path / "other")
-    await other.accept(event(9, body=bytes(200_000)))
+    await accept(other, event(9, body=bytes(200_000)))
     ((line,),) = [lines async for lines in other.operators.export([State.PENDING])]
     await other.close()
     journal = await open_journal(tmp_path)
-    await journal.hold(event(1, body=bytes(100_000)))
+    await hold(journal, event(1, body=bytes(100_000)))
     await cap(journal, 0)
     with pytest.raises(Unavailable, match="is full"):
         await journal.operators.import_lines([line])
@@ -122,11 +125,11 @@ async def test_under_the_floor_nothing_is_taken_until_there_is_room_again(tmp_pa
     await journal._writer.call(Store.look)
     await journal.status()
     with pytest.raises(Unavailable, match=r"1000 bytes free, under the floor of 1073741824"):
-        await journal.accept(event(1))
+        await accept(journal, event(1))
     free[0] = ROOM
     await journal._writer.call(Store.look)
     await journal.status()
-    receipt = await journal.accept(event(1))
+    receipt = await accept(journal, event(1))
     await journal.close()
     assert 1 == receipt.seq
 
@@ -172,7 +175,7 @@ def test_free_space_is_what_the_file_system_says(tmp_path: Path) -> None:
 
 async def test_a_drained_journal_gives_its_pages_back(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number, body=bytes(1 << 20))) for number in range(24)))
+    await asyncio.gather(*(accept(journal, event(number, body=bytes(1 << 20))) for number in range(24)))
     for seq in range(1, 25):
         journal.settle(seq)
     await quiet(journal)
@@ -188,7 +191,7 @@ async def test_a_drained_journal_gives_its_pages_back(tmp_path: Path) -> None:
 
 async def test_a_drop_that_finds_the_disk_full_is_taken_back(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     carrier = journal.operators.carrier = Carrying()
     await on_disk(
         journal,
@@ -210,16 +213,16 @@ async def test_a_quota_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     """SQLite tells a quota as an I/O error; the size that the kernel allows a file stands for one here."""
     monkeypatch.setattr(files, "NO_ROOM", (*files.NO_ROOM, errno.EFBIG))
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     with no_file_larger_than(60_000):
         with pytest.raises(Unavailable, match=f"the disk of {tmp_path} is full"):
-            await journal.accept(event(2, body=bytes(100_000)))
+            await accept(journal, event(2, body=bytes(100_000)))
         journal.settle(1)
         await quiet(journal)
         drained = journal.stats().events
     await journal._writer.call(Store.look)
     await journal.status()
-    receipt = await journal.accept(event(3))
+    receipt = await accept(journal, event(3))
     await journal.close()
     assert (0, 2, None) == (drained, receipt.seq, journal.failure)
 
@@ -231,7 +234,7 @@ async def test_without_a_descriptor_the_ballast_is_made_later(tmp_path: Path) ->
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
         await journal._writer.call(Store.look)
-        receipt = await journal.accept(event(1))
+        receipt = await accept(journal, event(1))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     await journal._writer.call(Store.look)

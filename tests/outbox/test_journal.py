@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 from tests.outbox.outboxes import (
     Clock,
+    Told,
+    accept,
+    answer,
+    answer_retry,
     digest_of,
     event,
     ids_waiting,
@@ -12,6 +16,7 @@ from tests.outbox.outboxes import (
     on_disk,
     open_journal,
     quiet,
+    recall,
     waiting,
 )
 
@@ -23,7 +28,7 @@ from tms_bridge.outbox.rows import State, pack
 
 async def test_an_accepted_event_is_pending_and_survives_a_restart(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    journal.answering(await journal.accept(event(1)))
+    await answer(journal, event(1))
     await journal.close()
     journal = await open_journal(tmp_path)
     entries = await waiting(journal)
@@ -34,7 +39,7 @@ async def test_an_accepted_event_is_pending_and_survives_a_restart(tmp_path: Pat
 async def test_a_settled_event_is_gone_after_a_restart(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     for number in (1, 2, 3):
-        await journal.accept(event(number))
+        await accept(journal, event(number))
     journal.settle(2)
     journal.settle(2)
     await journal.close()
@@ -48,7 +53,7 @@ async def test_a_settled_event_is_gone_after_a_restart(tmp_path: Path) -> None:
 
 async def test_the_directory_and_its_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path / "var" / "outbox")
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "var" / "outbox").iterdir()}
     directory_mode = (tmp_path / "var" / "outbox").stat().st_mode & 0o777
     await journal.close()
@@ -68,7 +73,7 @@ async def test_every_commit_is_synced_and_the_log_is_write_ahead(tmp_path: Path)
 async def test_a_concurrent_equal_body_joins_the_first_ones_commit(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     first, retry = await asyncio.gather(
-        journal.accept(event(1, digest="d")), journal.accept(event(2, digest="d"))
+        accept(journal, event(1, digest="d")), accept(journal, event(2, digest="d"))
     )
     pending = await ids_waiting(journal)
     await journal.close()
@@ -79,20 +84,20 @@ async def test_a_concurrent_equal_body_joins_the_first_ones_commit(tmp_path: Pat
     ]
 
 
-async def test_recall_of_a_new_body_awaits_nothing(tmp_path: Path) -> None:
+async def test_a_new_body_is_not_joined_to_anything(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    with pytest.raises(StopIteration) as answer:
-        journal.recall("new").send(None)
+    told = Told(journal)
+    joined = journal.join("new", told)
     await journal.close()
-    assert answer.value.value is None
+    assert (False, False) == (joined, told.told.done())
 
 
 async def test_a_waiter_that_gives_up_leaves_the_event_to_its_retry(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    impatient = asyncio.ensure_future(journal.accept(event(1, digest="d")))
+    impatient = asyncio.ensure_future(accept(journal, event(1, digest="d")))
     await asyncio.sleep(0)
     impatient.cancel()
-    retry = await journal.accept(event(2, digest="d"))
+    retry = await accept(journal, event(2, digest="d"))
     await asyncio.wait({impatient})
     pending = await ids_waiting(journal)
     await journal.close()
@@ -103,7 +108,7 @@ async def test_a_waiter_that_gives_up_leaves_the_event_to_its_retry(tmp_path: Pa
 async def test_many_waiters_share_few_commits(tmp_path: Path) -> None:
     commits: list[int] = []
     journal = await open_journal(tmp_path, on_commit=lambda _, rows: commits.append(rows))
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(300)))
+    await asyncio.gather(*(answer(journal, event(number)) for number in range(300)))
     await journal.close()
     assert [256, 44] == commits
 
@@ -111,10 +116,10 @@ async def test_many_waiters_share_few_commits(tmp_path: Path) -> None:
 async def test_settling_a_few_rows_writes_nothing_until_others_come_along(tmp_path: Path) -> None:
     commits: list[int] = []
     journal = await open_journal(tmp_path, on_commit=lambda _, rows: commits.append(rows))
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(10)))
+    await asyncio.gather(*(answer(journal, event(number)) for number in range(10)))
     for seq in range(1, 6):
         journal.settle(seq)
-    await journal.accept(event(11))
+    await answer(journal, event(11))
     await quiet(journal)
     stats = journal.stats()
     await journal.close()
@@ -125,7 +130,7 @@ async def test_settling_a_few_rows_writes_nothing_until_others_come_along(tmp_pa
 async def test_settled_rows_go_by_themselves_when_nothing_else_happens(tmp_path: Path) -> None:
     committed = asyncio.Event()
     journal = await open_journal(tmp_path, on_commit=lambda _, rows: None if rows else committed.set())
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     journal.settle(1)
     async with asyncio.timeout(5):
         await committed.wait()
@@ -137,7 +142,7 @@ async def test_settled_rows_go_by_themselves_when_nothing_else_happens(tmp_path:
 async def test_many_settled_rows_wake_the_writer_at_once(tmp_path: Path) -> None:
     commits: list[int] = []
     journal = await open_journal(tmp_path, on_commit=lambda _, rows: commits.append(rows))
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(100)))
+    await asyncio.gather(*(answer(journal, event(number)) for number in range(100)))
     for seq in range(1, 101):
         journal.settle(seq)
     await quiet(journal)
@@ -151,7 +156,7 @@ async def test_page_waits_for_the_next_event(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     page = asyncio.ensure_future(journal.page(0, 10))
     await asyncio.sleep(0)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     entries = await page
     await journal.close()
     assert [event(1)] == [entry.message for entry in entries]
@@ -163,7 +168,7 @@ async def test_page_reads_a_backlog_from_disk_and_goes_on_from_memory(
     monkeypatch.setattr(tail, "MAX_ENTRIES", 8)
     journal = await open_journal(tmp_path)
     for start in range(0, 100, 20):
-        await asyncio.gather(*(journal.accept(event(number)) for number in range(start, start + 20)))
+        await asyncio.gather(*(accept(journal, event(number)) for number in range(start, start + 20)))
     journal.settle(3)
     journal.refuse(5, "too long")
     seen: list[int] = []
@@ -175,7 +180,7 @@ async def test_page_reads_a_backlog_from_disk_and_goes_on_from_memory(
 
 async def test_page_skips_what_has_left_but_is_not_deleted_yet(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(4)))
+    await asyncio.gather(*(accept(journal, event(number)) for number in range(4)))
     await journal.close()
     journal = await open_journal(tmp_path)
     for seq in (1, 2, 4):
@@ -188,7 +193,7 @@ async def test_page_skips_what_has_left_but_is_not_deleted_yet(tmp_path: Path) -
 
 async def test_a_relay_may_go_back_to_what_it_skipped(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(6)))
+    await asyncio.gather(*(accept(journal, event(number)) for number in range(6)))
     first = await journal.page(0, 10)
     for seq in (1, 3, 6):
         journal.settle(seq)
@@ -200,7 +205,7 @@ async def test_a_relay_may_go_back_to_what_it_skipped(tmp_path: Path) -> None:
 
 async def test_a_page_of_large_bodies_is_short(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number, body=bytes(5 << 20))) for number in range(3)))
+    await asyncio.gather(*(accept(journal, event(number, body=bytes(5 << 20))) for number in range(3)))
     await journal.close()
     journal = await open_journal(tmp_path)
     page = await journal.page(0, 10)
@@ -211,14 +216,14 @@ async def test_a_page_of_large_bodies_is_short(tmp_path: Path) -> None:
 async def test_a_full_outbox_refuses_and_takes_again_when_something_has_left(tmp_path: Path) -> None:
     size = len(pack(event(1)))
     journal = await open_journal(tmp_path, max_bytes=2 * size)
-    taken = await asyncio.gather(*(journal.accept(event(n)) for n in range(3)), return_exceptions=True)
+    taken = await asyncio.gather(*(accept(journal, event(n)) for n in range(3)), return_exceptions=True)
     refused = re.escape(f"the outbox holds its {2 * size} bytes (outbox.max_bytes)")
     with pytest.raises(Unavailable, match=refused):
-        await journal.accept(event(4))
+        await accept(journal, event(4))
     unavailable = journal.stats().unavailable
     journal.settle(1)
     await quiet(journal)
-    receipt = await journal.accept(event(5))
+    receipt = await accept(journal, event(5))
     await journal.close()
     assert [1, 2, Unavailable] == [getattr(one, "seq", type(one)) for one in taken]
     assert ("", 3) == (unavailable, receipt.seq)
@@ -227,20 +232,20 @@ async def test_a_full_outbox_refuses_and_takes_again_when_something_has_left(tmp
 async def test_nothing_is_remembered_of_what_was_refused(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path, max_bytes=10)
     with pytest.raises(Unavailable):
-        await journal.accept(event(1, digest="d"))
-    recalled = await journal.recall("d")
+        await accept(journal, event(1, digest="d"))
+    recalled = await recall(journal, "d")
     await journal.close()
     assert recalled is None
 
 
 async def test_a_refused_event_is_parked_and_its_retry_still_recognised(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path / "a")
-    receipt = await journal.accept(event(1, digest="d"))
+    receipt = await accept(journal, event(1, digest="d"))
     journal.refuse(receipt.seq, "frame too large")
     journal.refuse(receipt.seq, "again")
     copy = await killed(journal, tmp_path / "a", tmp_path / "b")
     journal = await open_journal(copy)
-    retry = await journal.accept(event(2, digest="d"))
+    retry = await accept(journal, event(2, digest="d"))
     parked = await journal.operators.rows([State.REFUSED], with_body=True)
     stats = journal.stats()
     await journal.close()
@@ -252,15 +257,15 @@ async def test_a_refused_event_is_parked_and_its_retry_still_recognised(tmp_path
 async def test_a_settled_event_that_was_never_answered_is_recognised_after_a_kill(tmp_path: Path) -> None:
     clock = Clock()
     journal = await open_journal(tmp_path / "a", clock=clock)
-    receipt = await journal.accept(event(1, digest="d"))
+    receipt = await accept(journal, event(1, digest="d"))
     journal.settle(receipt.seq)
     copy = await killed(journal, tmp_path / "a", tmp_path / "b")
     journal = await open_journal(copy, clock=clock)
-    retry = await journal.accept(event(2, digest="d"))
+    retry = await accept(journal, event(2, digest="d"))
     clock.now_s += 121
     await journal._writer.call(Store.look)
     swept = await on_disk(journal, "SELECT * FROM receipts")
-    later = await journal.accept(event(3, digest="d"))
+    later = await accept(journal, event(3, digest="d"))
     await journal.close()
     assert [] == swept
     assert [(event(1).id, True), (event(3).id, False)] == [
@@ -274,15 +279,15 @@ async def test_an_answer_that_failed_is_owed_again_even_after_a_kill(
     tmp_path: Path, *, settled: bool
 ) -> None:
     journal = await open_journal(tmp_path / "a")
-    receipt = await journal.accept(event(1, digest="d"))
-    journal.answering(receipt)
+    receipt = await accept(journal, event(1, digest="d"))
+    await answer_retry(journal, receipt.digest)
     if settled:
         journal.settle(receipt.seq)
         await quiet(journal)
     journal.unanswered(receipt)
     copy = await killed(journal, tmp_path / "a", tmp_path / "b")
     journal = await open_journal(copy)
-    retry = await journal.accept(event(2, digest="d"))
+    retry = await accept(journal, event(2, digest="d"))
     await journal.close()
     assert (event(1).id, True) == (retry.id, retry.duplicate)
 
@@ -290,19 +295,18 @@ async def test_an_answer_that_failed_is_owed_again_even_after_a_kill(
 async def test_one_failed_answer_takes_nothing_back_while_another_stands(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     first, retry = await asyncio.gather(
-        journal.accept(event(1, digest="d")), journal.accept(event(2, digest="d"))
+        answer(journal, event(1, digest="d")), answer(journal, event(2, digest="d"))
     )
-    journal.answering(first)
-    journal.answering(retry)
+    assert (first.id, True) == (retry.id, retry.duplicate)
     journal.unanswered(first)
-    second_event = await journal.accept(event(3, digest="d"))
+    second_event = await accept(journal, event(3, digest="d"))
     await journal.close()
     assert (event(3).id, False) == (second_event.id, second_event.duplicate)
 
 
 async def test_the_backlog_is_not_read_at_start(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(300)))
+    await asyncio.gather(*(accept(journal, event(number)) for number in range(300)))
     await journal.close()
     journal = await open_journal(tmp_path)
     stats, head = journal.stats(), len(journal._tail.after(300, 10))
@@ -314,7 +318,7 @@ async def test_a_closed_outbox_takes_nothing(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     await journal.close()
     with pytest.raises(Unavailable, match="the outbox is closed"):
-        await journal.accept(event(1))
+        await accept(journal, event(1))
 
 
 async def test_the_journals_own_settings_have_defaults(tmp_path: Path) -> None:
@@ -322,7 +326,7 @@ async def test_the_journals_own_settings_have_defaults(tmp_path: Path) -> None:
     from tms_bridge.settings.model import Outbox  # noqa: PLC0415 - as above
 
     journal = await Journal.open(Outbox(dir=str(tmp_path), min_free_bytes=0))
-    receipt = await journal.accept(event(1, digest=digest_of("x")))
+    receipt = await accept(journal, event(1, digest=digest_of("x")))
     stats = journal.stats()
     await journal.close()
     assert 1 == receipt.seq

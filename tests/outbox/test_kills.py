@@ -6,14 +6,14 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.outbox.outboxes import event, ids_waiting
+from tests.outbox.outboxes import event, ids_waiting, recall
 
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.settings.model import Outbox
 
 CHILD = """
 import asyncio, os, sys
-from tests.outbox.outboxes import event
+from tests.outbox.outboxes import accept, answer_retry, event
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.settings.model import Outbox
 
@@ -21,9 +21,9 @@ async def main(directory: str, mode: str) -> None:
     journal = await Journal.open(Outbox(dir=directory, min_free_bytes=0))
 
     async def take(number: int) -> None:
-        receipt = await journal.accept(event(number))
+        receipt = await accept(journal, event(number))
         if mode == "answered":
-            journal.answering(receipt)
+            await answer_retry(journal, receipt.digest)
         os.write(1, f"{number}\\n".encode())
 
     for start in range(0, 100_000, 10):
@@ -56,7 +56,7 @@ async def opened(directory: Path) -> Journal:
 async def test_killed_between_commit_and_answer_the_retry_is_recognised(tmp_path: Path) -> None:
     told = await kill_after(tmp_path, "committed", 10)
     journal = await opened(tmp_path)
-    retries = [await journal.recall(event(number).digest) for number in told]
+    retries = [await recall(journal, event(number).digest) for number in told]
     pending = await ids_waiting(journal)
     await journal.close()
     assert [event(number).id for number in told] == [retry.id if retry else "" for retry in retries]
@@ -66,7 +66,7 @@ async def test_killed_between_commit_and_answer_the_retry_is_recognised(tmp_path
 async def test_killed_after_the_answer_an_equal_body_is_a_new_event(tmp_path: Path) -> None:
     told = await kill_after(tmp_path, "answered", 10)
     journal = await opened(tmp_path)
-    recalled = [await journal.recall(event(number).digest) for number in told]
+    recalled = [await recall(journal, event(number).digest) for number in told]
     pending = await ids_waiting(journal)
     await journal.close()
     assert [None] * 10 == recalled

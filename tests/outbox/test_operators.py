@@ -4,7 +4,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.outbox.outboxes import Carrying, event, ids_waiting, open_journal, quiet, undecodable, waiting
+from tests.outbox.outboxes import (
+    Carrying,
+    accept,
+    event,
+    hold,
+    ids_waiting,
+    open_journal,
+    quarantine,
+    quiet,
+    undecodable,
+    waiting,
+)
 
 from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, RowUnfit, Unavailable
 from tms_bridge.message import Message
@@ -24,7 +35,7 @@ async def exported(journal: Journal, states: tuple[State, ...] = OUTBOX) -> list
 async def test_a_refused_event_is_retried_at_the_tail_under_its_own_id(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     for number in (1, 2):
-        await journal.accept(event(number))
+        await accept(journal, event(number))
     journal.refuse(1, "no")
     await quiet(journal)
     done = await journal.operators.retry(event(1).id)
@@ -40,7 +51,7 @@ async def test_a_refused_event_is_retried_at_the_tail_under_its_own_id(tmp_path:
 
 async def test_a_held_event_is_released_at_the_tail(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.hold(event(1))
+    await hold(journal, event(1))
     await journal.operators.release(event(1).id)
     entries = [entry.message for entry in await waiting(journal)]
     with pytest.raises(RowUnfit, match="is pending: it is on its way already"):
@@ -56,7 +67,7 @@ async def test_a_held_event_is_released_at_the_tail(tmp_path: Path) -> None:
 async def test_a_replayed_body_gives_way_to_its_event_and_is_new_when_it_comes_again(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     body = undecodable(1, digest="d")
-    await journal.quarantine(body)
+    await quarantine(journal, body)
     journal.settle(1)
     understood = msgspec.structs.replace(event(1, digest="d"), id=body.id)
     journal.operators.reread = lambda message, _: understood if message == body else event(9)
@@ -64,16 +75,16 @@ async def test_a_replayed_body_gives_way_to_its_event_and_is_new_when_it_comes_a
     entries = [entry.message for entry in await waiting(journal)]
     with pytest.raises(RowUnfit, match="is pending"):
         await journal.operators.replay(body.id)
-    next_time = await journal.quarantine(undecodable(2, digest="d"))
+    next_time = await quarantine(journal, undecodable(2, digest="d"))
     await journal.close()
     assert [again(understood)] == entries
-    assert (undecodable(2).id, 1) == (next_time.id, next_time.seen)
+    assert undecodable(2).id == next_time.id
 
 
 async def test_a_pending_event_is_dropped_unless_it_is_in_flight(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     for number in (1, 2, 3):
-        await journal.accept(event(number))
+        await accept(journal, event(number))
     carrier = journal.operators.carrier = Carrying(1)
     with pytest.raises(RowBusy, match="is in flight to the broker"):
         await journal.operators.drop(event(1).id, OUTBOX)
@@ -92,7 +103,7 @@ async def test_a_pending_event_is_dropped_unless_it_is_in_flight(tmp_path: Path)
 
 async def test_a_row_that_leaves_while_it_is_being_dropped_is_missing(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     outcomes = await asyncio.gather(
         journal.operators._drop_pending(1), journal.operators._drop_pending(2), return_exceptions=True
     )
@@ -104,10 +115,10 @@ async def test_a_row_that_leaves_while_it_is_being_dropped_is_missing(tmp_path: 
 
 async def test_refused_and_quarantined_rows_are_dropped(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1))
+    await accept(journal, event(1))
     journal.refuse(1, "no")
-    await journal.hold(event(2))
-    await journal.quarantine(undecodable(3, digest="d"))
+    await hold(journal, event(2))
+    await quarantine(journal, undecodable(3, digest="d"))
     await quiet(journal)
     journal.settle(3)
     await journal.operators.drop(event(1).id, OUTBOX)
@@ -116,16 +127,16 @@ async def test_refused_and_quarantined_rows_are_dropped(tmp_path: Path) -> None:
     for states in (OUTBOX, QUARANTINE):
         with pytest.raises(RowMissing):
             await journal.operators.drop(event(1).id, states)
-    came_again = await journal.quarantine(undecodable(4, digest="d"))
+    came_again = await quarantine(journal, undecodable(4, digest="d"))
     stats = await journal.status()
     await journal.close()
-    assert (undecodable(4).id, 1) == (came_again.id, came_again.seen)
+    assert undecodable(4).id == came_again.id
     assert (0, 0, 1) == (stats.refused, stats.held, stats.undecodable)
 
 
 async def test_rows_are_listed_in_pages(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(5)))
+    await asyncio.gather(*(accept(journal, event(number)) for number in range(5)))
     first = await journal.operators.rows([State.PENDING], limit=3)
     rest = await journal.operators.rows([State.PENDING], after=first[-1].seq, limit=3)
     await journal.close()
@@ -134,9 +145,9 @@ async def test_rows_are_listed_in_pages(tmp_path: Path) -> None:
 
 async def test_an_export_holds_every_part_of_every_row(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.accept(event(1, body=b"\x00\xff"))
-    await journal.hold(event(2))
-    await journal.quarantine(undecodable(3))
+    await accept(journal, event(1, body=b"\x00\xff"))
+    await hold(journal, event(2))
+    await quarantine(journal, undecodable(3))
     (line,) = [one for one in await exported(journal) if event(1).id.encode() in one]
     quarantined = [json.loads(one)["state"] for one in await exported(journal, QUARANTINE)]
     await journal.close()
@@ -153,13 +164,13 @@ async def test_an_export_holds_every_part_of_every_row(tmp_path: Path) -> None:
 
 async def test_an_import_appends_what_is_not_here_and_loses_nothing(tmp_path: Path) -> None:
     old = await open_journal(tmp_path / "old")
-    await asyncio.gather(*(old.accept(event(number, body=bytes([number % 256]))) for number in range(700)))
+    await asyncio.gather(*(accept(old, event(number, body=bytes([number % 256]))) for number in range(700)))
     old.refuse(5, "too long")
     await quiet(old)
     lines = await exported(old)
     await old.close()
     new = await open_journal(tmp_path / "new")
-    await new.accept(event(3))
+    await accept(new, event(3))
     first = await new.operators.import_lines(lines)
     second = await new.operators.import_lines(lines)
     pending = await new.operators.rows([State.PENDING], limit=1000, with_body=True)
@@ -175,9 +186,9 @@ async def test_an_import_appends_what_is_not_here_and_loses_nothing(tmp_path: Pa
 
 async def test_quarantined_rows_are_imported_into_quarantine(tmp_path: Path) -> None:
     old = await open_journal(tmp_path / "old")
-    await old.hold(event(1, digest="held"))
+    await hold(old, event(1, digest="held"))
     for _ in range(2):
-        await old.quarantine(undecodable(2))
+        await quarantine(old, undecodable(2))
     await quiet(old)
     lines = await exported(old, (*OUTBOX, *QUARANTINE))
     await old.close()
@@ -187,7 +198,7 @@ async def test_quarantined_rows_are_imported_into_quarantine(tmp_path: Path) -> 
     copies = await waiting(new)
     await new.close()
     new = await open_journal(tmp_path / "new")  # what was imported is nobody's retry
-    held_again = await new.hold(event(3, digest="held"))
+    held_again = await hold(new, event(3, digest="held"))
     await new.close()
     assert (Imported(3, 0), Imported(0, 3)) == (first, second)
     assert [(undecodable(2), 2), (event(1, digest="held"), 1)] == [(row.message, row.seen) for row in rows]
@@ -205,7 +216,7 @@ async def test_an_import_of_something_else_is_refused(tmp_path: Path) -> None:
 
 async def test_an_import_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
     old = await open_journal(tmp_path / "old")
-    await asyncio.gather(*(old.accept(event(number)) for number in range(3)))
+    await asyncio.gather(*(accept(old, event(number)) for number in range(3)))
     lines = await exported(old)
     await old.close()
     new = await open_journal(tmp_path / "new", max_bytes=2 * len(pack(event(1))))
@@ -218,7 +229,7 @@ async def test_an_import_that_does_not_fit_leaves_nothing(tmp_path: Path) -> Non
 
 async def test_a_deed_whose_asker_has_gone_is_still_handed_to_the_relay(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await journal.hold(event(1))
+    await hold(journal, event(1))
     release = asyncio.ensure_future(
         journal.operators._append(lambda store: store.states.release(event(1).id))
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.outbox.outboxes import event, open_journal, quiet
+from tests.outbox.outboxes import accept, event, open_journal, quiet
 
 from tms_bridge.errors import OutboxBroken
 from tms_bridge.outbox.contract import Entry
@@ -37,7 +37,7 @@ async def follow(directory: Path, steps: list[tuple[str, int]], limit: int) -> N
     last, pending = 0, set[int]()
     for step, number in steps:
         if step == "arrive":
-            await asyncio.gather(*(journal.accept(event(last + n)) for n in range(1, number + 1)))
+            await asyncio.gather(*(accept(journal, event(last + n)) for n in range(1, number + 1)))
             pending |= set(range(last + 1, last + number + 1))
             last += number
         elif step == "restart":
@@ -63,7 +63,7 @@ async def test_a_page_shows_nothing_that_left_before_however_late_the_loop_takes
     tmp_path: Path,
 ) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(3)))
+    await asyncio.gather(*(accept(journal, event(number)) for number in range(3)))
     await journal.close()
     journal = await open_journal(tmp_path)
     journal.settle(1)

@@ -5,68 +5,80 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.outbox.outboxes import Prompt, event, killed, open_journal, prompt_receipt, quiet
+from tests.outbox.outboxes import (
+    Told,
+    accept,
+    answer,
+    answer_retry,
+    event,
+    killed,
+    knows,
+    open_journal,
+    quiet,
+    recall,
+)
 
 from tms_bridge.errors import Unavailable
+from tms_bridge.outbox.contract import Receipt
 from tms_bridge.outbox.memory import MemoryOutbox
 from tms_bridge.outbox.rows import State
 
 
 async def test_a_prompt_event_is_durable_and_counts_as_answered(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    receipt = await prompt_receipt(journal, event(1))
+    receipt = await answer(journal, event(1))
 
     assert (receipt.seq, receipt.id, receipt.duplicate) == (1, event(1).id, False)
     assert [row.message for row in await journal.operators.rows([State.PENDING], with_body=True)] == [
         event(1)
     ]
-    assert await journal.recall(event(1).digest) is None
+    assert await recall(journal, event(1).digest) is None
     await journal.close()
 
 
 async def test_it_counts_as_answered_after_a_kill_too(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path / "1")
-    await prompt_receipt(journal, event(1))
+    await answer(journal, event(1))
     journal = await open_journal(await killed(journal, tmp_path / "1", tmp_path / "2"))
 
-    assert not journal.knows(event(1).digest)
+    assert not knows(journal, event(1).digest)
     await journal.close()
 
 
 async def test_a_failed_answer_is_recognised_again(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path / "1")
-    receipt = await prompt_receipt(journal, event(1))
+    receipt = await answer(journal, event(1))
     journal.unanswered(receipt)
-    retry = await journal.accept(event(2, digest=event(1).digest))
+    retry = await accept(journal, event(2, digest=event(1).digest))
     assert (retry.id, retry.duplicate) == (event(1).id, True)
 
     journal = await open_journal(await killed(journal, tmp_path / "1", tmp_path / "2"))
-    assert journal.knows(event(1).digest)
+    assert knows(journal, event(1).digest)
     await journal.close()
 
 
 async def test_a_retry_that_comes_before_the_commit_joins_the_first(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    prompt = Prompt()
+    prompt = Told(journal)
     journal.take(event(1), prompt)
-    assert journal.knows(event(1).digest)
-    retry = await journal.recall(event(1).digest)
+    assert knows(journal, event(1).digest)
+    retry = await recall(journal, event(1).digest)
     first = await prompt.told
 
     assert retry is not None
     assert (retry.id, retry.duplicate) == (event(1).id, True)
     journal.unanswered(first)
-    journal.answering(retry)
-    assert not journal.knows(event(1).digest)
+    await answer_retry(journal, retry.digest)
+    assert not knows(journal, event(1).digest)
     await journal.close()
 
 
 async def test_many_in_one_commit_are_told_in_their_order(tmp_path: Path) -> None:
     commits: list[int] = []
     journal = await open_journal(tmp_path, on_commit=lambda _, rows: commits.append(rows))
-    slow = asyncio.ensure_future(journal.accept(event(0)))
+    slow = asyncio.ensure_future(accept(journal, event(0)))
     await asyncio.sleep(0)
-    prompts = [Prompt() for _ in range(20)]
+    prompts = [Told(journal) for _ in range(20)]
     for number, prompt in enumerate(prompts, 1):
         journal.take(event(number), prompt)
     seqs = [(await prompt.told).seq for prompt in prompts]
@@ -74,7 +86,7 @@ async def test_many_in_one_commit_are_told_in_their_order(tmp_path: Path) -> Non
 
     assert seqs == list(range(2, 22))
     assert len(commits) < 20
-    assert journal.knows(event(0).digest)
+    assert knows(journal, event(0).digest)
     assert unanswered.seq == 1
     await journal.close()
 
@@ -83,8 +95,8 @@ async def test_a_waiter_that_fails_costs_nobody_else_anything(tmp_path: Path) ->
     loud: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: loud.append(context))
     journal = await open_journal(tmp_path)
-    failing, other = Prompt(), Prompt()
-    failing.told.cancel()
+    failing, other = Told(journal), Told(journal)
+    failing.told.set_result(Receipt(0, "", "", ""))
     journal.take(event(1), failing)
     journal.take(event(2), other)
 
@@ -99,39 +111,39 @@ async def test_where_answers_cannot_be_noted_nobody_is_told_that_it_is_durable(t
     os.close(journal._ring._descriptor)
     journal._ring._descriptor = os.open(tmp_path / "answered.ring", os.O_RDONLY)
     with pytest.raises(Unavailable, match="the outbox broke"):
-        await prompt_receipt(journal, event(1))
+        await answer(journal, event(1))
     assert journal.broken.is_set()
     await journal.close()
 
 
 async def test_a_full_outbox_takes_nothing_and_tells_nobody(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path, max_bytes=10)
-    prompt = Prompt()
+    prompt = Told(journal)
     with pytest.raises(Unavailable):
         journal.take(event(1), prompt)
     await quiet(journal)
 
     assert not prompt.told.done()
-    assert not journal.knows(event(1).digest)
+    assert not knows(journal, event(1).digest)
     await journal.close()
 
 
 async def test_without_a_disk_it_is_told_at_the_confirm() -> None:
     outbox = MemoryOutbox(120.0)
-    prompt = Prompt()
+    prompt = Told(outbox)
     outbox.take(event(1), prompt)
     (entry,) = await outbox.page(0, 10)
-    assert outbox.knows(event(1).digest)
+    assert knows(outbox, event(1).digest)
     assert not prompt.told.done()
     outbox.settle(entry.seq)
 
     assert (await prompt.told).id == event(1).id
-    assert not outbox.knows(event(1).digest)
+    assert not knows(outbox, event(1).digest)
 
 
 async def test_without_a_disk_a_refused_event_is_not_answered() -> None:
     outbox = MemoryOutbox(120.0)
-    prompt = Prompt()
+    prompt = Told(outbox)
     outbox.take(event(1), prompt)
     (entry,) = await outbox.page(0, 10)
     outbox.refuse(entry.seq, "too long")

@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.outbox.outboxes import Clock, event, killed, open_journal
+from tests.outbox.outboxes import Clock, accept, event, killed, open_journal
 
 from tms_bridge.errors import OutboxBroken
 from tms_bridge.outbox import ring
@@ -97,7 +97,7 @@ async def test_recovery_looks_no_further_back_than_the_window(tmp_path: Path) ->
     clock = Clock()
     journal = await open_journal(tmp_path / "a", clock=clock)
     for number in range(600):
-        await journal.accept(event(number))
+        await accept(journal, event(number))
         clock.now_s += 1
     copy = await killed(journal, tmp_path / "a", tmp_path / "b")
     journal = await open_journal(copy, clock=clock)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.outbox.outboxes import event, open_journal, quiet, undecodable
+from tests.outbox.outboxes import accept, event, hold, open_journal, quarantine, quiet, undecodable
 
 from tms_bridge.cli.program import program
 from tms_bridge.outbox.rows import OUTBOX, State
@@ -16,11 +16,11 @@ PAGE = 4096
 async def damaged(directory: Path) -> Path:
     """Return a journal of 203 rows with two pages of garbage in its middle and one row that is no message."""
     journal = await open_journal(directory)
-    await asyncio.gather(*(journal.accept(event(number, body=bytes(1500))) for number in range(200)))
+    await asyncio.gather(*(accept(journal, event(number, body=bytes(1500))) for number in range(200)))
     journal.refuse(1, "too long")
-    await journal.hold(event(300))
+    await hold(journal, event(300))
     await quiet(journal)
-    await journal.quarantine(undecodable(301))
+    await quarantine(journal, undecodable(301))
     await journal._writer.call(
         lambda store: store._connection.execute("UPDATE quarantine SET message = x'c1' WHERE state = 'held'")
     )
@@ -58,7 +58,7 @@ async def test_what_can_be_read_of_a_damaged_journal_is_imported_into_a_new_one(
 
 async def test_a_sound_journal_is_read_whole_into_a_file_of_its_owners(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(journal.accept(event(number)) for number in range(3)))
+    await asyncio.gather(*(accept(journal, event(number)) for number in range(3)))
     lines = [line async for lines in journal.operators.export(OUTBOX) for line in lines]
     await journal.close()
     saved = tmp_path / "rows.jsonl"

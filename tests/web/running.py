@@ -1,23 +1,25 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from aiohttp import StreamReader
+from aiohttp.http import RawRequestMessage
 from prometheus_client import CollectorRegistry
 
 from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
 from tms_bridge.http.proxied import build_server
-from tms_bridge.http.server import Server, start
+from tms_bridge.http.server import Connection, Server, start
 from tms_bridge.http.sockets import open_sockets
 from tms_bridge.log import Log
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
-from tms_bridge.outbox.contract import Durable, Intake, Quarantined, Receipt, Waiter
+from tms_bridge.outbox.contract import Durable, Intake, Receipt, Waiter
 from tms_bridge.settings.model import Basic, Credential, Http, Source
 from tms_bridge.settings.model import Log as LogSettings
-from tms_bridge.web import EventIds, Reception, Record, Routes, Webhooks
+from tms_bridge.web import AccessLog, Routes, Webhooks
 
 AUTHORIZATION = "Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk"
 BODY = b'{"Id": 7, "ConfirmationStatusId": 7}'
@@ -31,7 +33,7 @@ SOURCE = Source(
 
 
 class Shelf:
-    """An outbox of a list, whose moments a test can decide."""
+    """An outbox of lists, whose moments a test can decide."""
 
     durable: Durable = "outbox"
 
@@ -46,66 +48,58 @@ class Shelf:
         self.open.set()
         self.failure: Exception | None = None
         self.full: Exception | None = None
-        self.fast: list[Message] = []
-        self._handing_over: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def knows(self, digest: str) -> bool:
-        return digest in self.unanswered_receipts
+    def join(self, digest: str, waiter: Waiter) -> bool:
+        found = self.unanswered_receipts.get(digest)
+        if found is not None:
+            again = Receipt(found.seq, found.id, found.routing_key, digest, duplicate=True)
+            self._later(waiter, lambda: self._answer(again, waiter))
+        return found is not None
 
     def take(self, message: Message, waiter: Waiter) -> None:
-        if self.full is not None:
-            raise self.full
-        self.fast.append(message)
-        task = asyncio.create_task(self._hand_over(message, waiter))
-        self._handing_over.add(task)
-        task.add_done_callback(self._handing_over.discard)
+        self._keep(self.accepted, message, message.routing_key, waiter)
 
-    @staticmethod
-    def unanswered_receipt(message: Message, seq: int) -> Receipt:
-        return Receipt(seq, message.id, message.routing_key, message.digest)
+    def hold(self, message: Message, waiter: Waiter) -> None:
+        self._keep(self.held, message, "", waiter)
 
-    async def _hand_over(self, message: Message, waiter: Waiter) -> None:
-        try:
-            receipt = await self._keep(self.accepted, message, message.routing_key)
-        except Exception as error:  # noqa: BLE001 - whatever a test has set
-            waiter.failed(error)
-        else:
-            self.answering(receipt)
-            waiter.durable(receipt)
+    def quarantine(self, message: Message, waiter: Waiter) -> None:
+        def keep() -> None:
+            self.quarantined.append(message)
+            waiter.quarantined(message.id)
 
-    async def recall(self, digest: str) -> Receipt | None:
-        found = self.unanswered_receipts.get(digest)
-        if found is None:
-            return None
-        await self.open.wait()
-        return Receipt(found.seq, found.id, found.routing_key, digest, duplicate=True)
-
-    async def accept(self, message: Message) -> Receipt:
-        return await self._keep(self.accepted, message, message.routing_key)
-
-    async def hold(self, message: Message) -> Receipt:
-        return await self._keep(self.held, message, "")
-
-    async def quarantine(self, message: Message) -> Quarantined:
-        await self._keep(self.quarantined, message, "")
-        return Quarantined(message.id, 1)
-
-    def answering(self, receipt: Receipt) -> None:
-        self.answered.append(receipt.seq)
-        self.unanswered_receipts.pop(receipt.digest, None)
+        self._later(waiter, keep)
 
     def unanswered(self, receipt: Receipt) -> None:
         self.taken_back.append(receipt.seq)
         self.unanswered_receipts[receipt.digest] = receipt
 
-    async def _keep(self, shelf: list[Message], message: Message, routing_key: str) -> Receipt:
-        await self.open.wait()
-        if self.failure is not None:
-            raise self.failure
-        shelf.append(message)
-        receipt = Receipt(len(shelf), message.id, routing_key, message.digest)
-        self.unanswered_receipts[message.digest] = receipt
-        return receipt
+    def _keep(self, shelf: list[Message], message: Message, routing_key: str, waiter: Waiter) -> None:
+        if self.full is not None:
+            raise self.full
+
+        def keep() -> None:
+            shelf.append(message)
+            self._answer(Receipt(len(shelf), message.id, routing_key, message.digest), waiter)
+
+        self._later(waiter, keep)
+
+    def _answer(self, receipt: Receipt, waiter: Waiter) -> None:
+        self.answered.append(receipt.seq)
+        self.unanswered_receipts.pop(receipt.digest, None)
+        waiter.durable(receipt)
+
+    def _later(self, waiter: Waiter, keep: Callable[[], None]) -> None:
+        async def run() -> None:
+            await self.open.wait()
+            if self.failure is not None:
+                waiter.failed(self.failure)
+            else:
+                keep()
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 class Lines:
@@ -155,6 +149,8 @@ class Bridge:
     health: Health
     webhooks: Webhooks
     server: Server
+    short: list[str]
+    """The paths of the requests that took the short way."""
     connections: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -196,23 +192,30 @@ def request(
 
 @asynccontextmanager
 async def serve(
-    http: Http, sources: dict[str, Source], outbox: Intake | None = None, *, fast_path: bool = True
+    http: Http, sources: dict[str, Source], outbox: Intake | None = None, *, short_way: bool = True
 ) -> AsyncIterator[Bridge]:
-    """Run a listener for as long as the context lasts, with the fast path or without."""
+    """Run a listener for as long as the context lasts, with the short way or without."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
-    record = Record(metrics.intake, Log(LogSettings(), lines), Feed())
-    webhooks = Webhooks(http, Routes(http, sources), Reception(outbox or shelf, EventIds()), health, record)
+    log = AccessLog(metrics.intake, Log(LogSettings(), lines), Feed())
+    webhooks = Webhooks(http, Routes(http, sources), outbox or shelf, health, log)
+    short: list[str] = []
+
+    def take(message: RawRequestMessage, content: StreamReader, connection: Connection) -> None:
+        short.append(message.path)
+        webhooks.take(message, content, connection)
+
     sockets = open_sockets("http.listen", "127.0.0.1:0")
     server = build_server(
         webhooks.handle,
         http,
         webhooks.note_refused,
-        webhooks.fast_path if fast_path else None,
+        take if short_way else None,
         metrics=metrics.connections,
     )
     runner = await start(server, sockets, finish_s=2)
-    bridge = Bridge(sockets[0].getsockname()[1], shelf, lines, metrics, health, webhooks, server)
+    port = sockets[0].getsockname()[1]
+    bridge = Bridge(port, shelf, lines, metrics, health, webhooks, server, short)
     try:
         yield bridge
     finally:

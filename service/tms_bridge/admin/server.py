@@ -9,7 +9,7 @@ from tms_bridge.http.connections import ADMIN_CONNECTIONS, Connections
 
 
 class Server(listener.Server):
-    """The webhook listener's server, without its fast path."""
+    """The webhook listener's server, without its short way."""
 
     lingering_s = 10.0  # a refused import reads why before the close resets its connection
 

@@ -35,7 +35,7 @@ from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.relay import Relay
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.model import Settings
-from tms_bridge.web import EventIds, Reception, Record, Routes, Webhooks
+from tms_bridge.web import AccessLog, Routes, Webhooks
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -128,9 +128,10 @@ class Bridge:
         self._webhooks = Webhooks(
             settings.http,
             Routes(settings.http, settings.sources),
-            Reception(self._stock.outbox, EventIds(), self._keeper.observations),
+            self._stock.outbox,
             self._health,
-            Record(metrics.intake, self._log, self._feed),
+            AccessLog(metrics.intake, self._log, self._feed),
+            observations=self._keeper.observations,
         )
         if (operators := self._stock.operators) is not None:
             operators.carrier, operators.reread = self._relay, self._webhooks.reread
@@ -157,7 +158,7 @@ class Bridge:
                 webhooks.handle,
                 self._settings.http,
                 webhooks.note_refused,
-                webhooks.fast_path,
+                webhooks.take,
                 metrics=self._metrics.connections,
                 logger=self._logger,
             )

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from tms_bridge import errors
 from tms_bridge.errors import Undecodable
@@ -123,19 +124,40 @@ class Answer(msgspec.Struct, frozen=True):
     refusal: bool = False
 
 
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What a request says before its body.
+
+    Attributes:
+        path: as it stood in the request line, without the query.
+        old: HTTP/1.0, where a connection that is to stay must say so.
+        keep_alive: the caller has more to send on this connection.
+    """
+
+    method: str
+    path: str
+    headers: CIMultiDictProxy[str]
+    old: bool
+    keep_alive: bool
+
+
 class Sent(web.StreamResponse):
     """Tells aiohttp that the answer has left already, and whether the connection may go on."""
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()
-        self._keep_alive = keep_alive
+        self._stays = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection goes on."""
+        return self._stays
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Wait for a caller who does not read its answers, so that they do not pile up in memory.
 
         The bytes are written; until this returns, aiohttp begins with no other request of the connection.
         """
-        if self._keep_alive:
+        if self._stays:
             await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -162,32 +184,21 @@ def answer_problem(error: BaseException, request_id: str) -> Answer:
     return Answer(problem.status, body, PROBLEM_JSON, headers_of(error), refusal=refusal)
 
 
-def send(request: web.BaseRequest, answer: Answer, request_id: str, *, keep_alive: bool) -> bool:
-    """Write the whole answer; return whether a connection that is still open has taken it."""
-    transport = request.transport
-    if transport is None or transport.is_closing():
-        return False
-    head = head_of(answer, request_id, _connection(request, keep_alive=keep_alive))
-    transport.write(head if request.method == "HEAD" else head + answer.body)
-    return not transport.is_closing()
-
-
-def _connection(request: web.BaseRequest, *, keep_alive: bool) -> str:
+def bytes_of(answer: Answer, head: Head | None, request_id: str, *, keep_alive: bool) -> bytes:
+    """Return all that leaves; `head` is that of the request, where there was one."""
     if not keep_alive:
-        return CLOSE
-    return "" if request.version[1] else "Connection: keep-alive\r\n"
-
-
-def head_of(answer: Answer, request_id: str, connection: str) -> bytes:
-    """Return the bytes before the body; `connection` is the line of that header, or nothing."""
+        connection = CLOSE
+    else:
+        connection = "Connection: keep-alive\r\n" if head is not None and head.old else ""
     extra = (
         "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()) if answer.headers else ""
     )
-    return (
+    lines = (
         f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, '')}\r\n"
         f"Content-Type: {answer.content_type}\r\nContent-Length: {len(answer.body)}\r\n"
         f"Date: {_dates.now()}\r\nX-Request-Id: {request_id}\r\n{extra}{connection}\r\n"
     ).encode()
+    return lines if head is not None and head.method == "HEAD" else lines + answer.body
 
 
 class _Dates:

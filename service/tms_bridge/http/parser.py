@@ -1,9 +1,15 @@
-"""aiohttp's parser, kept to the bytes that a head may have."""
+"""aiohttp's parser, with a look at what it has parsed: the one place that leans on aiohttp's insides.
+
+A `WatchedParser` stands before each connection's parser. It counts the bytes of an unfinished head, and
+offers a request that has come whole to the short way, before aiohttp makes a request object and a task of it.
+aiohttp keeps private: `RequestHandler._parser`, and what its parser's `feed_data` returns. `unfit` tries both
+at the start; where they are not as needed, every request takes the long way, whose heads aiohttp bounds.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from aiohttp import StreamReader
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
@@ -15,57 +21,59 @@ _LINE_END: Final = 4
 """What a header line has besides its name and value: a colon, a space, CRLF."""
 
 _REQUEST_LINE: Final = len("POST  HTTP/1.1\r\n\r\n")
+_SAMPLE: Final = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 
-Message = tuple[RawRequestMessage, StreamReader]
-Parsed = tuple[Sequence[Message], bool, bytes]
-"""Messages with their payloads, whether the connection is upgraded, and what came behind that."""
+Parsed = tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]
+"""Requests with their bodies, whether the connection is upgraded, and what came behind that."""
+
+Offer = Callable[[RawRequestMessage, StreamReader], bool]
+"""Takes a request that came alone; False: it is not wanted, and aiohttp goes on with it."""
 
 
 class HeadOverBudget(HttpProcessingError):  # noqa: N818 - states the fact
     """A head is longer than it may be."""
 
 
-class BoundedParser:
-    """Feeds aiohttp's parser and counts what an unfinished head has so far.
+class Progress:
+    """How far a connection has come; stays as it is where the parser cannot be watched.
 
     Attributes:
         head_bytes: of the head that is unfinished; 0 between heads, and while a body comes.
         head_began: when its first bytes came.
+        passed: how many requests went on to aiohttp; whoever answers them counts down.
         error: why the bytes were refused, if they were.
     """
 
-    def __init__(self, parser: Any, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self) -> None:
+        self.head_bytes = 0
+        self.head_began = 0.0
+        self.passed = 0
+        self.error: HttpProcessingError | None = None
+
+
+class WatchedParser(Progress):
+    """Stands before aiohttp's parser, and notes the progress."""
+
+    def __init__(self, parser: Any, limit: int, clock: Callable[[], float], offer: Offer) -> None:
+        super().__init__()
         self._parser = parser
         self._feed: Callable[[bytes], Parsed] = parser.feed_data
         self._limit = limit
         self._clock = clock
+        self._offer = offer
         self._payload: StreamReader = EMPTY_PAYLOAD
-        self.head_bytes = 0
-        self.head_began = 0.0
-        self.error: HttpProcessingError | None = None
 
     def feed_data(self, data: bytes) -> Parsed:
-        """Parse, in pieces that are no longer than a head may be; nothing more after a refusal."""
+        """Parse; nothing more after a refusal."""
         if self.error is not None:
             return (), False, b""
         try:
-            return self._feed_all(data)
+            return self._feed_watched(data)
         except HttpProcessingError as error:
             self.error = error
             raise
 
-    def _feed_all(self, data: bytes) -> Parsed:
-        if len(data) <= self._limit:
-            return self._feed_piece(data)
-        found: list[Message] = []
-        for start in range(0, len(data), self._limit):
-            messages, upgraded, tail = self._feed_piece(data[start : start + self._limit])
-            found += messages
-            if upgraded:
-                return found, True, tail + data[start + self._limit :]
-        return found, False, b""
-
-    def _feed_piece(self, data: bytes) -> Parsed:
+    def _feed_watched(self, data: bytes) -> Parsed:
         within_body = not self._payload.is_eof()
         try:
             parsed = self._feed(data)
@@ -73,16 +81,26 @@ class BoundedParser:
             raise HeadOverBudget(message=error.message) if _is_too_long(error) else error from None
         messages = parsed[0]
         if messages:
-            self._payload = messages[-1][1]
             if self.head_bytes + len(data) > self._limit:
                 for message, _ in messages:
                     self._check(_length_of(message))
             self.head_bytes = 0
-        elif data and not within_body:
+            return self._pass_on(parsed)
+        if data and not within_body:
             if not self.head_bytes:
                 self.head_began = self._clock()
             self.head_bytes += len(data)
             self._check(self.head_bytes)
+        return parsed
+
+    def _pass_on(self, parsed: Parsed) -> Parsed:
+        """Offer a request that came alone and whole; what is not wanted goes on to aiohttp."""
+        messages, upgraded, _ = parsed
+        self._payload = payload = messages[-1][1]
+        if len(messages) == 1 and not upgraded and payload.is_eof() and self._offer(messages[0][0], payload):
+            self._parser.message_consumed()
+            return (), False, b""
+        self.passed += len(messages)
         return parsed
 
     def _check(self, length: int) -> None:
@@ -91,6 +109,35 @@ class BoundedParser:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)
+
+
+def watch(
+    connection: web.RequestHandler, limit: int, clock: Callable[[], float], offer: Offer
+) -> WatchedParser:
+    """Put a watched parser before a connection's own."""
+    watched = WatchedParser(connection._parser, limit, clock, offer)  # noqa: SLF001 - see above
+    connection._parser = watched  # type: ignore[assignment]  # noqa: SLF001 - it stands in for aiohttp's own
+    return watched
+
+
+def unfit(connection: web.RequestHandler) -> str | None:
+    """Return what of aiohttp is not as this needs it, tried on a connection of nobody's; None: it fits."""
+    offered: list[tuple[RawRequestMessage, bytes]] = []
+
+    def offer(message: RawRequestMessage, payload: StreamReader) -> bool:
+        offered.append((message, payload.read_nowait(-1)))
+        return True
+
+    try:
+        parsed = watch(connection, len(_SAMPLE), float, offer).feed_data(_SAMPLE)
+        (message, body), *more = offered
+        version = (message.version.major, message.version.minor)
+        head = [message.method, message.url.raw_path, message.should_close, version, message.headers["Host"]]
+        seen = [head, len(message.raw_headers), body, more, list(parsed[0]), *parsed[1:]]
+    except Exception as error:  # noqa: BLE001 - whatever another version of aiohttp makes of it
+        return f"{type(error).__name__}: {error}"
+    fits = seen == [["POST", "/a", False, (1, 1), "x"], 2, b"{}", [], [], False, b""]
+    return None if fits else f"it parsed {seen}"
 
 
 def _is_too_long(error: BadHttpMessage) -> bool:

@@ -6,7 +6,7 @@ from tms_bridge.auth.allowlist import Networks, parse_peer
 from tms_bridge.auth.client import Unreadable
 from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
 from tms_bridge.http.connections import Connections, limits_of
-from tms_bridge.http.server import Connection, FastPath, Handler, NoteRefused, Server
+from tms_bridge.http.server import Connection, Handler, NoteRefused, Server, Take
 from tms_bridge.log import Logger
 from tms_bridge.metrics import ConnectionMetrics
 from tms_bridge.settings.model import Http
@@ -16,7 +16,7 @@ def build_server(  # noqa: PLR0913 - what it serves, and whom it tells
     handler: Handler,
     http: Http,
     note_refused: NoteRefused = lambda *_: None,
-    fast_path: FastPath | None = None,
+    take: Take | None = None,
     *,
     metrics: ConnectionMetrics | None = None,
     logger: Logger | None = None,
@@ -25,8 +25,8 @@ def build_server(  # noqa: PLR0913 - what it serves, and whom it tells
     trusted = Networks(http.trusted_proxies)
     connections = Connections(limits_of(http, trusted), "http", metrics, logger)
     if http.client_address == "proxy-protocol":
-        return ProxiedServer(handler, trusted, note_refused, fast_path, connections)
-    return Server(handler, note_refused, fast_path, connections=connections)
+        return ProxiedServer(handler, trusted, note_refused, take, connections)
+    return Server(handler, note_refused, take, connections=connections)
 
 
 class ProxiedConnection(Connection):
@@ -101,10 +101,10 @@ class ProxiedServer(Server):
         handler: Handler,
         trusted: Networks,
         note_refused: NoteRefused = lambda *_: None,
-        fast_path: FastPath | None = None,
+        take: Take | None = None,
         connections: Connections | None = None,
     ) -> None:
-        super().__init__(handler, note_refused, fast_path, connections=connections)
+        super().__init__(handler, note_refused, take, connections=connections)
         self._trusted = trusted
 
     def trusts(self, peer: str) -> bool:

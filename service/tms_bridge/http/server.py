@@ -1,17 +1,20 @@
 """aiohttp's low-level server, kept from answering, logging or draining on its own."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
-from typing import ClassVar, Final, Protocol, cast
+from typing import ClassVar, Final, cast
 
 from aiohttp import StreamReader, web
+from aiohttp import __version__ as aiohttp_version
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from tms_bridge.errors import HeadTimeout, HeadTooLarge, MalformedRequest, SenderError
-from tms_bridge.http.answer import CLOSE, Answer, Farewell, answer_problem, head_of, send
+from tms_bridge.http.answer import Answer, Farewell, Head, answer_problem, bytes_of
 from tms_bridge.http.connections import (
     MAX_LIFE_S,
     WRITE_TIMEOUT_S,
@@ -20,7 +23,7 @@ from tms_bridge.http.connections import (
     limits_of,
 )
 from tms_bridge.http.ids import mark
-from tms_bridge.http.parser import MAX_HEADERS, BoundedParser, HeadOverBudget
+from tms_bridge.http.parser import MAX_HEADERS, HeadOverBudget, Progress, unfit, watch
 from tms_bridge.settings.model import Http
 
 _NEVER_S: Final = 1e9
@@ -36,7 +39,8 @@ _HEAD_TOO_LARGE: Final = (
 )
 _HEAD_TIMEOUT: Final = "The head was not complete within {limit:g} s (http.head_timeout_s); send it again."
 
-HEAD_END: Final = b"\r\n\r\n"
+_log = logging.getLogger(__name__)
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 RequestFactory = Callable[
@@ -48,12 +52,8 @@ NoteRefused = Callable[[str, str, SenderError], None]
 """Takes the peer, the request id and what was said to a caller whose bytes no handler has seen."""
 
 
-class FastPath(Protocol):
-    """Takes requests past aiohttp."""
-
-    def take(self, data: bytes, connection: "Connection") -> bool:
-        """Take exactly one request, to be answered with `Connection.answer`; False: nothing was done."""
-        ...
+Take = Callable[[RawRequestMessage, StreamReader, "Connection"], None]
+"""The short way: takes a whole request without a task; its answer leaves by `Connection.answer`."""
 
 
 class Connection(web.RequestHandler):
@@ -61,39 +61,35 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_behind",
-        "_bounded",
         "_clock",
         "_connections",
-        "_fast_path",
-        "_fed",
-        "_first",
-        "_handling",
+        "_ending",
+        "_held",
         "_made",
         "_owing",
         "_peer",
         "_server",
         "_unread_since",
+        "_watched",
         "_wire",
         "progressed",
         "proved",
     )
 
-    _peer: str
-
     _wire: asyncio.Transport
     """The transport, which aiohttp forgets when it begins to close."""
 
     _owing: bool
-    """Whether the fast path owes an answer, or what came behind it has not been gone on with."""
+    """Whether the short way owes an answer, or what came behind it has not been gone on with."""
 
     _behind: bytes
-    """What has come behind the request that the fast path has."""
+    """What has come behind the request that the short way has."""
 
-    _fed: int
-    """How much aiohttp was given since the last boundary of a request; 0 at a boundary."""
+    _ending: bool
+    """The answer that was sent is the last one."""
 
-    _first: bytes
-    """The first piece of that."""
+    _held: bool
+    """Reading is paused, because a body is not asked for yet."""
 
     def __init__(self, server: "Server") -> None:
         limits = server.open.limits
@@ -112,13 +108,12 @@ class Connection(web.RequestHandler):
         self._server = server
         self._connections = server.open
         self._clock = server.loop.time
-        self._bounded = BoundedParser(self._parser, limits.max_head_bytes, self._clock)
-        self._parser = self._bounded  # type: ignore[assignment]  # it stands in for aiohttp's own
-        self._fast_path = server.fast_path
+        self._watched = (
+            watch(self, limits.max_head_bytes, self._clock, self._offer) if server.fits else Progress()
+        )
         self._peer = ""
-        self._behind = self._first = b""
-        self._owing = self._handling = False
-        self._fed = 0
+        self._behind = b""
+        self._owing = self._ending = self._held = False
         self._unread_since = 0.0
         self._made = self.progressed = self._clock()
         self.proved = False
@@ -150,7 +145,7 @@ class Connection(web.RequestHandler):
     @property
     def busy(self) -> bool:
         """Whether a request of it is being worked on."""
-        return self._handling or self._owing
+        return self._owing or self._watched.passed > 0
 
     @property
     def expired(self) -> bool:
@@ -163,18 +158,15 @@ class Connection(web.RequestHandler):
             self.proved = True
             self._connections.prove(self)
 
-    def begin(self) -> None:
-        """A request of it is being worked on from now on."""
-        self._handling = True
-
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Answer, and be idle from then on."""
+        """Answer a request that aiohttp has, and be idle from then on."""
         if self.expired and not resp.prepared:
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
-        self._handling = False
+        self._ending = not resp.keep_alive
+        self._watched.passed = max(0, self._watched.passed - 1)
         self._progress()
         return finished
 
@@ -213,7 +205,7 @@ class Connection(web.RequestHandler):
     @property
     def head_began(self) -> float | None:
         """When the head began that is not complete; None between heads."""
-        return self._bounded.head_began if self._bounded.head_bytes else None
+        return self._watched.head_began if self._watched.head_bytes else None
 
     def cut_off(self) -> None:
         """End it at once, with nothing said."""
@@ -224,53 +216,55 @@ class Connection(web.RequestHandler):
         request_id = mark(None).request_id
         self._server.note_refused(self.remote, request_id, error)
         answer = answer_problem(error, request_id)
-        self._wire.write(head_of(answer, request_id, CLOSE) + answer.body)
+        self.answer(answer, None, request_id, keep_alive=False)
         self.force_close()
         return "head_timeout"
 
     def data_received(self, data: bytes) -> None:
-        """Give a request to the fast path, or else to aiohttp."""
+        """Parse what came, in pieces that are no longer than a head may be; one request at a time."""
+        limit = self._connections.limits.max_head_bytes
         if self._owing:
             self._keep_behind(data)
-            return
-        if self._fed == 0:
-            if self._fast_path is not None and not self.writing_paused and self._fast_path.take(data, self):
-                self._owing = True
-                self.prove()
-                return
-            self._first = data
-        self._fed += len(data)
-        super().data_received(data)
-        if (error := self._bounded.error) is not None:
-            error.__traceback__ = None  # its frames hold all that was received
+        elif len(data) > limit:
+            for start in range(0, len(data), limit):
+                self.data_received(data[start : start + limit])
+        else:
+            super().data_received(data)
+            if (error := self._watched.error) is not None:
+                error.__traceback__ = None  # its frames hold all that was received
 
-    def answer(self, answer: Answer, request_id: str, *, keep_alive: bool) -> bool:
-        """Answer what the fast path has taken; return whether a connection that is still open took it."""
-        self._owing = bool(self._behind)  # what comes now stays behind that
-        transport = self.transport
-        if transport is None or transport.is_closing():
+    def _offer(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Give a whole request to the short way, unless others are before it or nobody reads answers."""
+        take = self._server.take
+        if take is None or self._watched.passed or self._ending or self.writing_paused:
             return False
-        transport.write(head_of(answer, request_id, "" if keep_alive else CLOSE) + answer.body)
-        taken = not transport.is_closing()
+        self._owing = True
+        take(message, payload, self)
+        return True
+
+    def answer(self, answer: Answer, head: Head | None, request_id: str, *, keep_alive: bool) -> bool:
+        """Write the whole answer; return whether a connection that is still open has taken it."""
+        transport, taken = self.transport, False
+        if transport is not None and not transport.is_closing():
+            transport.write(bytes_of(answer, head, request_id, keep_alive=keep_alive))
+            taken = not transport.is_closing()
+        if self._owing:
+            self._answered(keep_alive=keep_alive)
+        return taken
+
+    def write(self, data: bytes) -> None:
+        """Send what is no answer yet."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def _answered(self, *, keep_alive: bool) -> None:
+        """The short way has answered: take the next request."""
+        self._owing = bool(self._behind)  # what comes now stays behind that
         self._progress()
         if not keep_alive:
             self.force_close()
         elif self._behind:
             self._server.loop.call_soon(self._catch_up)
-        return taken
-
-    def take_head(self, request: web.BaseRequest) -> bytes | None:
-        """Note that a request is answered; return its head if it was all that aiohttp has been given.
-
-        Then this is a boundary, and the next request may go to the fast path.
-        """
-        first, self._first = self._first, b""
-        length = request.content_length or 0
-        end = first.find(HEAD_END) + len(HEAD_END)
-        if end + length != self._fed or "Transfer-Encoding" in request.headers or not _is_strict(first[:end]):
-            return None
-        self._fed = 0
-        return first[:end]
 
     def _keep_behind(self, data: bytes) -> None:
         self._behind += data
@@ -287,9 +281,15 @@ class Connection(web.RequestHandler):
             self.transport.resume_reading()
         self.data_received(behind)
 
+    def pause_reading(self) -> None:
+        """Read no more until a body is asked for."""
+        self._held = True
+        super().pause_reading()
+
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Resume only what was paused: aiohttp asks for it at every body, which costs a parser's round."""
-        if self._reading_paused:
+        if self._held:
+            self._held = False
             super().resume_reading(resume_parser)
 
     def handle_error(
@@ -300,14 +300,14 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer 400 or 431 when the parser refused the bytes, 500 when a handler let an error escape."""
-        del message
+        del request, message
         request_id = mark(None).request_id
         error = self._refusal(exc) if status == HTTPStatus.BAD_REQUEST else exc or RuntimeError()
         if isinstance(error, SenderError):
             self._server.note_refused(self.remote, request_id, error)
         if isinstance(error, HeadTooLarge):
             self._connections.refuse("max_head_bytes")
-        send(request, answer_problem(error, request_id), request_id, keep_alive=False)
+        self.answer(answer_problem(error, request_id), None, request_id, keep_alive=False)
         return Farewell()
 
     def _refusal(self, refused: BaseException | None) -> SenderError:
@@ -329,18 +329,22 @@ class Server(web.Server):
         self,
         handler: Handler,
         note_refused: NoteRefused = lambda *_: None,
-        fast_path: FastPath | None = None,
+        take: Take | None = None,
         request_factory: RequestFactory | None = None,
         connections: Connections | None = None,
     ) -> None:
-        super().__init__(handler)
-        self._build_request = request_factory or super()._make_request
+        super().__init__(handler, request_factory=self._make)
         self.loop = asyncio.get_running_loop()
-        self.fast_path = fast_path
+        self._build = request_factory or partial(web.BaseRequest, loop=self.loop)
+        self.take = take
         self.note_refused = note_refused
         self.open = Connections(limits_of(Http()), "http") if connections is None else connections
+        reason = unfit(web.RequestHandler(self, loop=self.loop))
+        if reason is not None:
+            _log.error("aiohttp %s does not fit, and costs more: %s", aiohttp_version, reason)
+        self.fits = reason is None
 
-    def _make_request(
+    def _make(
         self,
         message: RawRequestMessage,
         payload: StreamReader,
@@ -348,13 +352,11 @@ class Server(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
-        if isinstance(protocol, Connection):
-            protocol.begin()
         # aiohttp decodes the host of an absolute target outside of any handler, where an error would cost
         # the caller its answer; nothing here reads that host.
         if message.url.absolute:
             message = message._replace(url=message.url.relative())
-        return self._build_request(message, payload, protocol, writer, task)
+        return self._build(message, payload, protocol, writer, task)
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
@@ -368,9 +370,3 @@ async def start(server: web.Server, sockets: list[socket.socket], finish_s: floa
     for listening in sockets:
         await web.SockSite(runner, listening, backlog=backlog()).start()
     return runner
-
-
-def _is_strict(head: bytes) -> bool:
-    """Return whether every line of a head ends in CRLF alone, so that nobody can see its end elsewhere."""
-    lines = head.count(b"\r\n")
-    return lines > 1 and lines == head.count(b"\n") == head.count(b"\r") and head[:1].isalpha()

@@ -29,13 +29,13 @@ class Answers(msgspec.Struct, gc=False):
 
 
 class Receipt(msgspec.Struct, gc=False):
-    """What the outbox remembers of one body that it took in, until its 2xx was answered in full.
+    """What the outbox says of one event that it took in; whoever gets it answers 2xx.
 
     Attributes:
         seq: place in the outbox, rising by one for each message taken in.
         id: the event's id, the same for every retry of this body.
         routing_key: where the event goes; empty when held.
-        duplicate: true when this call recognised a retry of an event already taken in.
+        duplicate: true for a retry of an event that was taken in before.
         answers: the outbox's own count, shared by every receipt of the event.
     """
 
@@ -54,78 +54,58 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     message: Message
 
 
-class Quarantined(msgspec.Struct, frozen=True, gc=False):
-    """The answer to a quarantined body: its row's id, and how often the body was seen in its window."""
-
-    id: str
-    seen: int
-
-
 class Waiter(Protocol):
-    """Who waits for an event without a coroutine: one of these is called, once, and must not raise."""
+    """Who waits for a body to be safe: one of these is called, once, and must not raise."""
 
     def durable(self, receipt: Receipt) -> None:
         """Answer 2xx now, for the event counts as answered already; where that fails, say `unanswered`."""
         ...
 
+    def quarantined(self, row_id: str) -> None:
+        """Answer that the body is no event, and that it is kept under this id."""
+        ...
+
     def failed(self, error: Exception) -> None:
-        """Answer that the event is not durable, or that it cannot be noted as answered."""
+        """Answer that it is not safe, or that it cannot be noted as answered."""
         ...
 
 
 class Intake(Protocol):
-    """What the webhook listener asks."""
+    """What the webhook listener asks. Waiters are told later, never before these return."""
 
     durable: Durable
 
-    def knows(self, digest: str) -> bool:
-        """Return whether this digest is a retry's: `recall` would find it."""
+    def join(self, digest: str, waiter: Waiter) -> bool:
+        """Let the retry of an unanswered event wait with it; False: this digest is new, nothing was done.
+
+        What is then taken in without an await in between cannot have come twice.
+        """
         ...
 
     def take(self, message: Message, waiter: Waiter) -> None:
-        """Make an event durable that is no retry, and note it as answered; its waiter is told after this.
+        """Make an event durable that is no retry, and note it as answered; then its waiter is told.
+
+        Durable: synced to the disk, or confirmed by the broker. The note survives SIGKILL.
 
         Raises:
             Unavailable: the outbox is full; nothing was taken, and the waiter hears nothing.
         """
         ...
 
-    async def recall(self, digest: str) -> Receipt | None:
-        """Return the receipt of an unanswered event of this digest once it is durable; None: it is new.
-
-        Must not await anything when there is no such receipt, so that recall-then-accept is atomic.
-        Raises Unavailable as `accept` does.
-        """
+    def hold(self, message: Message, waiter: Waiter) -> None:
+        """As `take`, but into quarantine, unpublished, until an operator releases it."""
         ...
 
-    async def accept(self, message: Message) -> Receipt:
-        """Make a new event durable; return when it is (fsync, or the broker's confirm).
-
-        A concurrent retry of the same digest joins the first.
-
-        Raises:
-            Unavailable: the outbox is full, or it broke while this waited.
-        """
-        ...
-
-    async def hold(self, message: Message) -> Receipt:
-        """As accept, but into quarantine, unpublished, until an operator releases it."""
-        ...
-
-    async def quarantine(self, message: Message) -> Quarantined:
-        """Keep an undecodable body (kind QUARANTINE) and send its copy to the quarantine exchange.
+    def quarantine(self, message: Message, waiter: Waiter) -> None:
+        """Keep an undecodable body (kind QUARANTINE), and send its copy to the quarantine exchange.
 
         Raises:
             Unavailable: the quarantine is full.
         """
         ...
 
-    def answering(self, receipt: Receipt) -> None:
-        """Note, before the first byte of a 2xx, that this event is answered; it survives SIGKILL."""
-        ...
-
     def unanswered(self, receipt: Receipt) -> None:
-        """Take `answering` back: the connection closed before the whole answer was handed over."""
+        """Take the note back: the connection closed before the whole 2xx was handed over."""
         ...
 
 

@@ -11,12 +11,12 @@ import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
-from tms_bridge.outbox.contract import Answers, Durable, Entry, Quarantined, Receipt, Waiter
+from tms_bridge.outbox.contract import Answers, Durable, Entry, Receipt, Waiter
 from tms_bridge.outbox.database import Ages, Committed, Snapshot, Store
 from tms_bridge.outbox.files import Directory, FreeBytes, Space, free_bytes
 from tms_bridge.outbox.group_commit import Arrival, GroupCommit, Writer
 from tms_bridge.outbox.operators import Operators
-from tms_bridge.outbox.retries import Clock, Receipts, Taken, Window, microseconds
+from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken, microseconds
 from tms_bridge.outbox.ring import Ring, boot_id
 from tms_bridge.outbox.rows import NewRow, State, Stats, Unanswered, pack
 from tms_bridge.outbox.tail import Tail
@@ -63,8 +63,8 @@ class Journal:
         self._on_commit = on_commit
         self._window_us = microseconds(dedup.window_s)
         self._machine = machine
-        self._receipts = Receipts(dedup.window_s, machine.clock)
-        self._cases = Window(dedup.window_s, machine.clock)
+        self._receipts = Receipts(dedup.window_s, machine.clock, self._mark)
+        self._cases = Cases(dedup.window_s, machine.clock)
         self._closed = False
         self.broken = asyncio.Event()
         self.failure: OutboxBroken | None = None
@@ -178,17 +178,9 @@ class Journal:
 
     # Intake
 
-    async def recall(self, digest: str) -> Receipt | None:
-        """Return the receipt of an unanswered event of this digest once it is durable; None: it is new."""
-        taken = self._receipts.find(digest)
-        if taken is None:
-            return None
-        await taken.durable()
-        return taken.receipt(duplicate=True)
-
-    def knows(self, digest: str) -> bool:
-        """Return whether this digest is a retry's."""
-        return self._receipts.find(digest) is not None
+    def join(self, digest: str, waiter: Waiter) -> bool:
+        """Let the retry of an unanswered event wait with it; False: this digest is new."""
+        return self._receipts.join(digest, waiter)
 
     def take(self, message: Message, waiter: Waiter) -> None:
         """Make an event durable that is no retry; its waiter is told when it is synced to the disk.
@@ -200,41 +192,22 @@ class Journal:
         taken = self._receipts.take(message.id, message.routing_key, message.digest, waiter)
         self._group.arrive(Arrival(row, taken))
 
-    async def accept(self, message: Message) -> Receipt:
-        """Make an event durable, or join its retry; return when it is synced to the disk."""
-        return await self._take_in(message, State.PENDING, message.routing_key)
-
-    async def hold(self, message: Message) -> Receipt:
+    def hold(self, message: Message, waiter: Waiter) -> None:
         """Keep an event in quarantine, unpublished, until an operator releases it."""
-        return await self._take_in(message, State.HELD, "")
+        row = self._row(message, State.HELD)
+        self._group.arrive(Arrival(row, self._receipts.take(message.id, "", message.digest, waiter)))
 
-    async def quarantine(self, message: Message) -> Quarantined:
+    def quarantine(self, message: Message, waiter: Waiter) -> None:
         """Keep an undecodable body, and send its copy to the bus; a body is one row within its window."""
-        case = self._cases.find(message.digest)
+        case = self._cases.join(message.digest, waiter)
         if case is None:
             row = self._row(message, State.UNDECODABLE)
-            case = self._cases.take(message.id, "", message.digest)
-            self._group.arrive(Arrival(row, case))
-            await case.durable()
-            return Quarantined(case.id, 1)
-        case.seen += 1
-        seen = case.seen
-        await case.durable()
-        self._group.saw(case.seq, case.seen)
-        return Quarantined(case.id, seen)
-
-    def answering(self, receipt: Receipt) -> None:
-        """Note, before the first byte of a 2xx, that this event is answered; it survives SIGKILL.
-
-        Raises:
-            Unavailable: that cannot be noted, so the 2xx must not be given.
-        """
-        if (error := self._mark([receipt.seq])) is not None:
-            raise error
-        self._receipts.answering(receipt)
+            self._group.arrive(Arrival(row, self._cases.take(message.id, "", message.digest, waiter)))
+        elif case.seq:
+            self._group.saw(case.seq, case.seen)
 
     def unanswered(self, receipt: Receipt) -> None:
-        """Take `answering` back: the connection closed before the whole answer was handed over."""
+        """Take the note back: the connection closed before the whole answer was handed over."""
         again = self._receipts.unanswer(receipt)
         if again is not None:
             self._ring.clear(receipt.seq)
@@ -295,17 +268,6 @@ class Journal:
 
     # What happens inside
 
-    async def _take_in(self, message: Message, state: State, routing_key: str) -> Receipt:
-        # One coroutine for all of it: this is the path of every event.
-        taken = self._receipts.find(message.digest)
-        duplicate = taken is not None
-        if taken is None:
-            row = self._row(message, state)
-            taken = self._receipts.take(message.id, routing_key, message.digest)
-            self._group.arrive(Arrival(row, taken))
-        await taken.durable()
-        return taken.receipt(duplicate=duplicate)
-
     def _row(self, message: Message, state: State) -> NewRow:
         """Return the row of a new message, if there is room for it."""
         blob = pack(message)
@@ -340,25 +302,30 @@ class Journal:
         if committed.before is None:
             self._failed(Unavailable(self._snapshot.full, retry_after_s=_RETRY_AFTER_S), arrivals)
             return
-        self._mark_prompt(committed.before + 1, arrivals)
+        unmarked = self._mark_events(committed.before + 1, arrivals)
         for seq, arrival in enumerate(arrivals, committed.before + 1):
-            row, taken = arrival.row, arrival.taken
-            (self._cases if row.state is State.UNDECODABLE else self._receipts).committed(taken, seq)
-            if row.state is not State.HELD:
-                self._tail.append(Entry(seq, row.message))
+            state, taken = arrival.row.state, arrival.taken
+            if state is State.UNDECODABLE:
+                self._cases.committed(taken, seq)
+                if taken.seen > 1:
+                    self._group.saw(seq, taken.seen)
+            elif unmarked is None:
+                self._receipts.committed(taken, seq)
+            else:
+                taken.fail(unmarked)
+            if state is not State.HELD:
+                self._tail.append(Entry(seq, arrival.row.message))
         if self._on_commit is not None:
             self._on_commit(committed.duration_s, len(arrivals))
 
-    def _mark_prompt(self, first_seq: int, arrivals: Sequence[Arrival]) -> None:
-        """Note as answered, in one go, those whose waiters answer at once."""
-        prompt = [
-            (seq, arrival.taken)
+    def _mark_events(self, first_seq: int, arrivals: Sequence[Arrival]) -> Unavailable | None:
+        """Note as answered, in one go, the events of a commit; return why that cannot be noted."""
+        events = [
+            seq
             for seq, arrival in enumerate(arrivals, first_seq)
-            if arrival.taken.prompt is not None
+            if arrival.row.state is not State.UNDECODABLE
         ]
-        if prompt and (error := self._mark([seq for seq, _ in prompt])) is not None:
-            for _, taken in prompt:
-                taken.fail_prompt(error)
+        return self._mark(events) if events else None
 
     def _mark(self, seqs: Sequence[int]) -> Unavailable | None:
         """Note rising seqs as answered; return what to say instead of a 2xx where that cannot be noted."""

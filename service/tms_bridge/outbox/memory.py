@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
 import msgspec
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Message
-from tms_bridge.outbox.contract import Durable, Entry, Quarantined, Receipt, Waiter
-from tms_bridge.outbox.retries import Clock, Receipts, Taken, Window
+from tms_bridge.outbox.contract import Durable, Entry, Receipt, Waiter
+from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken, Window
 from tms_bridge.outbox.tail import Tail
 
 MAX_EVENTS = 4096
@@ -28,7 +27,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class MemoryOutbox:
-    """Intake and Pending without a disk: `accept` returns when the relay settles the event.
+    """Intake and Pending without a disk: an event is durable when the relay settles it.
 
     An event whose waiter has gone stays, so that its retry joins it; one that nobody has come back for in
     its window is dropped, for it was never answered 2xx.
@@ -42,8 +41,8 @@ class MemoryOutbox:
         self._window_s = window_s
         self._max_events = max_events
         self._clock = clock
-        self._receipts = Receipts(window_s, clock)
-        self._cases = Window(window_s, clock)
+        self._receipts = Receipts(window_s, clock, lambda _: None)
+        self._cases = Cases(window_s, clock)
         self._waiting: dict[int, Waiting] = {}
         self._tail = Tail(0, max_entries=max_events, max_bytes=1 << 62)
         self._last_seq = 0
@@ -56,17 +55,9 @@ class MemoryOutbox:
         """How many events are not confirmed yet."""
         return len(self._waiting)
 
-    async def recall(self, digest: str) -> Receipt | None:
-        """Return the receipt of an unanswered event of this digest once it is confirmed; None: it is new."""
-        taken = self._receipts.find(digest)
-        if taken is None:
-            return None
-        await taken.durable()
-        return taken.receipt(duplicate=True)
-
-    def knows(self, digest: str) -> bool:
-        """Return whether this digest is a retry's."""
-        return self._receipts.find(digest) is not None
+    def join(self, digest: str, waiter: Waiter) -> bool:
+        """Let the retry of an unanswered event wait with it; False: this digest is new."""
+        return self._receipts.join(digest, waiter)
 
     def take(self, message: Message, waiter: Waiter) -> None:
         """Give an event that is no retry to the relay; its waiter is told when the broker has confirmed it.
@@ -76,40 +67,26 @@ class MemoryOutbox:
         """
         self._enter(message, self._receipts, message.routing_key, waiter)
 
-    async def accept(self, message: Message) -> Receipt:
-        """Give an event to the relay, or join its retry; return when the broker has confirmed it.
+    def hold(self, message: Message, waiter: Waiter) -> None:
+        """Refuse: what is held must be kept, and there is no disk.
 
         Raises:
-            Unavailable: too many wait, or no retry can deliver this one.
+            Unavailable: always.
         """
-        taken = self._receipts.find(message.digest)
-        duplicate = taken is not None
-        if taken is None:
-            taken = self._enter(message, self._receipts, message.routing_key)
-        await taken.durable()
-        return taken.receipt(duplicate=duplicate)
-
-    async def hold(self, message: Message) -> NoReturn:
-        """Refuse: what is held must be kept, and there is no disk."""
+        del waiter
         raise Unavailable(f"event {message.id} cannot be held: that needs an outbox on disk ([outbox])")
 
-    async def quarantine(self, message: Message) -> Quarantined:
-        """Send an undecodable body to the quarantine exchange; return when the broker has confirmed it."""
-        case = self._cases.find(message.digest)
-        if case is None:
-            case = self._enter(message, self._cases, "")
-        else:
-            case.seen += 1
-        seen = case.seen
-        await case.durable()
-        return Quarantined(case.id, seen)
+    def quarantine(self, message: Message, waiter: Waiter) -> None:
+        """Send an undecodable body to the quarantine exchange; its waiter is told at the confirm.
 
-    def answering(self, receipt: Receipt) -> None:
-        """Note that this event is answered."""
-        self._receipts.answering(receipt)
+        Raises:
+            Unavailable: too many wait.
+        """
+        if self._cases.join(message.digest, waiter) is None:
+            self._enter(message, self._cases, "", waiter)
 
     def unanswered(self, receipt: Receipt) -> None:
-        """Take `answering` back."""
+        """Take the note back: the connection closed before the whole answer was handed over."""
         self._receipts.unanswer(receipt)
 
     async def page(self, after: int, limit: int) -> Sequence[Entry]:
@@ -141,18 +118,15 @@ class MemoryOutbox:
         if (waiting := self._leave(seq)) is not None:
             waiting.window.failed(waiting.taken, Unavailable(f"the broker cannot take this event: {reason}"))
 
-    def _enter(
-        self, message: Message, window: Window, routing_key: str, prompt: Waiter | None = None
-    ) -> Taken:
+    def _enter(self, message: Message, window: Window, routing_key: str, waiter: Waiter) -> None:
         self._drop_leftovers()
         if len(self._waiting) >= self._max_events or self._bytes + len(message.body) > MAX_BYTES:
             raise Unavailable(f"{self._max_events} events wait for the broker's confirm")
-        taken = window.take(message.id, routing_key, message.digest, prompt)
+        taken = window.take(message.id, routing_key, message.digest, waiter)
         self._last_seq = taken.seq = self._last_seq + 1
         self._waiting[taken.seq] = Waiting(taken, window, len(message.body))
         self._bytes += len(message.body)
         self._tail.append(Entry(taken.seq, message))
-        return taken
 
     def _leave(self, seq: int) -> Waiting | None:
         self._tail.remove(seq)

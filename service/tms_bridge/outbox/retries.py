@@ -1,7 +1,7 @@
 """Recognition of TMS's retries: the bodies of the last window that were taken in and not answered in full."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -14,6 +14,9 @@ T = TypeVar("T")
 Clock = Callable[[], float]
 """Seconds that never go back: `time.monotonic`, or a test's."""
 
+Mark = Callable[[Sequence[int]], Exception | None]
+"""Notes events as answered; returns what to say instead of a 2xx where that cannot be noted."""
+
 MAX_RECEIPTS = 65_536
 """More unanswered events are not remembered: the oldest is forgotten, which costs a copy at most."""
 
@@ -23,7 +26,6 @@ class Taken(msgspec.Struct):
 
     Attributes:
         waiters: who waits for it to be durable; None once it is.
-        prompt: who answers it as soon as it is, without a coroutine; None once told.
         seen: how often the body came; counted for undecodable ones.
     """
 
@@ -32,49 +34,22 @@ class Taken(msgspec.Struct):
     digest: str
     answers: Answers
     seq: int = 0
-    waiters: list[asyncio.Future[None]] | None = None
+    waiters: list[Waiter] | None = None
     seen: int = 1
-    prompt: Waiter | None = None
 
     def receipt(self, *, duplicate: bool) -> Receipt:
-        """Return what the listener gets for it."""
+        """Return what a waiter gets for it."""
         return Receipt(self.seq, self.id, self.routing_key, self.digest, duplicate, self.answers)
 
     def owed(self) -> Owed:
         """Return what the journal keeps of it when its row goes."""
         return Owed(self.seq, microseconds(self.answers.taken_s), self.id, self.routing_key, self.digest)
 
-    async def durable(self) -> None:
-        """Wait until it is durable; one waiter's cancellation is nobody else's."""
-        if self.waiters is not None:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.waiters.append(waiter)
-            await waiter
-
-    def resolve(self, seq: int) -> None:
-        """It is durable as `seq`."""
-        self.seq = seq
-        waiters, self.waiters = self.waiters or (), None
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        if self.prompt is not None:
-            prompt, self.prompt = self.prompt, None
-            _tell(prompt.durable, self.receipt(duplicate=False))
-
     def fail(self, error: Exception) -> None:
-        """It is not durable and will not be."""
+        """It is not durable, or cannot be noted as answered: nobody may answer 2xx."""
         waiters, self.waiters = self.waiters or (), None
         for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
-        self.fail_prompt(error)
-
-    def fail_prompt(self, error: Exception) -> None:
-        """Whoever would answer without a coroutine must not answer 2xx."""
-        if self.prompt is not None:
-            prompt, self.prompt = self.prompt, None
-            _tell(prompt.failed, error)
+            _tell(waiter.failed, error)
 
 
 class Window:
@@ -90,15 +65,13 @@ class Window:
         taken = self._by_digest.get(digest)
         return taken if taken is not None and self._fresh(taken.answers) else None
 
-    def take(self, row_id: str, routing_key: str, digest: str, prompt: Waiter | None = None) -> Taken:
-        """Remember a new body, not yet durable."""
-        return self._put(
-            Taken(row_id, routing_key, digest, Answers(self._clock()), waiters=[], prompt=prompt)
-        )
+    def take(self, row_id: str, routing_key: str, digest: str, waiter: Waiter) -> Taken:
+        """Remember a new body, not yet durable, and who waits for it."""
+        return self._put(Taken(row_id, routing_key, digest, Answers(self._clock()), waiters=[waiter]))
 
     def committed(self, taken: Taken, seq: int) -> None:
-        """It is durable: let its waiters go on."""
-        taken.resolve(seq)
+        """It is durable: let those who wait for it answer."""
+        raise NotImplementedError
 
     def failed(self, taken: Taken, error: Exception) -> None:
         """It did not become durable: nothing is remembered of it."""
@@ -136,25 +109,57 @@ class Window:
             del self._by_digest[taken.digest]
 
 
+class Cases(Window):
+    """The undecodable bodies of the window: each is one row, however often it comes."""
+
+    def join(self, digest: str, waiter: Waiter) -> Taken | None:
+        """Count a body that came before, and let its waiter wait with the first; None: it is new."""
+        case = self.find(digest)
+        if case is None:
+            return None
+        case.seen += 1
+        if case.waiters is not None:
+            case.waiters.append(waiter)
+        else:
+            asyncio.get_running_loop().call_soon(_tell, waiter.quarantined, case.id)
+        return case
+
+    def committed(self, taken: Taken, seq: int) -> None:
+        """It is kept: say so to all who brought it."""
+        taken.seq = seq
+        waiters, taken.waiters = taken.waiters or (), None
+        for waiter in waiters:
+            _tell(waiter.quarantined, taken.id)
+
+
 class Receipts(Window):
     """The events of the window that are not answered in full, by digest and, once durable, by seq."""
 
-    def __init__(self, window_s: float, clock: Clock) -> None:
+    def __init__(self, window_s: float, clock: Clock, mark: Mark) -> None:
         super().__init__(window_s, clock)
+        self._mark = mark
         self._by_seq: dict[int, Taken] = {}
 
     def unanswered(self, seq: int) -> Taken | None:
         """Return the unanswered event of this seq."""
         return self._by_seq.get(seq)
 
+    def join(self, digest: str, waiter: Waiter) -> bool:
+        """Let a retry wait with its event, or answer it soon where that is durable; False: it is new."""
+        taken = self.find(digest)
+        if taken is None:
+            return False
+        if taken.waiters is not None:
+            taken.waiters.append(waiter)
+        else:
+            asyncio.get_running_loop().call_soon(self._answer_retry, taken, waiter)
+        return True
+
     def committed(self, taken: Taken, seq: int) -> None:
-        """It is durable: let its waiters go on; from now on it is known by its seq too."""
-        if taken.prompt is not None:
-            taken.answers.standing += 1
-            self._forget(taken)
-        super().committed(taken, seq)
-        if self._by_digest.get(taken.digest) is taken:
-            self._by_seq[seq] = taken
+        """It is durable and noted as answered: let all who wait for it answer."""
+        taken.seq = seq
+        waiters, taken.waiters = taken.waiters or (), None
+        self._answer(taken, waiters, duplicate=False)
 
     def restore(self, taken: Taken) -> Taken:
         """Remember again what is durable."""
@@ -163,12 +168,6 @@ class Receipts(Window):
         if self._by_digest.get(taken.digest) is taken:
             self._by_seq[taken.seq] = taken
         return taken
-
-    def answering(self, receipt: Receipt) -> None:
-        """A 2xx begins: the next equal body is a new event."""
-        receipt.answers.standing += 1
-        if (taken := self._by_seq.get(receipt.seq)) is not None:
-            self._forget(taken)
 
     def unanswer(self, receipt: Receipt) -> Taken | None:
         """A 2xx failed; return the event if it is to be recognised again, for no other 2xx of it stands."""
@@ -179,6 +178,21 @@ class Receipts(Window):
         return self.restore(
             Taken(receipt.id, receipt.routing_key, receipt.digest, receipt.answers, receipt.seq)
         )
+
+    def _answer_retry(self, taken: Taken, waiter: Waiter) -> None:
+        """Note a durable event as answered and let its retry say so; nothing is awaited in between."""
+        if (error := self._mark([taken.seq])) is not None:
+            _tell(waiter.failed, error)
+        else:
+            self._answer(taken, (waiter,), duplicate=True)
+
+    def _answer(self, taken: Taken, waiters: Sequence[Waiter], *, duplicate: bool) -> None:
+        """Answers begin: the next equal body is a new event. All but the first are a retry's."""
+        taken.answers.standing += len(waiters)
+        self._forget(taken)
+        for waiter in waiters:
+            _tell(waiter.durable, taken.receipt(duplicate=duplicate))
+            duplicate = True
 
     def _forget(self, taken: Taken) -> None:
         super()._forget(taken)

@@ -1,10 +1,9 @@
-"""Time limits of many waits with one timer.
+"""How many webhooks there may be at once, and when one is too late; one timer serves them all.
 
 `asyncio.timeout` would start and stop a timer for each webhook, though next to none ever goes off.
 """
 
 import asyncio
-from types import TracebackType
 from typing import Final, Protocol
 
 _NEVER: Final = float("inf")
@@ -41,10 +40,6 @@ class Deadlines:
         """Return when it is too late for what begins now, on the event loop's clock."""
         return self.loop.time() + self._patience_s
 
-    def until(self, moment: float) -> "Wait":
-        """Return a context that ends with TimeoutError at a moment of the event loop's clock."""
-        return Wait(self, moment)
-
     def add(self, wait: Timed) -> None:
         """Watch a wait."""
         self._waits.add(wait)
@@ -71,38 +66,32 @@ class Deadlines:
             self._set(min(wait.moment for wait in self._waits))
 
 
-class Wait:
-    """One wait, as `asyncio.timeout` does it: the task is cancelled, and that becomes TimeoutError."""
+class InFlight:
+    """Counts them."""
 
-    __slots__ = ("_cancelling", "_deadlines", "_expired", "_task", "moment")
+    def __init__(self, limit: int) -> None:
+        self.count = 0
+        self._limit = limit
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
-    _task: "asyncio.Task[object]"
+    @property
+    def full(self) -> bool:
+        """Whether no other may begin."""
+        return self.count >= self._limit
 
-    def __init__(self, deadlines: Deadlines, moment: float) -> None:
-        self._deadlines = deadlines
-        self.moment = moment
-        self._expired = False
-        self._cancelling = 0
+    def enter(self) -> None:
+        """One begins."""
+        if not self.count:
+            self._quiet.clear()
+        self.count += 1
 
-    def expire(self) -> None:
-        """Its moment has come."""
-        self._expired = True
-        self._task.cancel()
+    def leave(self) -> None:
+        """One has been answered, or will not be."""
+        self.count -= 1
+        if not self.count:
+            self._quiet.set()
 
-    def __enter__(self) -> None:
-        task = asyncio.current_task(self._deadlines.loop)
-        if task is None:
-            raise RuntimeError("only a task can be kept to a deadline")
-        self._task = task
-        self._cancelling = task.cancelling()
-        self._deadlines.add(self)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._deadlines.discard(self)
-        if not self._expired:
-            return
-        # Whoever else cancelled the task too still gets its cancellation.
-        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+    async def none(self) -> None:
+        """Wait until every one that has begun is over."""
+        await self._quiet.wait()

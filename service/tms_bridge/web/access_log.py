@@ -1,0 +1,172 @@
+"""One log line and a few counts for every request, whatever became of it."""
+
+import time
+from typing import Final
+
+import msgspec
+
+from tms_bridge import errors
+from tms_bridge.http.answer import INTERNAL, KINDS, Head
+from tms_bridge.http.feed import Feed, Seen
+from tms_bridge.log import Line, Log
+from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
+from tms_bridge.web.sources import Caller
+
+_MAX_DETAIL: Final = 500
+
+UNLISTED_VALID: Final = "unlisted_address_valid_credentials"
+"""Outcome and log event of the special signal that the vendor has moved."""
+
+_OPERATORS: Final = (errors.InvalidQuery, errors.Forbidden, errors.RowMissing, errors.RowBusy)
+"""What only the admin listener answers."""
+
+OUTCOMES: Final = (
+    *("accepted", "duplicate", "held", "aborted", "looked", "probed", UNLISTED_VALID, INTERNAL.slug),
+    *(kind.slug for error, kind in KINDS.items() if error not in _OPERATORS),
+)
+"""Whatever can become of a request."""
+
+
+class WebhookLine(Line, gc=False):
+    """The log line of one request; what is unset is left out."""
+
+    outcome: str
+    http_status: int
+    source: str
+    trigger: str
+    id: str
+    status: str
+    routing_key: str
+    duration_ms: float
+    request_id: str
+    remote: str
+    peer: str | msgspec.UnsetType
+    detail: str | msgspec.UnsetType
+    answered: bool | msgspec.UnsetType
+    event: str = "webhook"
+
+
+class Visit(msgspec.Struct, frozen=True, gc=False):
+    """One request, as it came.
+
+    Attributes:
+        request_id: also the span id of its trace context.
+        started: when its head had come, on `time.perf_counter`, for the loop's clock may count milliseconds.
+        peer: the address that the connection comes from.
+        source, trigger: where its path leads; empty where that is nowhere.
+        head: None where the bytes were no request.
+    """
+
+    request_id: str
+    started: float
+    peer: str
+    source: str = ""
+    trigger: str = ""
+    head: Head | None = None
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """What became of a request.
+
+    Attributes:
+        outcome: one word for metrics and log.
+        detail: for the log alone, what was wrong with it.
+        id: of the event, or of the row in quarantine.
+        taken: an event is durable and was to be answered 2xx.
+        unread: fields of the event that were there and could not be read.
+    """
+
+    outcome: str
+    detail: str = ""
+    id: str = ""
+    status: str = ""
+    routing_key: str = ""
+    taken: bool = False
+    unread: tuple[str, ...] = ()
+
+
+_NOBODY: Final = Caller("", "", "", held=False, detail="")
+
+
+class AccessLog:
+    """Writes down how requests were answered."""
+
+    def __init__(self, metrics: IntakeMetrics, log: Log, feed: Feed) -> None:
+        self._metrics = metrics
+        self._feed = feed
+        self._log = log
+
+    def write(
+        self, visit: Visit, caller: Caller | None, ended: Ended, http_status: int, *, answered: bool
+    ) -> None:
+        """Count and log one request; `answered`: an open connection has taken the whole answer."""
+        seconds = time.perf_counter() - visit.started
+        caller = caller or _NOBODY
+        self._metrics.duration.observe(seconds)
+        self._metrics.requests.inc(
+            visit.source or UNKNOWN_SOURCE, visit.trigger or UNKNOWN_SOURCE, ended.outcome
+        )
+        if caller.credential:
+            self._metrics.credential_used.inc(visit.source, caller.credential)
+        if ended.taken:
+            self._note_event(visit, ended, seconds, answered=answered)
+        remote = caller.client or visit.peer
+        if caller.unlisted and caller.credential:
+            self._vendor_moved(visit, caller, ended.outcome)
+        self._log.line(
+            WebhookLine(
+                "",
+                "warning" if ended.detail else "info",
+                ended.outcome,
+                http_status,
+                visit.source,
+                visit.trigger,
+                ended.id,
+                ended.status,
+                ended.routing_key,
+                round(seconds * 1000, 3),
+                visit.request_id,
+                remote,
+                msgspec.UNSET if visit.peer == remote else visit.peer,
+                ended.detail[:_MAX_DETAIL] if ended.detail else msgspec.UNSET,
+                msgspec.UNSET if answered else False,
+            )
+        )
+
+    def defect(self, visit: Visit, error: Exception) -> None:
+        """Log the traceback of an error that nobody foresaw."""
+        self._log.logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)
+
+    def _note_event(self, visit: Visit, ended: Ended, seconds: float, *, answered: bool) -> None:
+        now = time.time()
+        if answered:
+            self._metrics.last_accepted.set(visit.source, now)
+        if ended.outcome != "duplicate":
+            self._metrics.events.inc(visit.trigger, ended.status)
+            for field in ended.unread:
+                self._metrics.fields_unread.inc(visit.trigger, field)
+        self._feed.add(
+            Seen(
+                ended.id,
+                visit.source,
+                visit.trigger,
+                ended.status,
+                ended.routing_key,
+                ended.outcome,
+                now - seconds,
+                round(seconds * 1000, 3),
+            )
+        )
+
+    def _vendor_moved(self, visit: Visit, caller: Caller, outcome: str) -> None:
+        """Valid credentials from an address on no list: the vendor may have moved, or a secret leaked."""
+        if outcome != UNLISTED_VALID:
+            self._metrics.requests.inc(visit.source, visit.trigger, UNLISTED_VALID)
+        self._log.logger.warning(
+            UNLISTED_VALID,
+            source=visit.source,
+            credential=caller.credential,
+            remote=caller.client or visit.peer,
+            request_id=visit.request_id,
+            detail=caller.unlisted,
+        )

@@ -1,0 +1,304 @@
+"""One request from its head to its answer: admitted, taken in, answered, counted, logged; each step once.
+
+Theory of operation. A `Call` is the outbox's `Waiter` for its body. It is made when the head has come and is
+over when the answer has left, once, in `_end`. Two ways lead through the same steps: the short way takes them
+in one go for a request that has come whole, the long way in a task that waits for the body first.
+
+| what happens | what becomes of the call |
+| --- | --- |
+| the head is refused, or the body | a problem |
+| the path is a probe's, or a webhook is looked at | answered at once |
+| its event is durable, and noted as answered | 2xx; where that cannot be handed over, a retry is recognised |
+| its body is no event, and safe in quarantine | 422 |
+| it is not safe, or not in time | 503; what becomes durable later is recognised by its retry |
+| the caller is gone before the body is here | nobody is answered |
+
+Nothing of a body is used before path, method, address, credentials and framing have passed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+from typing import Final
+
+import msgspec
+from aiohttp import StreamReader
+
+from tms_bridge import ingest
+from tms_bridge.errors import (
+    AddressRefused,
+    MethodNotAllowed,
+    OutboxError,
+    SenderError,
+    Unavailable,
+    Undecodable,
+    UnknownPath,
+)
+from tms_bridge.http.answer import TEXT, Answer, Head, answer_problem, kind_of
+from tms_bridge.http.health import PROBES, Health
+from tms_bridge.http.ids import EventIds, mark
+from tms_bridge.http.server import Connection
+from tms_bridge.message import Message
+from tms_bridge.outbox.contract import Durable, Intake, Receipt
+from tms_bridge.settings.model import Http
+from tms_bridge.web.access_log import UNLISTED_VALID, AccessLog, Ended, Visit
+from tms_bridge.web.body import CONTINUE, check_framing
+from tms_bridge.web.limits import TOO_LATE, Deadlines, InFlight
+from tms_bridge.web.sources import Caller, Route
+
+_READS: Final = ("GET", "HEAD")
+_LOOKED: Final = Answer(
+    200, b"TMS Bridge is here. TMS sends its webhooks to this URL with POST; nothing is wrong.\n", TEXT
+)
+_GONE: Final = 499
+"""What the log calls an answer that nobody was there for."""
+
+_NO_PATH: Final = (
+    "There is no such path or source. Webhook URLs end in /webhooks/SOURCE/course-assignment-changed or "
+    "/webhooks/SOURCE/class-changed; `tms-bridge tms-settings --source SOURCE` prints them."
+)
+_TOO_MANY: Final = "Too many webhooks are being taken in at once (http.max_in_flight); try again."
+_NO_EVENT: Final = (
+    "The body is no event of this trigger: {reason}. It is kept in quarantine, from where the operator can "
+    "replay it once it can be read; sending it again does not help."
+)
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The body of a 2xx."""
+
+    id: str
+    outcome: str
+    routing_key: str
+    durable: Durable
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """What all calls share."""
+
+    http: Http
+    outbox: Intake
+    ids: EventIds
+    health: Health
+    log: AccessLog
+    in_flight: InFlight
+    deadlines: Deadlines
+    observations: ingest.Observations
+    now_us: Callable[[], int]
+
+
+class Call:
+    """One request on its way."""
+
+    __slots__ = (
+        "_caller",
+        "_connection",
+        "_content",
+        "_counted",
+        "_decoded",
+        "_desk",
+        "_head",
+        "_message",
+        "_route",
+        "_told",
+        "_traceparent",
+        "_visit",
+        "moment",
+        "over",
+        "stays",
+    )
+
+    _caller: Caller | None
+    """Who calls, once its head was judged."""
+
+    _message: Message | None
+    """What its body is, where that was new."""
+
+    def __init__(
+        self, desk: Desk, connection: Connection, head: Head, content: StreamReader, route: Route | None
+    ) -> None:
+        marks = mark(head.headers.get("traceparent"))
+        self._desk = desk
+        self._connection = connection
+        self._head = head
+        self._content = content
+        self._route = route
+        self._traceparent = marks.traceparent
+        source, trigger = (route.source, route.trigger) if route is not None else ("", "")
+        self._visit = Visit(marks.request_id, perf_counter(), connection.remote, source, trigger, head)
+        self._caller = None
+        self._message = None
+        self._decoded: ingest.Decoded | None = None
+        self._counted = False
+        self.moment = desk.deadlines.next()
+        """When it is too late, on the event loop's clock."""
+        self.over = False
+        self.stays = False
+        """Once it is over: whether its connection goes on."""
+        self._told: asyncio.Future[None] | None = None
+
+    # The steps
+
+    def admit(self) -> bool:
+        """Judge the head; return whether the body is wanted: if not, this has been answered.
+
+        Raises:
+            SenderError, Unavailable: it is refused.
+            ConnectionError: nobody can tell who calls, for the caller is gone.
+        """
+        route, head = self._route, self._head
+        if route is None:
+            self._end(self._probe(head), Ended("probed"))
+            return False
+        if head.method != "POST":
+            if head.method not in _READS:
+                raise MethodNotAllowed("TMS sends webhooks with POST.", allow="GET, HEAD, POST")
+            self._end(_LOOKED, Ended("looked"))
+            return False
+        self._let_in(route, head)
+        return True
+
+    def _probe(self, head: Head) -> Answer:
+        if head.path not in PROBES:
+            raise UnknownPath(_NO_PATH)
+        if head.method not in _READS:
+            raise MethodNotAllowed("Probes are read with GET.", allow="GET, HEAD")
+        return self._desk.health.probe(head.path)
+
+    def _let_in(self, route: Route, head: Head) -> None:
+        desk, peer = self._desk, self._visit.peer
+        if not peer:
+            # The kernel forgets the address of a caller who hung up before being accepted; that is no
+            # address on no list.
+            raise ConnectionResetError
+        caller = self._caller = route.door.judge(peer, head.headers)
+        if (refusal := route.door.refusal(caller)) is not None:
+            raise refusal
+        self._connection.prove()
+        check_framing(head.headers, desk.http.max_body_bytes)
+        if desk.in_flight.full:
+            raise Unavailable(_TOO_MANY)
+        self._counted = True
+        desk.in_flight.enter()
+        if "Expect" in head.headers and not head.old:
+            self._connection.write(CONTINUE)
+
+    def take_in(self, body: bytes) -> None:
+        """Hand the body to the outbox, whose waiter this is; nothing is awaited, so a retry is no new event.
+
+        Raises:
+            Unavailable: there is no room for it.
+        """
+        route, desk = self._route, self._desk
+        caller = self._caller
+        if route is None or caller is None:
+            raise RuntimeError("a body before its head was judged")
+        desk.deadlines.add(self)
+        digest = ingest.digest(route.source, route.trigger, body)
+        if desk.outbox.join(digest, self):
+            return
+        arrival = ingest.Arrival(desk.ids.mint(), desk.now_us(), digest, self._traceparent)
+        try:
+            self._message, self._decoded, kind = ingest.understand_in_full(body, route.rules, arrival)
+        except Undecodable as error:
+            desk.observations.note(body, route.rules, None, arrival.received_at_us)
+            self._message = ingest.quarantined(body, route.rules, arrival, error)
+            desk.outbox.quarantine(self._message, self)
+            return
+        desk.observations.note(body, route.rules, kind, arrival.received_at_us)
+        take = desk.outbox.hold if caller.held else desk.outbox.take
+        take(self._message, self)
+
+    # What the outbox and the clock say
+
+    def durable(self, receipt: Receipt) -> None:
+        """Answer 2xx, unless it is too late or the caller has gone: then a retry must be recognised."""
+        if self.over or not self._confirm(receipt):
+            self._desk.outbox.unanswered(receipt)
+
+    def quarantined(self, row_id: str) -> None:
+        """Answer 422."""
+        reason = self._message.reason if self._message is not None else ""
+        if not self.over:
+            error = Undecodable(_NO_EVENT.format(reason=reason), quarantine_id=row_id)
+            self._refuse(error, reason, row_id)
+
+    def failed(self, error: Exception) -> None:
+        """Refuse, whatever went wrong; nobody is left to answer where the caller is gone."""
+        if self.over:
+            return
+        if isinstance(error, ConnectionError):
+            self._end(None, Ended("aborted"))
+        elif isinstance(error, OutboxError):
+            self._refuse(Unavailable(f"The outbox cannot take the event: {error}"))
+        else:
+            if not isinstance(error, SenderError | Unavailable):
+                self._desk.log.defect(self._visit, error)
+            self._refuse(error, self._caller.detail if self._caller is not None else "")
+
+    def expire(self) -> None:
+        """Answer 503: its moment has come."""
+        self.failed(Unavailable(TOO_LATE))
+
+    # The answer
+
+    def _confirm(self, receipt: Receipt) -> bool:
+        """Answer 2xx; return whether it was handed to a connection that is still open."""
+        desk, message = self._desk, self._message
+        routing_key = receipt.routing_key
+        status, detail = routing_key.rpartition(".")[2], ""
+        unread: tuple[str, ...] = ()
+        if message is not None:
+            routing_key, status = message.routing_key, message.status
+        if (decoded := self._decoded) is not None:
+            detail, unread = ingest.remark(decoded), decoded.reading.unread
+        outcome = "accepted"
+        if not receipt.routing_key or (self._caller is not None and self._caller.held):
+            outcome = "held"
+        elif receipt.duplicate:
+            outcome = "duplicate"
+        body = _encode(Accepted(receipt.id, outcome, routing_key, desk.outbox.durable))
+        answer = Answer(desk.http.success_status, body)
+        return self._end(
+            answer, Ended(outcome, detail, receipt.id, status, routing_key, taken=True, unread=unread)
+        )
+
+    def _refuse(self, error: Exception, detail: str = "", row_id: str = "") -> None:
+        outcome = kind_of(error).slug
+        if isinstance(error, AddressRefused) and self._caller is not None and self._caller.credential:
+            outcome = UNLISTED_VALID
+        answer = answer_problem(error, self._visit.request_id)
+        self._end(answer, Ended(outcome, detail or str(error), row_id))
+
+    def _end(self, answer: Answer | None, ended: Ended) -> bool:
+        """Write the answer, count and log; return whether an open connection has taken all of it."""
+        desk, answered, http_status = self._desk, False, _GONE
+        self.over = True
+        if self._counted:
+            desk.in_flight.leave()
+            desk.deadlines.discard(self)
+        if answer is not None:
+            self.stays = self._may_stay(answer)
+            http_status, request_id = answer.status, self._visit.request_id
+            answered = self._connection.answer(answer, self._head, request_id, keep_alive=self.stays)
+        try:
+            desk.log.write(self._visit, self._caller, ended, http_status, answered=answered)
+        except Exception as error:  # noqa: BLE001 - it is answered already, and others wait; recorded
+            desk.log.defect(self._visit, error)
+        if self._told is not None and not self._told.done():
+            self._told.set_result(None)
+        return answered
+
+    def _may_stay(self, answer: Answer) -> bool:
+        """Return whether the connection goes on after this answer."""
+        ends = answer.refusal or self._desk.health.stopping or self._connection.expired
+        return not ends and self._head.keep_alive and self._content.is_eof()
+
+    async def ended(self) -> None:
+        """Wait until this is over."""
+        if not self.over:
+            self._told = asyncio.get_running_loop().create_future()
+            await self._told

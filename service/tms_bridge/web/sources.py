@@ -1,0 +1,154 @@
+"""Where a webhook goes and who may send it: a path leads to a source, its trigger, its door and its rules.
+
+Everything that a request needs of the configuration is computed here once, and replaced as a whole by a
+reload.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+
+from tms_bridge.auth import Gate
+from tms_bridge.auth.client import Headers
+from tms_bridge.errors import AddressRefused, Unauthorized
+from tms_bridge.ingest import Rules, reread, rules_of
+from tms_bridge.message import Message
+from tms_bridge.settings.model import Credential, Http, Source
+from tms_events import Trigger
+
+_BASIC_CHALLENGE: Final = 'Basic realm="tms-bridge", charset="UTF-8"'
+_HEADER_CHALLENGE: Final = 'Header realm="tms-bridge"'
+"""No registered scheme fits credentials that are headers of any name, and a 401 must name one."""
+
+_WRONG_CREDENTIALS: Final = (
+    "Credentials are missing or wrong. The HttpHeaders field of the webhook in TMS must hold what "
+    "`tms-bridge tms-settings --source {source} --reveal` prints."
+)
+_WRONG_ADDRESS: Final = (
+    "The client address is not on the allowlist of this source. If TMS calls from a new address, the "
+    "operator adds it to sources.{source}.allow_from; the log of the bridge names it."
+)
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """Who sent a request, as far as its headers tell.
+
+    Attributes:
+        client: the client address, which a trusted proxy may have told; empty where it cannot be told.
+        credential: the name of the credential that matched; empty where none did.
+        unlisted: why the client address is on no list; empty when it is on one.
+        held: the event goes into quarantine until an operator releases it.
+        detail: for the log alone, what is wrong; empty for whoever is let in.
+    """
+
+    client: str
+    credential: str
+    unlisted: str
+    held: bool
+    detail: str
+
+
+class Door:
+    """Opens for requests from a listed address with valid credentials."""
+
+    def __init__(self, http: Http, name: str, source: Source) -> None:
+        self._gate = Gate(http, name, source)
+        self._holds = source.on_unlisted_address == "hold"
+        self._headers = sorted({header for one in source.credentials for header in _headers_of(one)})
+        self._names = ", ".join(credential.name for credential in source.credentials)
+        self._unauthorized = _WRONG_CREDENTIALS.format(source=name)
+        self._unlisted = _WRONG_ADDRESS.format(source=name)
+        self._challenge = ", ".join(_challenges(source))
+
+    def judge(self, peer: str, headers: Headers) -> Caller:
+        """Return who calls, by the headers alone."""
+        credential = self._gate.identify(headers) or ""
+        admission = self._gate.admit(peer, headers)
+        unlisted = admission.reason
+        held = bool(unlisted and credential and self._holds)
+        detail = "" if held else unlisted or ("" if credential else self._explain(headers))
+        return Caller(admission.client, credential, unlisted, held, detail)
+
+    def refusal(self, caller: Caller) -> AddressRefused | Unauthorized | None:
+        """Return what is said to whom the door stays shut."""
+        if caller.unlisted and not caller.held:
+            return AddressRefused(self._unlisted)
+        if not caller.credential:
+            return Unauthorized(self._unauthorized, challenge=self._challenge)
+        return None
+
+    def _explain(self, headers: Headers) -> str:
+        """Return, for the log, what was shown and what would pass; never a value."""
+        shown = [name for name in self._headers if headers.getall(name, [])]
+        found = (
+            f"{', '.join(shown)} came but fits" if shown else f"none of {', '.join(self._headers)} came, for"
+        )
+        return (
+            f"{found} none of the credentials {self._names}; paste what tms-settings prints into HttpHeaders"
+        )
+
+
+def _headers_of(credential: Credential) -> Iterator[str]:
+    yield from credential.headers or ("Authorization",)
+
+
+def _challenges(source: Source) -> Iterator[str]:
+    if any(credential.basic for credential in source.credentials):
+        yield _BASIC_CHALLENGE
+    if any(credential.headers for credential in source.credentials):
+        yield _HEADER_CHALLENGE
+
+
+PATHS: Final[Mapping[Trigger, str]] = {
+    Trigger.COURSE_ASSIGNMENT: "course-assignment-changed",
+    Trigger.CLASS: "class-changed",
+}
+"""The last part of a webhook's path, by trigger."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One webhook URL.
+
+    Attributes:
+        source: whose it is.
+        trigger: which trigger event it stands for.
+        door: judges address and credentials.
+        rules: how its bodies are understood.
+    """
+
+    source: str
+    trigger: str
+    door: Door
+    rules: Rules
+
+
+class Routes:
+    """All webhook URLs by path.
+
+    Raises:
+        SettingsError: a source's fields or prefix cannot be used.
+    """
+
+    def __init__(self, http: Http, sources: Mapping[str, Source]) -> None:
+        self._by_path = dict(_routes(http, sources))
+
+    def find(self, raw_path: str) -> Route | None:
+        """Return the route of a path as it stood in the request line, also where that is percent-encoded."""
+        route = self._by_path.get(raw_path)
+        if route is None and "%" in raw_path:
+            return self._by_path.get(unquote(raw_path, errors="replace"))
+        return route
+
+    def reread(self, message: Message, trigger: str = "") -> Message:
+        """Return the event that a quarantined body is by the rules of now, as `ingest.reread` does."""
+        rules = {(route.source, route.trigger): route.rules for route in self._by_path.values()}
+        return reread(message, rules, trigger)
+
+
+def _routes(http: Http, sources: Mapping[str, Source]) -> Iterator[tuple[str, Route]]:
+    for name, source in sources.items():
+        door = Door(http, name, source)
+        for trigger, rules in rules_of(name, source).items():
+            yield f"/webhooks/{name}/{PATHS[trigger]}", Route(name, trigger.value, door, rules)
