@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 from tests.waiting import until
 
 from tms_bridge.errors import OutboxBroken, PublisherClosed
@@ -325,18 +326,74 @@ async def test_draining_does_not_wait_for_an_absent_broker(shelf: Shelf, broker:
         assert not await relay.drain(20.0)
 
 
+def fail_once(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
+    """Let the first confirm meet an error that nobody foresaw."""
+    faults: list[Exception] = [ValueError("nobody foresaw this")]
+
+    def settle(seq: int) -> None:
+        if faults:
+            raise faults.pop()
+        Shelf.settle(shelf, seq)
+
+    monkeypatch.setattr(shelf, "settle", settle)
+
+
+async def test_a_message_that_our_own_code_cannot_publish_is_parked_and_the_others_go_on(
+    shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    def answer(message: Message, _exchange: str) -> Answer:
+        if message.entity == "2":
+            raise KeyError("of a defect")
+        return Outcome.CONFIRMED
+
+    broker.answer = answer
+    registry = CollectorRegistry()
+    with capture_logs() as lines:
+        async with carrying(shelf, broker, PublishMetrics(registry)):
+            await shelf.add(*(message(entity) for entity in "1222345"))
+            await shelf.empty()
+    assert shelf.refused == dict.fromkeys([2, 3, 4], "a defect of the bridge: KeyError: 'of a defect'")
+    assert registry.get_sample_value("tms_bridge_relay_faults_total") == 3
+    assert len(broker.publishers) == 1
+    assert {"a defect keeps a message from going out"} == {
+        line["event"] for line in lines if line["log_level"] == "error"
+    }
+
+
+async def test_a_topic_that_no_queue_wants_is_told_once_a_minute(
+    shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    broker.answer = lambda _, exchange: Outcome.RETURNED if exchange == "tms.events" else Outcome.CONFIRMED
+    with capture_logs() as lines:
+        async with carrying(shelf, broker):
+            await shelf.add(*(message(str(entity)) for entity in range(30)), message("x", "tms.class.denied"))
+            await shelf.empty()
+    warned = [line["routing_key"] for line in lines if "no queue is bound" in line["event"]]
+    assert ["tms.class.scheduled", "tms.class.denied"] == warned
+
+
+async def test_what_a_full_queue_holds_up_is_told(shelf: Shelf, broker: ScriptedBroker) -> None:
+    full = True
+    broker.answer = lambda *_: Outcome.NACKED if full else Outcome.CONFIRMED
+    with capture_logs() as lines:
+        async with carrying(shelf, broker) as relay:
+            await shelf.add(*(message(str(entity)) for entity in range(30)))
+            await until(lambda: relay.lanes_blocked == 1)
+            full = False
+            await shelf.empty()
+    said = [line for line in lines if line["log_level"] in ("info", "warning")]
+    assert ["the broker refuses these", "nothing is held up by"] == [
+        " ".join(line["event"].split()[:4]) if "refuses" in line["event"] else line["event"][:21]
+        for line in said
+    ]
+    assert ["tms.class.scheduled"] == list(said[0]["waiting"])
+
+
 async def test_a_fault_costs_a_connection_but_no_message(
     shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tms_bridge.relay.loop._FAULT_PAUSE_S", 0.01)
-    faults: list[Exception] = [ValueError("nobody foresaw this")]
-
-    def answer(_message: Message, _exchange: str) -> Answer:
-        if faults:
-            raise faults.pop()
-        return Outcome.CONFIRMED
-
-    broker.answer = answer
+    fail_once(monkeypatch, shelf)
     registry = CollectorRegistry()
     async with carrying(shelf, broker, PublishMetrics(registry)):
         await shelf.add(message("1"), message("2"))
@@ -349,7 +406,7 @@ async def test_a_fault_while_much_waits_holds_up_nobody(
     shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tms_bridge.relay.loop._FAULT_PAUSE_S", 0.01)
-    faults: list[Exception] = [ValueError("nobody foresaw this")]
+    fail_once(monkeypatch, shelf)
     looks = 0
 
     async def page(after: int, limit: int) -> Sequence[Entry]:
@@ -358,12 +415,6 @@ async def test_a_fault_while_much_waits_holds_up_nobody(
         assert looks < 100, "the feeder asks again and again, and lets nobody else run"
         return await Shelf.page(shelf, after, limit)
 
-    def answer(_message: Message, _exchange: str) -> Answer:
-        if faults:
-            raise faults.pop()
-        return Outcome.CONFIRMED
-
-    broker.answer = answer
     monkeypatch.setattr(shelf, "page", page)
     await shelf.add(*(message(str(entity)) for entity in range(600)))
     async with carrying(shelf, broker):

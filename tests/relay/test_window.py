@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from unittest import mock
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry
+from tms_bridge.relay import lanes
 from tms_bridge.relay import window as window_module
 from tms_bridge.relay.lanes import LONGEST_DELAY_S, Parcel
 from tms_bridge.relay.window import Window
@@ -415,16 +417,37 @@ def test_entries_of_a_blocked_key_do_not_fill_the_window(bench: Bench) -> None:
     assert taken == last
 
 
-def test_skipped_entities_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window_module, "MAX_SKIPPED", 50)
+def test_however_many_entities_a_full_queue_holds_up_the_other_keys_go_on(bench: Bench) -> None:
+    """With the names of 100,000 entities remembered it looked at no more."""
     bench.shelf.add(message("0"))
     bench.take()
     bench.note((1, Outcome.NACKED))
-    bench.shelf.add(*(message(str(entity)) for entity in range(1, 3000)))
-    for _ in range(5):
-        assert bench.take() == []
-    assert bench.window.appetite == 0
-    assert bench.window.cursor < 2000
+    page = [Entry(seq, message(str(seq))) for seq in range(2, 120_002)]
+    for start in range(0, len(page), 1000):
+        bench.window.load(page[start : start + 1000])
+        assert bench.window.take(bench.now) is None
+    bench.window.load([Entry(120_002, message("other", "tms.class.denied"))])
+    parcel = bench.window.take(bench.now)
+    assert parcel is not None
+    assert parcel.seq == 120_002
+    assert bench.window.blocked == {"tms.class.scheduled": 120_000}
+
+
+def test_a_line_that_is_taken_for_skipped_waits_until_a_lane_opens(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "SKIPPED_BITS", 8)  # all lines look alike
+    bench.shelf.add(message("0"))
+    bench.take()
+    bench.note((1, Outcome.NACKED))
+    bench.shelf.add(*(message(str(entity)) for entity in range(1, 20)))
+    assert bench.take() == []
+    last = bench.shelf.add(message("other", "tms.class.denied"))
+    assert bench.take() == []
+    bench.now = 100.0
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    assert bench.take() == [*range(2, 21), *last]
 
 
 ENTITIES = st.sampled_from(["1", "2", "3", "4"])
@@ -445,8 +468,11 @@ class Adversary(RuleBasedStateMachine):
         self.dropping: set[int] = set()
         self.dropped: set[int] = set()
 
-    @initialize()
-    def shrink_the_window(self) -> None:
+    @initialize(bits=st.sampled_from([8, 64, lanes.SKIPPED_BITS]))
+    def shrink_the_window(self, bits: int) -> None:
+        """A small bitmap takes many lines for skipped that are not."""
+        self.bitmap = mock.patch.object(lanes, "SKIPPED_BITS", bits)
+        self.bitmap.start()
         metrics = PublishMetrics(CollectorRegistry())
         self.bench.window = Window(self.bench.shelf, metrics, EXCHANGE, jitter=lambda: 0.5)
 
@@ -554,6 +580,12 @@ class Adversary(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Once the broker takes everything, everything arrives."""
+        try:
+            self._empty()
+        finally:
+            self.bitmap.stop()
+
+    def _empty(self) -> None:
         for seq in self.dropping:
             self.bench.window.decide(seq, self.bench.now, gone=False)
         self.dropping.clear()

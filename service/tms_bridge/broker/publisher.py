@@ -145,12 +145,13 @@ class PipelinedPublisher:
 
     def publish(self, key: int, message: Message, exchange: str) -> None:
         """Send one message, persistent and mandatory; its outcome comes from `outcomes` under `key`."""
-        self._outstanding += 1
         try:
             frames = self._frames.publish(message, exchange)
         except ENCODING_ERRORS:
+            self._outstanding += 1
             self._resolve(key, Outcome.REFUSED)
             return
+        self._outstanding += 1
         if not self._unsent:
             self._now = self._loop.time()
             self._loop.call_soon(self._flush)

@@ -6,6 +6,7 @@ changed something publishes what may go now. No task, future or timer exists per
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,6 +17,8 @@ from tms_bridge.message import Outcome
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry, Pending
 from tms_bridge.relay.clocks import PAUSE_S, Pace, Renewal
+from tms_bridge.relay.lanes import Parcel
+from tms_bridge.relay.notices import Notices
 from tms_bridge.relay.publisher import Broker, Publisher
 from tms_bridge.relay.window import Window
 from tms_bridge.settings.model import Amqp
@@ -51,6 +54,7 @@ class Relay:
         self._metrics = metrics
         self.delivered = Rate()
         self._log = log
+        self._notices = Notices(log)
         self._max_outstanding = settings.max_outstanding
         self._exchange = settings.exchange
         self._window = Window(pending, metrics, settings.exchange)
@@ -77,7 +81,7 @@ class Relay:
     @property
     def lanes_blocked(self) -> int:
         """How many routing keys wait because a queue refused, or all since the exchange is missing."""
-        return self._window.lanes_blocked
+        return len(self._window.blocked)
 
     def withhold(self, seq: int) -> bool:
         """Set this message aside while an operator drops it; false: it is in flight."""
@@ -143,6 +147,8 @@ class Relay:
     def _note(self, outcomes: list[tuple[int, Outcome]]) -> None:
         now, wall_s = _now(), time.time()
         for seq, outcome in outcomes:
+            if outcome is Outcome.RETURNED and (lost := self._window.unroutable(seq)) is not None:
+                self._notices.unroutable(lost, now)
             delivered = self._window.note(seq, outcome, now)
             if delivered is not None:
                 self.delivered.note()
@@ -203,10 +209,20 @@ class Relay:
         room = min(publisher.room, self._max_outstanding - window.outstanding - self._count_leaving(now))
         before = room
         while room > 0 and (parcel := window.take(now)) is not None:
-            publisher.publish(parcel.seq, parcel.message, parcel.exchange)
+            try:
+                publisher.publish(parcel.seq, parcel.message, parcel.exchange)
+            except Exception as defect:  # noqa: BLE001 - no message may keep the others from their way
+                self._park(parcel, defect, now)
             room -= 1
         self._published += before - room
         self._note_held_up(now)
+
+    def _park(self, parcel: Parcel, defect: Exception, now: float) -> None:
+        """Put a message aside that our own code cannot publish, with the defect's words for the operator."""
+        last_line = traceback.format_exception_only(defect)[-1].strip()
+        self._metrics.relay_faults.inc()
+        self._log.error("a defect keeps a message from going out", id=parcel.message.id, exc_info=defect)
+        self._window.park(parcel.seq, f"a defect of the bridge: {last_line}", now)
 
     def _renew(self, publisher: Publisher) -> None:
         """Exchange the connection once nothing is in flight; until then nothing more is published."""
@@ -236,6 +252,7 @@ class Relay:
         if self._window.appetite and not self._faulty:
             self._hungry.set()
         self._set_timer()
+        self._notices.lanes(self._window.blocked, _now())
         if self._draining and (self._publisher is None or (self._exhausted and not self._window.active)):
             self._drained.set()
 

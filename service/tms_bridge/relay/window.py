@@ -13,7 +13,7 @@ exchange, where that is what failed). The nacked parcel stays as the lane's prob
 blocked lane is dropped from the window when its turn comes, together with its line; the line's entity is
 remembered as skipped, and so is the lowest seq that was dropped. When a probe gets through, the lane opens
 and the cursor goes back to that seq, where the outbox still has all of it. Whatever is in the window by
-then is recognised by its seq. So a blocked lane costs one parcel and the names of its entities.
+then is recognised by its seq. So a blocked lane costs one parcel and a few bits an entity.
 
 A channel that the broker closes over a message makes everything in flight a suspect. Suspects are
 published alone, one at a time: who is alone when it happens again is the culprit, and is parked. A missing
@@ -58,16 +58,13 @@ from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry, Pending
-from tms_bridge.relay.lanes import Lane, Parcel, exchange_lane
+from tms_bridge.relay.lanes import Lane, Parcel, Skipped, exchange_lane, lane_of
 
 MAX_PARCELS: Final = 1024
 """How many messages the window holds."""
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """How many bytes of bodies it holds, give or take one page."""
-
-MAX_SKIPPED: Final = 100_000
-"""How many entities it remembers as skipped; beyond them it looks at no more of the outbox."""
 
 # Python 3.11 takes 0.2 µs to look a member of an enumeration up, which is a lot for what every event does.
 _EVENT: Final = Kind.EVENT
@@ -100,8 +97,7 @@ class Window:
         self._loner: Parcel | None = None
         self._lanes: dict[str, Lane] = {}
         self._blocked: dict[str, Lane] = {}
-        self._skipped: set[str] = set()
-        self._lowest_skipped: int | None = None
+        self._skipped = Skipped()
         self._bytes = 0
         self._frontier = 0
         self._settled_ahead: set[int] = set()
@@ -116,7 +112,7 @@ class Window:
     @property
     def appetite(self) -> int:
         """How many more messages it takes; 0 while it is full."""
-        if self._bytes >= MAX_BYTES or len(self._skipped) >= MAX_SKIPPED:
+        if self._bytes >= MAX_BYTES:
             return 0
         return max(0, MAX_PARCELS - len(self._parcels))
 
@@ -126,9 +122,9 @@ class Window:
         return len(self._flying)
 
     @property
-    def lanes_blocked(self) -> int:
-        """How many lanes wait for a probe to get through."""
-        return len(self._blocked)
+    def blocked(self) -> dict[str, int]:
+        """The lanes that wait for a probe to get through, and how much was skipped behind each."""
+        return {name: self._skipped.waiting[name] for name in self._blocked}
 
     @property
     def active(self) -> bool:
@@ -138,7 +134,7 @@ class Window:
     @property
     def empty(self) -> bool:
         """Whether everything that was looked at is settled or refused."""
-        return not self._parcels and self._lowest_skipped is None
+        return not self._parcels and self._skipped.lowest is None
 
     @property
     def next_due(self) -> float:
@@ -158,8 +154,8 @@ class Window:
             if seq in self._parcels or seq in self._settled_ahead:
                 continue
             line = entry.message.order_key
-            if line in self._skipped:
-                self._note_skipped(seq)
+            if self._blocked and line in self._skipped:
+                self._skipped.note(seq, lane_of(entry.message, QUARANTINE_EXCHANGE))
                 continue
             self._append(entry, line)
         if self.cursor >= self._frontier:
@@ -263,6 +259,15 @@ class Window:
             self._hold(parcel, parcel.lane, now, alone=False)
         return None
 
+    def park(self, seq: int, reason: str, now: float) -> None:
+        """Give up a message that the publisher cannot take, since the code that sends it has a defect."""
+        self._refuse(self._land(seq), reason, now)
+
+    def unroutable(self, seq: int) -> Message | None:
+        """Return the message in flight if its return means that no queue wants the event."""
+        parcel = self._flying[seq]
+        return parcel.message if parcel.can_be_rerouted else None
+
     def _land(self, seq: int) -> Parcel:
         parcel = self._flying.pop(seq)
         if parcel is self._loner:
@@ -347,7 +352,8 @@ class Window:
         """Block a lane with this parcel as its probe, unless it has one."""
         lane = self._lanes.setdefault(name, Lane(self._jitter))
         if lane.probe not in (None, parcel):
-            self._leave_lane(parcel, now)
+            if parcel.probing is not None:
+                self._reopen(parcel.probing, now)
             self._skip(parcel)
             return
         former = parcel.probing
@@ -359,23 +365,19 @@ class Window:
             self._reopen(former, now)
             parcel.probing = lane
 
-    def _leave_lane(self, parcel: Parcel, now: float) -> None:
-        if parcel.probing is not None:
-            self._reopen(parcel.probing, now)
-
     def _reopen(self, lane: Lane, now: float) -> None:
         """Open a lane and go back to the first message that was skipped for any."""
         lane.reopen(now)
         self._blocked = {name: blocked for name, blocked in self._blocked.items() if blocked is not lane}
-        self._skipped = {blocked.probe.line for blocked in self._blocked.values() if blocked.probe}
-        if self._lowest_skipped is not None:
-            self.cursor = min(self.cursor, self._lowest_skipped - 1)
-            self._lowest_skipped = None
+        lowest = self._skipped.lowest
+        self._skipped = Skipped(held.probe.line for held in self._blocked.values() if held.probe)
+        if lowest is not None:
+            self.cursor = min(self.cursor, lowest - 1)
             self.rewinds += 1
 
     def _skip(self, parcel: Parcel) -> None:
         """Drop a parcel and its line from memory; the outbox has them."""
-        self._note_skipped(parcel.seq)
+        self._skipped.note(parcel.seq, parcel.lane)
         self._skip_followers(parcel)
         self._forget(parcel)
         del self._tails[parcel.line]
@@ -386,13 +388,9 @@ class Window:
         head.follower = None
         self._tails[head.line] = head
         while follower is not None:
-            self._note_skipped(follower.seq)
+            self._skipped.note(follower.seq, follower.lane)
             self._forget(follower)
             follower = follower.follower
-
-    def _note_skipped(self, seq: int) -> None:
-        if self._lowest_skipped is None or seq < self._lowest_skipped:
-            self._lowest_skipped = seq
 
     def _forget(self, parcel: Parcel) -> None:
         del self._parcels[parcel.seq]
