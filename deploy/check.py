@@ -14,13 +14,15 @@ from checks.image import judge_image
 from checks.kubernetes import judge_kustomizations
 from checks.rendering import Object, render
 from checks.schemas import Schemas
+from checks.unit import judge_unit
 from checks.verdict import Verdict
 
 
 def verdicts(root: Path, schemas: Schemas) -> Iterator[Verdict]:
-    """Check image, compose file and every kustomization under the root of a checkout."""
+    """Check image, compose file, unit and every kustomization under the root of a checkout."""
     yield from judge_image(root)
     yield from judge_compose(root)
+    yield from judge_unit(root)
     yield from judge_kustomizations(root, schemas)
 
 

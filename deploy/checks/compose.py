@@ -1,4 +1,4 @@
-"""The compose file: it parses, its services fit its configuration, and both run with few rights."""
+"""The compose file: it parses, its services fit its configuration, and run with few rights."""
 
 import re
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from checks.verdict import Check, Verdict, judge
 from tms_bridge.errors import SettingsError
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.model import Settings
+from tms_bridge.settings.network import parse_listens
 
 _SECONDS: Final = re.compile(r"(\d+)s")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
@@ -60,6 +61,8 @@ class _Secret(msgspec.Struct, frozen=True):
 class _Services(msgspec.Struct, frozen=True):
     rabbitmq: _Service
     bridge: _Service
+    prometheus: _Service
+    grafana: _Service
 
 
 class _Compose(msgspec.Struct, frozen=True):
@@ -80,9 +83,10 @@ class _Subject(msgspec.Struct, frozen=True):
         return self.loaded.settings
 
     @property
-    def both(self) -> dict[str, _Service]:
-        """Both services, by name."""
-        return {"rabbitmq": self.compose.services.rabbitmq, "bridge": self.compose.services.bridge}
+    def services(self) -> dict[str, _Service]:
+        """All services, by name."""
+        services = self.compose.services
+        return {name: getattr(services, name) for name in services.__struct_fields__}
 
 
 def judge_compose(root: Path) -> Iterator[Verdict]:
@@ -115,7 +119,7 @@ def _fill_in(value: str) -> str:
 
 
 def _pinned(subject: _Subject) -> Iterator[str]:
-    for service in subject.both.values():
+    for service in subject.services.values():
         yield from unpinned(service.image)
 
 
@@ -127,15 +131,53 @@ def _rabbitmq_4(subject: _Subject) -> Iterator[str]:
 
 def _declared(subject: _Subject) -> Iterator[str]:
     compose = subject.compose
-    for name, service in subject.both.items():
+    for name, service in subject.services.items():
         for what, used, known in (
             ("secret", service.secrets, compose.secrets),
             ("config", [mount.source for mount in service.configs], compose.configs),
-            ("volume", [volume.partition(":")[0] for volume in service.volumes], compose.volumes),
+            ("volume", [name for name, _ in _volumes(service) if "/" not in name], compose.volumes),
         ):
             yield from (
                 f"{name} uses the {what} {one}, which is not declared" for one in used if one not in known
             )
+
+
+def _volumes(service: _Service) -> Iterator[tuple[str, str]]:
+    """Yield name or path of each volume, and where it is mounted."""
+    for volume in service.volumes:
+        name, _, rest = volume.partition(":")
+        yield name, rest.partition(":")[0]
+
+
+def _scraped(subject: _Subject) -> Iterator[str]:
+    file = subject.directory / subject.compose.configs["prometheus"].file
+    targets = re.findall(r"targets: \[([\w-]+):(\d+)\]", file.read_text())
+    for host, port in targets:
+        if host not in subject.services:
+            yield f"Prometheus scrapes {host}, which is no service"
+        ports = {str(found.port) for found in parse_listens(subject.settings.admin.listen)}
+        if host == "bridge" and port not in ports:
+            yield f"Prometheus calls the bridge at {port}, and admin.listen is at {ports}"
+    if "bridge" not in dict(targets):
+        yield "Prometheus does not scrape the bridge"
+
+
+def _provisioned(subject: _Subject) -> Iterator[str]:
+    at = {place for _, place in _volumes(subject.compose.services.grafana)}
+    if "/etc/grafana/provisioning" not in at:
+        yield "Grafana has no provisioning"
+    for file in sorted((subject.directory / "compose" / "grafana").rglob("*.yaml")):
+        text = file.read_text()
+        yield from (
+            f"{file.name} names {path}, where nothing is mounted"
+            for path in re.findall(r"path: (\S+)", text)
+            if path not in at
+        )
+        yield from (
+            f"{file.name} names {host}, which is no service"
+            for host in re.findall(r"url: http://([\w-]+)", text)
+            if host not in subject.services
+        )
 
 
 def _built(subject: _Subject) -> Iterator[str]:
@@ -150,13 +192,13 @@ def _restricted(subject: _Subject) -> Iterator[str]:
         "the bridge's root file system can be written: read_only": bridge.read_only,
         "the bridge keeps capabilities: cap_drop": bridge.cap_drop == ("ALL",),
     }
-    for name, service in subject.both.items():
+    for name, service in subject.services.items():
         wanted[f"{name} may gain privileges: security_opt"] = "no-new-privileges:true" in service.security_opt
     yield from (complaint for complaint, holds in wanted.items() if not holds)
 
 
 def _health(subject: _Subject) -> Iterator[str]:
-    for name, service in subject.both.items():
+    for name, service in subject.services.items():
         if not service.healthcheck:
             yield f"{name} has no healthcheck"
     if subject.compose.services.bridge.healthcheck.get("test") != ["CMD", "tms-bridge", "live"]:
@@ -197,9 +239,9 @@ def _explained(subject: _Subject) -> Iterator[str]:
 
 def _secret_values(subject: _Subject) -> Iterator[str]:
     yield from spelled_out(subject.loaded)
-    for name, service in subject.both.items():
+    for name, service in subject.services.items():
         for variable, value in service.environment.items():
-            if "PASS" in variable and not _VARIABLE.search(value):
+            if "PASS" in variable and not variable.endswith("_FILE") and not _VARIABLE.search(value):
                 yield f"{name}: {variable} holds the password itself"
 
 
@@ -211,8 +253,10 @@ _CHECKS: Final[tuple[Check[_Subject], ...]] = (
     ("every variable that it asks for is in .env.example", _explained),
     ("no secret value is committed", _secret_values),
     ("the services run with few rights", _restricted),
-    ("both have a healthcheck, and the bridge's does not depend on the broker", _health),
+    ("all have a healthcheck, and the bridge's does not depend on the broker", _health),
     ("the outbox lies on a volume", _kept),
+    ("Prometheus scrapes what is there", _scraped),
+    ("Grafana is provisioned from what is mounted", _provisioned),
     ("the configuration listens on the published ports", _ports),
     ("the grace period outlasts delay, last requests and drain", _grace),
 )

@@ -1,5 +1,6 @@
 """A configuration file as the bridge itself reads it, with stand-ins for what its secrets would hold."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from tms_bridge.settings.load import Loaded, read
 from tms_bridge.settings.network import parse_listens
 from tms_bridge.settings.traps import warnings
 
+_ACCEPTED: Final = re.compile(r"^# accepted: (.+?) - .+$", re.MULTILINE)
 _STAND_IN: Final = "a-stand-in-as-long-as-a-secret"
 _STAND_IN_URL: Final = f"amqps://bridge:{_STAND_IN}@rabbitmq.example.com:5671/"
 
@@ -33,6 +35,11 @@ def load_deployed(toml: str, secret_files: frozenset[str], environ: Mapping[str,
         file = Path(directory) / "tms-bridge.toml"
         file.write_text(toml)
         return read(file, environ)
+
+
+def accepted_in(text: str) -> frozenset[str]:
+    """Return what a file accepts with a reason: `# accepted: WHAT - why`."""
+    return frozenset(_ACCEPTED.findall(text))
 
 
 def spelled_out(loaded: Loaded) -> Iterator[str]:

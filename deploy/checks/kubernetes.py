@@ -1,7 +1,6 @@
 """Each kustomization: valid objects, that fit each other and the bridge's own configuration."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,7 +9,14 @@ from typing import Final
 
 from checks import manifest
 from checks.combinations import FILLED_IN, PLACEHOLDER, combinations, rendered
-from checks.configuration import load_deployed, not_everywhere, not_reachable, spelled_out, trapped
+from checks.configuration import (
+    accepted_in,
+    load_deployed,
+    not_everywhere,
+    not_reachable,
+    spelled_out,
+    trapped,
+)
 from checks.image import unpinned
 from checks.rendering import Object, Rendering, RenderingFailed, render
 from checks.schemas import Schemas
@@ -22,7 +28,6 @@ from tms_bridge.settings.model import Settings
 _PROBES: Final = {"startup": "/startupz", "readiness": "/readyz", "liveness": "/livez"}
 _INSTANCE: Final = "app.kubernetes.io/instance"
 _ONE_WRITER: Final = {("ReadWriteOncePod",), ("ReadWriteOnce",)}
-_ACCEPTED: Final = re.compile(r"^# accepted: (.+?) - .+$", re.MULTILINE)
 
 EXAMPLES: Final = frozenset({"overlays/production", "overlays/openshift"})
 """Overlays to copy: what they leave open must be refused until it is filled in."""
@@ -53,7 +58,7 @@ def judge_base(directory: Path, schemas: Schemas) -> Iterator[Verdict]:
 
 def judge_overlay(name: str, directory: Path, schemas: Schemas) -> Iterator[Verdict]:
     """Check an overlay; what it accepts with a reason in its own files is not held against it."""
-    accepted = _ACCEPTED.findall((directory / "kustomization.yaml").read_text())
+    accepted = accepted_in((directory / "kustomization.yaml").read_text())
     for verdict in _judge_overlay(name, directory, schemas):
         if verdict.sentence.removeprefix(f"{name}: ") not in accepted:
             yield verdict
@@ -290,7 +295,7 @@ def _outbox(subject: Subject) -> Iterator[str]:
 
 def _traps(subject: Subject) -> Iterator[str]:
     rendering, loaded = subject
-    return trapped(loaded, frozenset(_ACCEPTED.findall(rendering.toml)))
+    return trapped(loaded, accepted_in(rendering.toml))
 
 
 _OBJECT_CHECKS: Final[tuple[Check[Rendering], ...]] = (

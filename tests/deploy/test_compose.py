@@ -8,7 +8,7 @@ LOADS = "it parses, and the bridge's configuration loads"
 PORTS = "the configuration listens on the published ports"
 GRACE = "the grace period outlasts delay, last requests and drain"
 RIGHTS = "the services run with few rights"
-HEALTH = "both have a healthcheck, and the bridge's does not depend on the broker"
+HEALTH = "all have a healthcheck, and the bridge's does not depend on the broker"
 DECLARED = "what the services use is declared"
 SECRETS = "no secret value is committed"
 COMPOSE = "compose.yaml"
@@ -27,6 +27,14 @@ BREAKAGES = [
     (COMPOSE, "deploy/Dockerfile", "Dockerfile", "the Dockerfile that it builds is there"),
     (COMPOSE, "  tms-password:\n    environment: TMS_PASSWORD\n", "", DECLARED),
     (COMPOSE, "  rabbitmq:\n  outbox:\n", "  rabbitmq:\n", DECLARED),
+    ("compose/prometheus.yml", "bridge:8081", "bridge:8082", "Prometheus scrapes what is there"),
+    ("compose/prometheus.yml", "rabbitmq:15692", "broker:15692", "Prometheus scrapes what is there"),
+    (
+        COMPOSE,
+        "./monitoring:/var/lib/grafana/dashboards:ro",
+        "./monitoring:/dashboards:ro",
+        "Grafana is provisioned from what is mounted",
+    ),
     (
         COMPOSE,
         "RABBITMQ_DEFAULT_PASS: ${RABBITMQ_PASSWORD:?set it in deploy/.env}",
