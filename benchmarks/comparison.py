@@ -70,7 +70,8 @@ class Comparison:
     """All receivers, measured in turn; one that fails is out of it, and the others go on.
 
     Attributes:
-        full: what saturation gave, by receiver.
+        full: what saturation gave, by receiver, under one head.
+        differing: the same under a head that differs each time (`X-Request-Id`, `traceparent`).
         paced: what the fixed rate gave, by receiver.
         failures: why a receiver is out of it.
     """
@@ -78,6 +79,7 @@ class Comparison:
     def __init__(self, everyone: Sequence[Receiver]) -> None:
         self._everyone = list(everyone)
         self.full: Rounds = {receiver.name: [] for receiver in everyone}
+        self.differing: Rounds = {receiver.name: [] for receiver in everyone}
         self.paced: Rounds = {receiver.name: [] for receiver in everyone}
         self.failures: dict[str, str] = {}
 
@@ -94,6 +96,7 @@ class Comparison:
     def _measure(self, receiver: Receiver, plan: Plan) -> None:
         figures = measure_full(receiver, plan.saturate_s)
         self.full[receiver.name].append(figures)
+        self.differing[receiver.name].append(measure_full(receiver, plan.saturate_s, differing=True))
         if figures["per_second"] > _ROOM * RATE:  # else its queue would only grow
             self.paced[receiver.name].append(measure_paced(receiver, plan.rate_s))
 
@@ -108,21 +111,27 @@ class Comparison:
         print(f"bench: {receiver.title} is out: {reason}", file=sys.stderr, flush=True)
         self.failures[receiver.title] = reason[-2000:]
         self._everyone.remove(receiver)
-        del self.full[receiver.name], self.paced[receiver.name]
+        del self.full[receiver.name], self.differing[receiver.name], self.paced[receiver.name]
 
 
-def measure_full(
+def measure_full(  # noqa: PLR0913 - what is varied
     receiver: Receiver,
     seconds: float,
     *,
     connections: int = 64,
     body_bytes: int = 550,
     entities: int = 10_000,
+    differing: bool = False,
 ) -> Figures:
     """Saturate one receiver, and wait until it has published all."""
     before, began = receiver.cpu_s, time.perf_counter()
     load = saturate(
-        receiver.target, seconds, connections=connections, body_bytes=body_bytes, entities=entities
+        receiver.target,
+        seconds,
+        connections=connections,
+        body_bytes=body_bytes,
+        entities=entities,
+        differing=differing,
     )
     receiver.settle()
     took = time.perf_counter() - began

@@ -71,6 +71,9 @@ def _comparison(results: Results, plots_at: Path | None) -> Iterator[str]:
     )
     yield _figures(titles, full, columns)
     yield from _images(plots_at, ("throughput", "cpu"))
+    if differing := results["comparison"].get("differing"):
+        yield "### The same, behind a proxy: `X-Request-Id` and `traceparent` differ each time\n"
+        yield _figures(titles, differing, columns)
     yield "### At a fixed 1,000 a second, by an open-loop generator\n"
     yield _figures(
         titles,

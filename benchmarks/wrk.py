@@ -53,10 +53,16 @@ class Load:
         return (self.requests - self.refused) / self.seconds
 
 
-def saturate(
-    target: Target, seconds: float, *, connections: int = 64, body_bytes: int = 550, entities: int = 10_000
+def saturate(  # noqa: PLR0913 - what is varied
+    target: Target,
+    seconds: float,
+    *,
+    connections: int = 64,
+    body_bytes: int = 550,
+    entities: int = 10_000,
+    differing: bool = False,
 ) -> Load:
-    """Send as much as is answered.
+    """Send as much as is answered; with `differing`, under a head that differs each time, as proxies make it.
 
     Raises:
         LoadFailedError: wrk did not run.
@@ -70,6 +76,7 @@ def saturate(
     ]
     command += [f"-s{_SCRIPT}", f"http://127.0.0.1:{target.port}", "--", target.path, target.authorization]
     command += [str(body_bytes), str(entities), "envelope" if target.envelope else "plain"]
+    command += ["differing" if differing else "one"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:

@@ -1,7 +1,9 @@
 -- wrk's requests: webhooks of TMS, no two alike, so that none is taken for the retry of another.
--- Arguments: path, authorization, bytes of the body, number of entities, `envelope` for RabbitMQ's own API.
+-- Arguments: path, authorization, bytes of the body, number of entities, `envelope` for RabbitMQ's own API,
+-- `differing` for a head that differs each time, as a proxy makes it.
 
-local head, before, middle, after
+local start, rest, before, middle, after
+local differing = false
 local count, entities = 0, 1
 
 local function body_of(size)
@@ -29,15 +31,20 @@ function init(arguments)
     middle, after = escape(middle), escape(after) .. '"}'
   end
   local length = #before + 7 + #middle + 16 + #after
-  head = "POST " .. path .. " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: " .. authorization ..
-    "\r\nContent-Type: application/json\r\nContent-Length: " .. length .. "\r\n\r\n" .. before
+  differing = arguments[6] == "differing"
+  start = "POST " .. path .. " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: " .. authorization .. "\r\n"
+  rest = "Content-Type: application/json\r\nContent-Length: " .. length .. "\r\n\r\n" .. before
   math.randomseed(os.time())
   count = math.random(1, 900000) * 1000000000
 end
 
 function request()
   count = count + 1
-  return head .. string.format("%07d", 1000000 + count % entities) .. middle ..
+  local marks = ""
+  if differing then
+    marks = string.format("X-Request-Id: %032x\r\ntraceparent: 00-%032x-%016x-01\r\n", count, count, count)
+  end
+  return start .. marks .. rest .. string.format("%07d", 1000000 + count % entities) .. middle ..
     string.format("%016.0f", count) .. after
 end
 

@@ -19,7 +19,8 @@ def results(*names: str) -> dict[str, object]:
     rounds = {name: [FIGURES] * 3 for name in names}
     return {
         "machine": {"processor": "one"},
-        "comparison": {"titles": {name: name for name in names}, "full": rounds, "paced": rounds},
+        "comparison": {"titles": {name: name for name in names}, "full": rounds, "paced": rounds}
+        | {"differing": rounds},
         "outages": {
             "stopped": [
                 {"normal_per_s": 10.0, "outage_per_s": 6.0, "refused": 0, "drain_per_s": 9.0}
@@ -40,6 +41,9 @@ def test_the_tables_name_each_receiver_each_target_and_what_is_missing() -> None
     assert "broker is away: stopped | at least 0.7 | 0.60 (0.60 to 0.60) | **missed** by 14%" in text
     assert "| start to ready | at most 0.7 s | 0.50 (0.40 to 0.60) | met |" in text
     assert "| body | a reason |" in text
+    assert (
+        "behind a proxy, against aiohttp + aio-pika | at most 0.62 | 1.00 (1.00 to 1.00) | **missed**" in text
+    )
 
 
 def test_a_rival_that_failed_costs_only_its_own_targets() -> None:
