@@ -19,12 +19,16 @@ from tms_bridge.log import Log
 from tms_bridge.message import Kind, Message
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.journal import Journal
-from tms_bridge.settings.model import Admin, Basic, Credential, Http, Source
+from tms_bridge.settings.model import Admin, Amqp, Basic, Credential, Http, Outbox, Settings, Source
 from tms_bridge.settings.model import Log as LogSettings
 from tms_bridge.web import Routes
 
 SOURCE = Source(
     allow_from=("any",), credentials=(Credential(name="a", basic=Basic(username="u", password="p")),)
+)
+
+SETTINGS = Settings(
+    amqp=Amqp(urls=("amqp://localhost",)), outbox=Outbox(dir="outbox"), sources={"contoso": SOURCE}
 )
 
 Client = TestClient[web.Request, web.Application]
@@ -78,6 +82,7 @@ class Desk:
             outbox_dir="/var/lib/tms-bridge/outbox" if self.with_records else None,
             broker=lambda: admin.BrokerStatus("down", 0, []),
             delivered_per_s=lambda: 0.0,
+            configuration=admin.ConfigurationStanding(SETTINGS, 1_700_000_000.0),
             version="0.1.0",
             observations=lambda: self.seen,
         )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,6 +86,25 @@ async def test_what_simulate_sends_is_what_the_outbox_holds(bridge: Bridge, run:
     assert 0 == await bridge.stop()
     done = await asyncio.to_thread(run, "outbox", "status", "--config", bridge.config, "--json")
     assert (0, 50) == (done.returncode, json.loads(done.stdout)["pending"])
+
+
+async def test_status_says_one_sentence_then_the_numbers(bridge: Bridge, run: Run) -> None:
+    assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
+    done = await asyncio.to_thread(run, "status", "--config", bridge.config)
+    sentence, then, *_ = done.stdout.splitlines()
+    assert (1, "") == (done.returncode, done.stderr)
+    assert re.fullmatch(r"Broker away since \d\d:\d\d; 1 event safe; room for [\d,]+ more.*", sentence)
+    assert "  Consumers get nothing until RabbitMQ is back." == then
+    assert re.search(rf"^outbox +{bridge.config.parent}/outbox$", done.stdout, re.MULTILINE)
+    assert re.search(r"^waiting +1$", done.stdout, re.MULTILINE)
+    answer = json.loads((await asyncio.to_thread(run, "status", "--config", bridge.config, "--json")).stdout)
+    assert ("bad", sentence) == (answer["sayings"][0]["kind"], answer["sayings"][0]["one"])
+
+
+async def test_status_without_a_bridge_is_exit_code_1_and_says_so(run: Run, config: Path) -> None:
+    done = await asyncio.to_thread(run, "status", "--config", config)
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "no bridge answers at http://127.0.0.1:" in done.stderr
 
 
 async def test_bodies_in_quarantine_are_listed_shown_replayed_and_dropped(bridge: Bridge, run: Run) -> None:

@@ -12,6 +12,7 @@ from tms_bridge.admin.context import CONTEXT, Context
 from tms_bridge.admin.guard import HOLDER, Guard, Holder
 from tms_bridge.admin.openapi import PREFIX, describe
 from tms_bridge.admin.operations import OPERATIONS, Operation
+from tms_bridge.admin.status import SINCE, SteadyStanding, look_on
 from tms_bridge.errors import BridgeError, Forbidden, MethodNotAllowed, UnknownPath
 from tms_bridge.http.answer import Answer, answer_problem, kind_of
 from tms_bridge.http.health import PROBES
@@ -30,6 +31,8 @@ def build(context: Context, guard_of_api: Guard) -> web.Application:
     """Return the application of the admin listener; the guard may be told of new tokens later."""
     app = web.Application(middlewares=[problems, guard])
     app[CONTEXT], app[GUARD] = context, guard_of_api
+    app[SINCE] = SteadyStanding()
+    app.cleanup_ctx.append(look_on)
     for path in PROBES:
         app.router.add_get(path, probe)
     app.router.add_get("/metrics", scrape)

@@ -6,6 +6,7 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
+from tms_bridge.admin.standing import ConfigurationStanding
 from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
 from tms_bridge.ingest import Observation
@@ -36,6 +37,7 @@ class Context(msgspec.Struct, frozen=True):
         outbox_dir: its directory; None where it has none.
         broker: how the broker is.
         delivered_per_s: what the broker confirmed in the last minute.
+        configuration: the one in force.
         version: of the service.
         observations: what was seen of the senders' bodies.
     """
@@ -50,6 +52,7 @@ class Context(msgspec.Struct, frozen=True):
     outbox_dir: str | None
     broker: Callable[[], BrokerStatus]
     delivered_per_s: Callable[[], float]
+    configuration: ConfigurationStanding
     version: str
     observations: Callable[[], tuple[Observation, ...]] = tuple
 

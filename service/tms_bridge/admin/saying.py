@@ -200,6 +200,8 @@ def _swapped(state: Standing, scope: Scope) -> Iterator[Saying]:
 def _kept_aside(state: Standing, scope: Scope) -> Iterator[Saying]:
     mine = [source for _, source in _sources(state, scope)]
     undecodable, held = sum(s.undecodable for s in mine), sum(s.held for s in mine)
+    if scope is None:
+        undecodable, held = max(undecodable, state.undecodable), max(held, state.held)
     parts = []
     if undecodable:
         parts.append(f"{_number(undecodable, 'body', 'bodies')} not understood")

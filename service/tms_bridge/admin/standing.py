@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from tms_bridge.settings.model import Settings
+
 
 class BlockedLane(msgspec.Struct, frozen=True):
     """A routing key that a queue refuses, and the events that wait for it."""
@@ -71,6 +73,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         reload_refused_at: when a new configuration was refused, with `reload_reason`; the one in force is of
             `configured_at`.
         refusals: calls refused in the last ten minutes from addresses on no list, most from `flooding`.
+        undecodable, held: rows in quarantine, those of which the source is not known here included.
         max_age_days: how long quarantine keeps a body.
     """
 
@@ -104,4 +107,28 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     flooding: str = ""
     taken: int = 0
     p99_ms: float | None = None
+    undecodable: int = 0
+    held: int = 0
     max_age_days: float = 30.0
+
+
+class ConfigurationStanding(msgspec.Struct):
+    """Which configuration is in force, and which one was refused since.
+
+    Attributes:
+        at: when the one in force was taken over, in Unix seconds.
+        refused_at: when a newer one was refused, with `reason`; None where none was.
+    """
+
+    settings: Settings
+    at: float
+    refused_at: float | None = None
+    reason: str = ""
+
+    def take_over(self, settings: Settings, now: float) -> None:
+        """Note a configuration that is in force from now on."""
+        self.settings, self.at, self.refused_at, self.reason = settings, now, None, ""
+
+    def refuse(self, reason: str, now: float) -> None:
+        """Note one that is not."""
+        self.refused_at, self.reason = now, reason

@@ -7,6 +7,7 @@ begun is finished; the outbox is drained if the broker is there; AMQP closed; th
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
@@ -57,6 +58,7 @@ class Bridge:
         self._metrics = Metrics(CollectorRegistry())
         self._feed = Feed()
         self._guard = admin.Guard(self._settings.admin)
+        self._configuration = admin.ConfigurationStanding(self._settings, time.time())
         self._supervisor = Supervisor(
             self._settings.amqp,
             self._metrics.publish,
@@ -207,6 +209,7 @@ class Bridge:
             outbox_dir=self._settings.outbox.dir if self._settings.outbox is not None else None,
             broker=self._broker_status,
             delivered_per_s=self._relay.delivered.per_second,
+            configuration=self._configuration,
             version=VERSION,
             observations=self._keeper.observations.all,
         )
@@ -244,6 +247,7 @@ class Bridge:
             self._apply,
             asked=self._signals.reload,
             success=self._metrics.reload_success,
+            standing=self._configuration,
             logger=self._logger,
         )
 

@@ -1,0 +1,47 @@
+"""Since when things have been as they are, as it is noted from look to look."""
+
+import msgspec
+
+from tms_bridge.admin.context import BrokerState, BrokerStatus
+from tms_bridge.admin.status import SteadyStanding
+from tms_bridge.outbox.rows import Stats
+
+STATS = Stats(5, 500, None, 0, 0, 0, 0, 5, 1 << 30, "")
+
+
+def full(reason: str) -> Stats:
+    return msgspec.structs.replace(STATS, unavailable=reason)
+
+
+def test_a_state_of_the_broker_counts_from_the_first_look_at_it() -> None:
+    since = SteadyStanding()
+    told = []
+    states: tuple[BrokerState, ...] = ("down", "down", "up", "up", "blocked")
+    for now, state in enumerate(states, 1):
+        since.look(BrokerStatus(state, 0, []), STATS, now)
+        told.append((since.broker, since.draining))
+    assert [(1.0, None), (1.0, None), (3.0, 3.0), (3.0, 3.0), (5.0, None)] == told
+
+
+def test_a_backlog_is_delivered_until_what_waits_is_on_its_way() -> None:
+    since = SteadyStanding()
+    since.look(BrokerStatus("down", 0, []), STATS, 1.0)
+    since.look(BrokerStatus("up", 4, []), STATS, 2.0)
+    assert 2.0 == since.draining
+    since.look(BrokerStatus("up", 5, []), STATS, 3.0)
+    assert since.draining is None
+
+
+def test_a_broker_that_was_there_from_the_start_came_back_from_nowhere() -> None:
+    since = SteadyStanding()
+    since.look(BrokerStatus("up", 0, []), STATS, 1.0)
+    assert since.draining is None
+
+
+def test_a_full_outbox_counts_from_when_it_became_so() -> None:
+    since = SteadyStanding()
+    told = []
+    for now, reason in ((1.0, ""), (2.0, "full"), (3.0, "fuller"), (4.0, ""), (5.0, "full")):
+        since.look(BrokerStatus("up", 0, []), full(reason), now)
+        told.append(since.full)
+    assert [None, 2.0, 2.0, None, 5.0] == told
