@@ -1,6 +1,8 @@
 """One message on its way to the bus: the value that ingest makes, the outbox keeps and the broker sends."""
 
 import enum
+import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -55,6 +57,23 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def order_key(self) -> str:
         """Messages that share it leave one after the other (invariants 3 and 8)."""
         return f"{self.source}/{self.trigger}/{self.entity or self.id}"
+
+
+class ReceivedClock:
+    """The time at which bodies are received, in Unix microseconds, which never falls.
+
+    Consumers take the later `received_at` of an entity for the newer one. A wall clock that is set back would
+    make them drop a real event, so it counts only from where the newest body was.
+    """
+
+    def __init__(self, floor_us: int = 0, now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+        self._last_us = floor_us
+        self._now_us = now_us
+
+    def __call__(self) -> int:
+        """Return now, or the last answer where that was later."""
+        self._last_us = max(self._last_us, self._now_us())
+        return self._last_us
 
 
 class Outcome(enum.Enum):

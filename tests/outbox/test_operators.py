@@ -231,7 +231,7 @@ async def test_a_deed_whose_asker_has_gone_is_still_handed_to_the_relay(tmp_path
     journal = await open_journal(tmp_path)
     await hold(journal, event(1))
     release = asyncio.ensure_future(
-        journal.operators._append(lambda store: store.states.release(event(1).id))
+        journal.operators._append(lambda store: store.states.release(event(1).id, journal._caps))
     )
     await asyncio.sleep(0)
     release.cancel()

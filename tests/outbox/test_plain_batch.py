@@ -10,7 +10,8 @@ from tests.outbox.outboxes import event
 
 from tms_bridge.outbox import plain_batch
 from tms_bridge.outbox.rows import Batch, NewRow, Totals, pack
-from tms_bridge.outbox.states import SCHEMA, States
+from tms_bridge.outbox.schema import SCHEMA
+from tms_bridge.outbox.states import States
 
 Content = tuple[list[tuple[object, ...]], Totals]
 
@@ -86,7 +87,7 @@ def test_the_largest_plain_batch_finds_its_statement(states: States) -> None:
         states.write(batch(first, plain_batch.MAX_ROWS))
     states.write(batch(49, plain_batch.MAX_ROWS, range(1, 2 * plain_batch.MAX_RUNS, 2)))
     rows, totals = content(states)
-    assert (48, 64, 48) == (len(rows), totals.last_seq, totals.pending_rows)
+    assert (48, 64, 48) == (len(rows), totals.last_seq, totals.all.pending_rows)
 
 
 def test_a_failure_leaves_rows_and_totals_as_they_were(states: States) -> None:
@@ -101,7 +102,7 @@ def test_a_failure_leaves_rows_and_totals_as_they_were(states: States) -> None:
     states.write(batch(4, 2, [1, 2]))  # what left was measured before; it is measured again
     rows, totals = content(states)
     assert [3, 4, 5] == [stored[0] for stored in rows]
-    assert sum(len(row(n).blob) for n in (3, 4, 5)) == totals.pending_bytes
+    assert sum(len(row(n).blob) for n in (3, 4, 5)) == totals.all.pending_bytes
 
 
 def test_sizes_are_remembered_of_the_newest_rows_only(
@@ -113,11 +114,11 @@ def test_sizes_are_remembered_of_the_newest_rows_only(
     assert len(states._sizes) <= 30
     states.write(batch(101, 0, range(1, 101)))
     rows, totals = content(states)
-    assert ([], 0, 0) == (rows, totals.pending_rows, totals.pending_bytes)
+    assert ([], 0, 0) == (rows, totals.all.pending_rows, totals.all.pending_bytes)
 
 
 def test_what_an_operator_dropped_is_not_counted_again(states: States) -> None:
     states.write(batch(1, 2))
     states.drop(1)
     states.write(batch(3, 0, [1, 2]))
-    assert ([], 0, 0) == (content(states)[0], states.totals.pending_rows, states.totals.pending_bytes)
+    assert ([], 0, 0) == (content(states)[0], states.totals.all.pending_rows, states.totals.all.pending_bytes)

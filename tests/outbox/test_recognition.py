@@ -176,7 +176,7 @@ class Recognition(RuleBasedStateMachine):
                 "SELECT message FROM refused UNION ALL SELECT message FROM quarantine)",
             )
         )
-        assert [(totals.bytes,)] == size
+        assert [(totals.bytes + totals.held_bytes,)] == size
 
     def teardown(self) -> None:
         self.runner.run(self.journal.close())

@@ -72,6 +72,9 @@ async def test_a_source_may_hold_what_comes_from_a_new_address() -> None:
 
         assert (answer.status, answer.json["outcome"]) == (202, "held")
         assert answer.json["id"] == bridge.shelf.held[0].id
+        assert bridge.shelf.held[0].reason == (
+            "right credentials from the address 127.0.0.1, which is not listed"
+        )
         assert (bridge.count("held"), bridge.count(UNLISTED_VALID), bridge.shelf.accepted) == (1, 1, [])
         assert bridge.lines.of(UNLISTED_VALID)[0]["remote"] == "127.0.0.1"
 

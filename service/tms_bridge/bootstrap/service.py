@@ -31,6 +31,7 @@ from tms_bridge.http.proxied import build_server
 from tms_bridge.http.server import start
 from tms_bridge.http.sockets import name_of, open_sockets
 from tms_bridge.log import Log
+from tms_bridge.message import ReceivedClock
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.relay import Relay
@@ -134,6 +135,7 @@ class Bridge:
             self._health,
             AccessLog(metrics.intake, self._log, self._feed),
             observations=self._keeper.observations,
+            now_us=ReceivedClock(self._stock.newest_us),
         )
         if (operators := self._stock.operators) is not None:
             operators.carrier, operators.reread = self._relay, self._webhooks.reread
@@ -254,6 +256,7 @@ class Bridge:
     async def _apply(self, settings: Settings) -> None:
         """Take over sources, brokers, queues, tokens and log level; the rest needs a restart."""
         self._webhooks.take_over(Routes(self._settings.http, settings.sources))
+        self._stock.share_among(settings.sources)
         self._guard.take_over(settings.admin)
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)

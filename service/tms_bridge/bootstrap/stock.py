@@ -1,6 +1,7 @@
 """Either outbox with what the composition root asks of it: numbers, readiness, its breaking, its closing."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Protocol
 
 from tms_bridge.broker import Supervisor
@@ -23,6 +24,15 @@ class Stock(Protocol):
     @property
     def operators(self) -> Operators | None:
         """What operators may see and do; None where nothing is kept."""
+        ...
+
+    @property
+    def newest_us(self) -> int:
+        """When the newest body that it ever took in was received; 0 where it does not know."""
+        ...
+
+    def share_among(self, sources: Iterable[str]) -> None:
+        """Keep to each of these sources its part of what may be stored."""
         ...
 
     def stats(self) -> Stats:
@@ -55,8 +65,10 @@ async def open_stock(settings: Settings, metrics: OutboxMetrics, supervisor: Sup
         settings.outbox,
         settings.quarantine,
         settings.dedup,
+        held=settings.held,
         on_commit=lambda seconds, _rows: observe(seconds),
     )
+    journal.share_among(settings.sources)
     return OnDisk(journal)
 
 
@@ -66,6 +78,12 @@ class OnDisk:
     def __init__(self, journal: Journal) -> None:
         self.outbox = journal
         self.operators = journal.operators
+        self.share_among = journal.share_among
+
+    @property
+    def newest_us(self) -> int:
+        """When the newest body was received."""
+        return self.outbox.newest_us
 
     def stats(self) -> Stats:
         """Return the journal in numbers."""
@@ -90,6 +108,7 @@ class InMemory:
     """Without a disk: ready while the broker is there and takes publishes."""
 
     operators = None
+    newest_us = 0
 
     def __init__(self, outbox: MemoryOutbox, supervisor: Supervisor) -> None:
         self.outbox = outbox
@@ -115,6 +134,9 @@ class InMemory:
         if not self._supervisor.connected:
             return "the broker is not connected, and there is no outbox on disk"
         return "the broker blocks publishing (a memory or disk alarm)" if self._supervisor.blocked else None
+
+    def share_among(self, sources: Iterable[str]) -> None:
+        """Do nothing: what waits here has a second or two."""
 
     async def until_broken(self) -> None:
         """Wait for ever: there is nothing to break."""

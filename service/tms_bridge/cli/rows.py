@@ -134,7 +134,7 @@ async def _on_disk(settings: Settings, outbox: Outbox, unreached: BridgeError) -
             raise unreached
         raise OutboxError(f"there is no outbox at {outbox.dir} yet; a bridge makes it when it starts")
     try:
-        journal = await Journal.open(outbox, settings.quarantine, settings.dedup)
+        journal = await Journal.open(outbox, settings.quarantine, settings.dedup, held=settings.held)
     except OutboxLocked:
         if not isinstance(unreached, NoBridge):
             raise unreached from None

@@ -3,7 +3,6 @@
 import ctypes
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,8 +12,9 @@ from tms_bridge.errors import BridgeError, OutboxBroken, OutboxLocked, Unavailab
 from tms_bridge.outbox.files import NO_DESCRIPTOR, Directory, Space
 from tms_bridge.outbox.queries import Queries
 from tms_bridge.outbox.retries import Clock, microseconds
-from tms_bridge.outbox.rows import Batch, Totals
-from tms_bridge.outbox.states import SCHEMA, States
+from tms_bridge.outbox.rows import Batch, Stats, Totals
+from tms_bridge.outbox.schema import ensure
+from tms_bridge.outbox.states import States
 
 T = TypeVar("T")
 
@@ -22,10 +22,6 @@ _BROKEN = (sqlite3.DatabaseError, OSError)
 _ARGUMENTS = (sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
 """Of the database's errors, those that blame a call and what it was given."""
 
-APPLICATION_ID = 0x544D5342
-"""Marks the file as ours ("TMSB")."""
-
-SCHEMA_VERSION = 1
 CHECKPOINT_BYTES = 4 << 20
 """A checkpoint of this much takes a few milliseconds, and comes after the waiters have been told."""
 
@@ -47,6 +43,24 @@ class Snapshot(msgspec.Struct, frozen=True):
     free_bytes: int
     full: str
     oldest_us: int | None
+
+    def stats(self, unavailable: str) -> Stats:
+        """Return it in numbers; `unavailable` says why new events are refused."""
+        everything = self.totals.all
+        return Stats(
+            events=everything.pending_rows,
+            bytes=everything.event_bytes,
+            oldest_us=self.oldest_us if everything.pending_rows else None,
+            refused=everything.refused_rows,
+            held=everything.held_rows,
+            held_bytes=everything.held_bytes,
+            undecodable=everything.undecodable_rows,
+            undecodable_bytes=everything.undecodable_bytes,
+            last_seq=self.totals.last_seq,
+            free_bytes=self.free_bytes,
+            unavailable=unavailable,
+            sources=self.totals.ledger.shares,
+        )
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -114,7 +128,7 @@ class Store:
 
     def snapshot(self) -> Snapshot:
         """Say how the journal stands."""
-        totals = msgspec.structs.replace(self.states.totals)
+        totals = self.states.totals.copy()
         return Snapshot(totals, self._space.free, self._space.full, self._oldest_us)
 
     def look_now(self) -> Snapshot:
@@ -231,7 +245,7 @@ def _connect(directory: Directory) -> sqlite3.Connection:
     connection = sqlite3.connect(directory.journal, isolation_level=None, cached_statements=128, timeout=1)
     try:
         _configure(connection)
-        _ensure_schema(connection, directory)
+        ensure(connection, directory.journal)
     except BaseException:
         connection.close()
         raise
@@ -253,29 +267,6 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA wal_autocheckpoint = 0")  # inside a commit it would keep the waiters waiting
     # Debian builds SQLite to overwrite each page that is freed, which is a third of what a commit writes.
     connection.execute("PRAGMA secure_delete = OFF")
-
-
-def _ensure_schema(connection: sqlite3.Connection, directory: Directory) -> None:
-    """Make the tables in an empty file; refuse one that is another's or newer than we are."""
-    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-    if not tables:
-        connection.executescript("BEGIN IMMEDIATE;" + SCHEMA)
-        connection.execute("INSERT INTO journal VALUES (?)", (str(uuid.uuid4()),))
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    if (application, version) != (APPLICATION_ID, SCHEMA_VERSION):
-        raise OutboxBroken(
-            f"{directory.journal} is no journal of this version of tms-bridge (application {application:#x}, "
-            f"schema {version}; ours are {APPLICATION_ID:#x} and {SCHEMA_VERSION}); run the version that "
-            "made it, or give outbox.dir another directory"
-        )
-    for table in ("journal", "totals"):
-        ((rows,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our own names
-        if rows != 1:
-            raise sqlite3.DatabaseError(f"its table {table} has {rows} rows, not one")
 
 
 def is_fatal(error: Exception) -> bool:

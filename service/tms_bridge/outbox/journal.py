@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +18,7 @@ from tms_bridge.outbox.group_commit import Arrival, GroupCommit, Writer
 from tms_bridge.outbox.operators import Operators
 from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken, microseconds
 from tms_bridge.outbox.ring import Ring, boot_id
-from tms_bridge.outbox.rows import NewRow, State, Stats, Unanswered, pack
+from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, Unanswered, pack
 from tms_bridge.outbox.tail import Tail
 from tms_bridge.settings import model as settings
 
@@ -27,6 +27,9 @@ OnCommit = Callable[[float, int], None]
 
 _DAY_US = 86_400_000_000
 _RETRY_AFTER_S = 1
+
+MAX_QUEUED_BYTES = 32 << 20
+"""So much may wait for a commit, however long the disk takes for one."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,16 +53,18 @@ class Journal:
 
     durable: Durable = "outbox"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - `open` is how one is made
         self,
         limits: settings.Outbox,
         quarantine: settings.Quarantine,
         dedup: settings.Dedup,
+        held: settings.Held,
         machine: Machine,
         on_commit: OnCommit | None,
     ) -> None:
         self._limits = limits
         self._quarantine_limits = quarantine
+        self._caps = Caps(limits.max_bytes, held.max_bytes, quarantine.max_bytes)
         self._on_commit = on_commit
         self._window_us = microseconds(dedup.window_s)
         self._machine = machine
@@ -78,12 +83,13 @@ class Journal:
         """What operators see and do."""
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - the tables of the configuration that concern it
         cls,
         limits: settings.Outbox,
         quarantine: settings.Quarantine | None = None,
         dedup: settings.Dedup | None = None,
         *,
+        held: settings.Held | None = None,
         machine: Machine | None = None,
         on_commit: OnCommit | None = None,
     ) -> Self:
@@ -94,7 +100,7 @@ class Journal:
             OutboxBroken: it is corrupt, or cannot be written.
         """
         quarantine, dedup = quarantine or settings.Quarantine(), dedup or settings.Dedup()
-        journal = cls(limits, quarantine, dedup, machine or Machine(), on_commit)
+        journal = cls(limits, quarantine, dedup, held or settings.Held(), machine or Machine(), on_commit)
         directory = journal._directory = Directory.hold(Path(limits.dir))
         try:
             await journal._start()
@@ -120,7 +126,7 @@ class Journal:
         last_seq = self._snapshot.totals.last_seq
         self._tail = Tail(last_seq)
         parts = self._writer, self._tail, self._group, self._cases
-        self.operators = Operators(*parts, max_bytes=self._limits.max_bytes, stats=self.stats)
+        self.operators = Operators(*parts, caps=lambda: self._caps, stats=self.stats)
         journal_id = await self._writer.call(Store.identity)
         self._ring = Ring.open(
             self._directory.ring, journal_id=journal_id, last_seq=last_seq, boot=self._machine.boot_id()
@@ -157,19 +163,16 @@ class Journal:
 
     def stats(self) -> Stats:
         """Return the outbox in numbers."""
-        totals = self._snapshot.totals
-        return Stats(
-            events=totals.pending_rows,
-            bytes=totals.event_bytes,
-            oldest_us=self._snapshot.oldest_us if totals.pending_rows else None,
-            refused=totals.refused_rows,
-            held=totals.held_rows,
-            undecodable=totals.undecodable_rows,
-            undecodable_bytes=totals.undecodable_bytes,
-            last_seq=totals.last_seq,
-            free_bytes=self._snapshot.free_bytes,
-            unavailable=self._unavailable(0),
-        )
+        return self._snapshot.stats(self._unavailable())
+
+    def share_among(self, sources: Iterable[str]) -> None:
+        """Keep to each of these sources its part of every cap."""
+        self._caps = msgspec.structs.replace(self._caps, sources=tuple(sources))
+
+    @property
+    def newest_us(self) -> int:
+        """When the newest body that was ever taken in was received; 0 if none was."""
+        return self._snapshot.totals.ledger.newest_us
 
     async def status(self) -> Stats:
         """Return the outbox in numbers, as of now."""
@@ -271,30 +274,24 @@ class Journal:
     def _row(self, message: Message, state: State) -> NewRow:
         """Return the row of a new message, if there is room for it."""
         blob = pack(message)
-        if reason := self._unavailable(len(blob)) or self._quarantine_full(len(blob), state):
+        stored, queued = self._snapshot.totals, self._group.queued
+        if reason := self._unavailable() or self._caps.why_full(
+            stored, queued, state, message.source, len(blob)
+        ):
             raise Unavailable(reason, retry_after_s=_RETRY_AFTER_S)
         return NewRow(message, blob, microseconds(self._machine.clock()), state)
 
-    def _unavailable(self, size: int) -> str:
-        """Say why a row of this size cannot be taken; empty if it can."""
+    def _unavailable(self) -> str:
+        """Say why no row can be taken, whatever it is; empty if one can."""
         if self.failure is not None:
             return "the outbox is broken"
         if self._closed:
             return "the outbox is closed"
-        if self._snapshot.full:
-            return self._snapshot.full
-        if self._snapshot.totals.event_bytes + self._group.queued_bytes + size > self._limits.max_bytes:
+        if self._group.queued.all.bytes > MAX_QUEUED_BYTES:
+            return f"the disk is too slow: over {MAX_QUEUED_BYTES} bytes wait for it"
+        if self._snapshot.totals.all.event_bytes > self._limits.max_bytes:
             return f"the outbox holds its {self._limits.max_bytes} bytes (outbox.max_bytes)"
-        return ""
-
-    def _quarantine_full(self, size: int, state: State) -> str:
-        """Say why an undecodable body cannot be kept; empty if it can."""
-        stored = self._snapshot.totals.undecodable_bytes + self._group.queued_undecodable_bytes
-        if state is State.UNDECODABLE and stored + size > self._quarantine_limits.max_bytes:
-            return (
-                f"the quarantine holds its {self._quarantine_limits.max_bytes} bytes (quarantine.max_bytes)"
-            )
-        return ""
+        return self._snapshot.full
 
     def _landed(self, committed: Committed, arrivals: Sequence[Arrival]) -> None:
         """A batch is on the disk: hand it to the relay and let its waiters answer."""

@@ -25,7 +25,7 @@ from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.queries import PAGE_BYTES
 from tms_bridge.outbox.retries import Window
-from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, ROW_ID, Appended, Row, State, Stats
+from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, ROW_ID, Appended, Caps, Row, State, Stats
 from tms_bridge.outbox.tail import Tail
 
 PAGE_ROWS: Final = 500
@@ -83,14 +83,14 @@ class Operators:
         group: GroupCommit,
         cases: Window,
         *,
-        max_bytes: int,
+        caps: Callable[[], Caps],
         stats: Callable[[], Stats],
     ) -> None:
         self._writer = writer
         self._tail = tail
         self._leaving = group.leaving
         self._cases = cases
-        self._max_bytes = max_bytes
+        self._caps = caps
         self._stats = stats
         self._dropping: set[int] = set()
         self.carrier: Carrier | None = None
@@ -145,7 +145,7 @@ class Operators:
             RowUnfit: it is not held.
         """
         row = await self._in(State.HELD, event_id)
-        await self._append(lambda store: store.states.release(event_id))
+        await self._append(lambda store: store.states.release(event_id, self._caps()))
         return _done("released", row)
 
     async def replay(self, row_id: str, trigger: str = "") -> Done:
@@ -166,7 +166,7 @@ class Operators:
         if row.state is not State.UNDECODABLE:
             raise RowUnfit(f"{row_id} {_ELSEWHERE[row.state]}")
         event = self.reread(row.message, trigger)
-        await self._append(lambda store: store.states.replay(row_id, event))
+        await self._append(lambda store: store.states.replay(row_id, event, self._caps()))
         self._cases.forget(row.digest)
         return _done("replayed", row)
 
@@ -236,7 +236,7 @@ class Operators:
 
     async def _append_page(self, page: Sequence[Row]) -> int:
         appended = await self._writer.call(
-            lambda store: store.states.append(page, self._max_bytes), self._hand_over
+            lambda store: store.states.append(page, self._caps()), self._hand_over
         )
         return appended.rows
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tms_bridge.outbox.rows import Batch, NewRow, State, Totals
+from tms_bridge.outbox.rows import Batch, NewRow, State, Totals, pack_ledger
 
 MAX_ROWS: Final = 16
 MAX_BYTES: Final = 1 << 20
@@ -28,7 +28,7 @@ CREATE TEMP TRIGGER batch_leaves INSTEAD OF INSERT ON batch WHEN new.does = 2 BE
     DELETE FROM pending WHERE seq BETWEEN new.a AND new.b;
 END;
 CREATE TEMP TRIGGER batch_totals INSTEAD OF INSERT ON batch WHEN new.does = 3 BEGIN
-    UPDATE totals SET last_seq = new.a, pending_rows = new.b, pending_bytes = new.c;
+    UPDATE totals SET last_seq = new.a, pending_rows = new.b, pending_bytes = new.c, ledger = new.d;
 END;
 """
 _ENTERS, _LEAVES, _TOTALS = 1, 2, 3
@@ -76,7 +76,8 @@ def commit(
         values += (_ENTERS, seq, row.taken_us, row.message.id, row.blob)
     for first, last in runs:
         values += (_LEAVES, first, last, None, None)
-    values += (_TOTALS, totals.last_seq, totals.pending_rows, totals.pending_bytes, None)
+    everything, ledger = totals.all, pack_ledger(totals.ledger)
+    values += (_TOTALS, totals.last_seq, everything.pending_rows, everything.pending_bytes, ledger)
     needed = len(rows) + len(runs) + 1
     size = _length(needed)
     values += _NOTHING * (size - needed)

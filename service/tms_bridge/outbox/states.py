@@ -23,60 +23,43 @@ receipt, and NULL where no retry is to be expected.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
-from tms_bridge.errors import RowMissing, Unavailable
+from tms_bridge.errors import RowMissing
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox import plain_batch
 from tms_bridge.outbox.contract import Entry
-from tms_bridge.outbox.rows import Appended, Batch, NewRow, Row, State, Totals, pack, unpack
-
-SCHEMA = """
-CREATE TABLE journal (id TEXT NOT NULL);
-CREATE TABLE totals (
-    last_seq INTEGER NOT NULL,
-    pending_rows INTEGER NOT NULL, pending_bytes INTEGER NOT NULL,
-    refused_rows INTEGER NOT NULL, refused_bytes INTEGER NOT NULL,
-    held_rows INTEGER NOT NULL, held_bytes INTEGER NOT NULL,
-    undecodable_rows INTEGER NOT NULL, undecodable_bytes INTEGER NOT NULL
-);
-CREATE TABLE pending (seq INTEGER PRIMARY KEY, taken_us INTEGER, id TEXT NOT NULL, message BLOB NOT NULL);
-CREATE INDEX pending_id ON pending (id);
-CREATE TABLE refused (
-    seq INTEGER PRIMARY KEY, taken_us INTEGER, id TEXT NOT NULL, message BLOB NOT NULL,
-    reason TEXT NOT NULL, refused_at_us INTEGER NOT NULL
-);
-CREATE INDEX refused_id ON refused (id);
-CREATE TABLE quarantine (
-    seq INTEGER PRIMARY KEY, taken_us INTEGER, id TEXT NOT NULL, message BLOB NOT NULL,
-    state TEXT NOT NULL, seen INTEGER NOT NULL, first_seen_us INTEGER NOT NULL
-);
-CREATE INDEX quarantine_id ON quarantine (id);
-CREATE INDEX quarantine_age ON quarantine (state, first_seen_us);
-CREATE TABLE receipts (
-    seq INTEGER PRIMARY KEY, taken_us INTEGER NOT NULL, id TEXT NOT NULL, routing_key TEXT NOT NULL,
-    digest TEXT NOT NULL
-);
-CREATE INDEX receipts_age ON receipts (taken_us);
-INSERT INTO totals VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0);
-"""
+from tms_bridge.outbox.rows import (
+    Appended,
+    Batch,
+    Caps,
+    NewRow,
+    Row,
+    Share,
+    State,
+    Totals,
+    pack,
+    pack_ledger,
+    unpack,
+    unpack_ledger,
+)
 
 # Each step of a statement gives the interpreter lock away and must win it back from a busy event loop, so a
 # batch takes few statements: lists go in chunks of a power of two, whose statements stay prepared.
 CHUNK = 256
 _INSERT = "INSERT INTO pending (seq, taken_us, id, message) VALUES "
-_SIZE = "SELECT count(*), coalesce(sum(length(message)), 0) FROM pending WHERE seq IN "
+_FIND = "SELECT message FROM pending WHERE seq IN "
 _DELETE = "DELETE FROM pending WHERE seq IN "
 _NOBODY = 0
 """A seq that no row has; it fills a chunk up."""
 
 _inserts = {1 << n: _INSERT + ", ".join(["(?, ?, ?, ?)"] * (1 << n)) for n in range(9)}
 _marks = {1 << n: "(" + ", ".join("?" * (1 << n)) + ")" for n in range(9)}
-_TOTALS = ", ".join(Totals.__struct_fields__)
-_UPDATE_TOTALS = f"UPDATE totals SET ({_TOTALS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
+_TOTALS = ", ".join(("last_seq", *Share.__struct_fields__, "ledger"))
+_UPDATE_TOTALS = f"UPDATE totals SET ({_TOTALS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
 _PAGE_OVERHEAD_BYTES = 32 * 1024
 """What a transaction writes besides its rows: interior pages, index leaves, the totals."""
 
@@ -90,8 +73,8 @@ class States:
         self.connection = connection
         plain_batch.prepare(connection)
         self.totals = self._stored_totals()
-        self._sizes: dict[int, int] = {}
-        """How large the newest rows are, by seq; of any other, the file is asked."""
+        self._sizes: dict[int, tuple[str, int]] = {}
+        """Whose the newest rows are and how large, by seq; of any other, the file is asked."""
         self.unsaved_bytes = 0
         """About how much the write-ahead log holds that no checkpoint has moved yet."""
 
@@ -110,14 +93,14 @@ class States:
         with self._transaction():
             return Appended(1, [self._append(self._take_refused(event_id))])
 
-    def release(self, event_id: str) -> Appended:
+    def release(self, event_id: str, caps: Caps) -> Appended:
         """Move a held event to the tail."""
-        with self._transaction():
+        with self._transaction(caps):
             return Appended(1, [self._append(self._take_quarantined(event_id, State.HELD))])
 
-    def replay(self, quarantine_id: str, message: Message) -> Appended:
+    def replay(self, quarantine_id: str, message: Message, caps: Caps) -> Appended:
         """Put the event that a quarantined body turned out to be at the tail, in place of the body."""
-        with self._transaction():
+        with self._transaction(caps):
             self._take_quarantined(quarantine_id, State.UNDECODABLE)
             return Appended(1, [self._append(message)])
 
@@ -140,14 +123,10 @@ class States:
         with self._transaction():
             return self._take_quarantined(quarantine_id, None)
 
-    def append(self, rows: Sequence[Row], max_bytes: int) -> Appended:
+    def append(self, rows: Sequence[Row], caps: Caps) -> Appended:
         """Append the rows of an export whose ids are not here yet."""
-        with self._transaction():
+        with self._transaction(caps):
             added = [self._import(row) for row in rows if not self._holds(row)]
-            if self.totals.event_bytes > max_bytes:
-                raise Unavailable(
-                    f"the outbox is full: {max_bytes} bytes; raise outbox.max_bytes or drain it"
-                )
             return Appended(len(added), [entry for entry in added if entry is not None])
 
     def expire(self, before_us: int, at_most: int) -> int:
@@ -182,40 +161,49 @@ class States:
 
     def _write_plain(self, batch: Batch, runs: Sequence[tuple[int, int]]) -> None:
         """Commit in one statement; nobody else writes, so what leaves can be measured before it."""
-        gone, gone_bytes = self._measure(batch.settled)
-        sizes = [len(row.blob) for row in batch.rows]
-        totals = msgspec.structs.replace(self.totals)
-        totals.last_seq += len(sizes)
-        totals.add(State.PENDING, len(sizes) - gone, sum(sizes) - gone_bytes)
+        came, gone = _by_source(map(_size_of, batch.rows)), self._measure(batch.settled)
+        totals = self.totals.copy()
+        totals.last_seq += len(batch.rows)
+        _note_newest(totals, batch.rows)
+        written = _PAGE_OVERHEAD_BYTES
+        for sign, part in ((1, came), (-1, gone)):
+            for source, (rows, size) in part.items():
+                totals.add(State.PENDING, source, sign * rows, sign * size)
+                written += size
         plain_batch.commit(self.connection, batch.rows, runs, totals)
         self.totals = totals
-        self.unsaved_bytes += _PAGE_OVERHEAD_BYTES + sum(sizes) + gone_bytes
+        self.unsaved_bytes += written
 
     def _remember(self, before: int, rows: Sequence[NewRow]) -> None:
-        """Remember how large the rows after a seq are; a backlog's are soon too many."""
+        """Remember whose the rows after a seq are and how large; a backlog's are soon too many."""
         if len(self._sizes) > _MAX_SIZES:
             self._sizes.clear()
-        self._sizes.update((seq, len(row.blob)) for seq, row in enumerate(rows, before + 1))
+        self._sizes.update(enumerate(map(_size_of, rows), before + 1))
 
-    def _measure(self, seqs: Sequence[int]) -> tuple[int, int]:
-        """Return how many of these rows there are, and their bytes."""
+    def _measure(self, seqs: Sequence[int]) -> dict[str, list[int]]:
+        """Return how many of these rows each source has, and their bytes."""
         try:
-            return len(seqs), sum(map(self._sizes.pop, seqs))
+            return _by_source(map(self._sizes.pop, seqs))
         except KeyError:  # of an earlier run, or forgotten
-            found = [
-                self.connection.execute(_SIZE + _marks[len(chunk)], chunk).fetchone()
+            found = (
+                row
                 for chunk in _filled(seqs)
-            ]
-        return sum(rows for rows, _ in found), sum(size for _, size in found)
+                for row in self.connection.execute(_FIND + _marks[len(chunk)], chunk)
+            )
+            return _by_source((unpack(blob).source, len(blob)) for (blob,) in found)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Do it all, or nothing; totals included."""
-        before = msgspec.structs.replace(self.totals)
+    def _transaction(self, caps: Caps | None = None) -> Iterator[None]:
+        """Do it all, or nothing, totals included; nothing where that would go beyond a cap."""
+        before = self.totals.copy()
         try:
             self._execute("BEGIN IMMEDIATE")
             yield
-            self._execute(_UPDATE_TOTALS, *msgspec.structs.astuple(self.totals))
+            if caps is not None:
+                caps.check(before, self.totals)
+            shares = msgspec.structs.astuple(self.totals.all)
+            ledger = pack_ledger(self.totals.ledger)
+            self._execute(_UPDATE_TOTALS, self.totals.last_seq, *shares, ledger)
             self._execute("COMMIT")
         except BaseException:
             self.totals = before
@@ -230,27 +218,29 @@ class States:
     def _insert(self, rows: Sequence[NewRow]) -> None:
         """Give each new row its seq and its place."""
         bus: list[object] = []
-        size, pending, held = 0, State.PENDING, State.HELD  # Python 3.11 takes 0.2 µs to look one up
+        pending, held = State.PENDING, State.HELD  # Python 3.11 takes 0.2 µs to look one up
         for seq, row in enumerate(rows, self.totals.last_seq + 1):
             state = row.state
             if state is not held:
                 bus += (seq, row.taken_us if state is pending else None, row.message.id, row.blob)
-                size += len(row.blob)
             if state is not pending:
                 self._quarantine(seq, row)
-        self._count(pending, len(bus) // 4, size)
+        sizes = map(_size_of, (row for row in rows if row.state is not held))
+        for source, (count, size) in _by_source(sizes).items():
+            self._count(pending, source, count, size)
         self.totals.last_seq += len(rows)
-        for start, size in _chunks(len(bus) // 4):
-            self.connection.execute(_inserts[size], bus[start * 4 : (start + size) * 4])
+        _note_newest(self.totals, rows)
+        for start, length in _chunks(len(bus) // 4):
+            self.connection.execute(_inserts[length], bus[start * 4 : (start + length) * 4])
 
     def _quarantine(self, seq: int, row: NewRow, seen: int = 1) -> None:
         values = (seq, row.taken_us, row.message.id, row.blob, row.state, seen, row.message.received_at_us)
         self._execute("INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
-        self._enter(row.state, row.blob)
+        self._enter(row.state, row.message.source, row.blob)
 
     def _settle(self, seqs: Sequence[int]) -> None:
-        rows, size = self._measure(seqs)
-        self._count(State.PENDING, -rows, -size)
+        for source, (rows, size) in self._measure(seqs).items():
+            self._count(State.PENDING, source, -rows, -size)
         for chunk in _filled(seqs):
             self.connection.execute(_DELETE + _marks[len(chunk)], chunk)
 
@@ -263,8 +253,8 @@ class States:
         said = reason.encode(errors="backslashreplace").decode()  # a broker's words may be no UTF-8
         values = (seq, taken_us, event_id, blob, said, time.time_ns() // 1000)
         self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
-        self._count(State.PENDING, -1, -len(blob))
-        self._enter(State.REFUSED, blob)
+        source = self._leave(State.PENDING, blob).source
+        self._enter(State.REFUSED, source, blob)
 
     def _note(self, batch: Batch) -> None:
         """Keep what recognition has learnt."""
@@ -283,7 +273,7 @@ class States:
         self.totals.last_seq += 1
         entry = Entry(self.totals.last_seq, again)
         self._execute(_inserts[1], entry.seq, None, again.id, blob)
-        self._enter(State.PENDING, blob)
+        self._enter(State.PENDING, again.source, blob)
         return entry
 
     def _import(self, row: Row) -> Entry | None:
@@ -294,7 +284,7 @@ class States:
         if row.state is State.REFUSED:
             values = (seq, None, row.id, blob, row.why, time.time_ns() // 1000)
             self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
-            self._enter(State.REFUSED, blob)
+            self._enter(State.REFUSED, row.source, blob)
         else:
             self._quarantine(seq, NewRow(row.message, blob, None, row.state), row.seen)
         return None
@@ -329,20 +319,40 @@ class States:
         state, blob = gone.fetchone()
         return self._leave(State(state), blob)
 
-    def _enter(self, state: State, blob: bytes) -> None:
-        self._count(state, 1, len(blob))
+    def _enter(self, state: State, source: str, blob: bytes) -> None:
+        self._count(state, source, 1, len(blob))
 
     def _leave(self, state: State, blob: bytes) -> Message:
-        self._count(state, -1, -len(blob))
-        return unpack(blob)
+        message = unpack(blob)
+        self._count(state, message.source, -1, -len(blob))
+        return message
 
-    def _count(self, state: State, rows: int, size: int) -> None:
-        self.totals.add(state, rows, size)
+    def _count(self, state: State, source: str, rows: int, size: int) -> None:
+        self.totals.add(state, source, rows, size)
         self.unsaved_bytes += abs(size)
 
     def _stored_totals(self) -> Totals:
         row = self._execute(f"SELECT {_TOTALS} FROM totals").fetchone()  # noqa: S608 - our own names
-        return Totals(*row)
+        return Totals(row[0], Share(*row[1:-1]), unpack_ledger(row[-1]))
+
+
+def _size_of(row: NewRow) -> tuple[str, int]:
+    return row.message.source, len(row.blob)
+
+
+def _by_source(sizes: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    """Return how many rows of each source there are, and their bytes."""
+    found: dict[str, list[int]] = {}
+    for source, size in sizes:
+        share = found.setdefault(source, [0, 0])
+        share[0] += 1
+        share[1] += size
+    return found
+
+
+def _note_newest(totals: Totals, rows: Sequence[NewRow]) -> None:
+    for row in rows:
+        totals.ledger.newest_us = max(totals.ledger.newest_us, row.message.received_at_us)
 
 
 def _chunks(length: int) -> Iterator[tuple[int, int]]:

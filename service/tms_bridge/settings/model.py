@@ -179,6 +179,14 @@ class Outbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 268_435_456
 
 
+class Held(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events from an unlisted address that wait for their release."""
+
+    max_bytes: Annotated[
+        int, Meta(ge=1, description="Of held events, apart from the outbox's room; beyond it they get 503.")
+    ] = 104_857_600
+
+
 class Quarantine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bodies that could not be understood, and those that are held."""
 
@@ -276,6 +284,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin: Admin = Admin()
     amqp: Amqp
     outbox: Outbox | None = None
+    held: Held = Held()
     quarantine: Quarantine = Quarantine()
     dedup: Dedup = Dedup()
     sources: dict[str, Source]

@@ -209,8 +209,11 @@ class Call:
             desk.outbox.quarantine(self._message, self)
             return
         desk.observations.note(body, route.rules, kind, arrival.received_at_us)
-        take = desk.outbox.hold if caller.held else desk.outbox.take
-        take(self._message, self)
+        if caller.held:
+            self._message = _held(self._message, caller)
+            desk.outbox.hold(self._message, self)
+        else:
+            desk.outbox.take(self._message, self)
 
     # What the outbox and the clock say
 
@@ -302,3 +305,9 @@ class Call:
         if not self.over:
             self._told = asyncio.get_running_loop().create_future()
             await self._told
+
+
+def _held(message: Message, caller: Caller) -> Message:
+    """Say with the event why it is held: the address is what an operator decides by."""
+    place = f"the address {caller.client}" if caller.client else "an address that cannot be told"
+    return msgspec.structs.replace(message, reason=f"right credentials from {place}, which is not listed")
