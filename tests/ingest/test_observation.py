@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from tms_bridge.errors import Undecodable
-from tms_bridge.ingest import News, Observation, Observations, Rules, understand_in_full
+from tms_bridge.ingest import (
+    News,
+    Observation,
+    Observations,
+    ObservedMember,
+    Rules,
+    schema_of,
+    understand_in_full,
+)
 from tms_bridge.ingest.observation import MAX_PATHS, SAMPLE, SETTLED, pattern_of
 from tms_events import Trigger
 
@@ -169,3 +177,10 @@ def test_a_body_of_a_known_kind_is_counted_in_one_step_but_for_one_in_64() -> No
         sys.setprofile(None)
     assert len(steps) == SAMPLE - 2
     assert watched.seen.members["/Id"].count == SAMPLE - 1
+
+
+def test_a_member_whose_parent_had_no_more_room_is_left_out_of_the_schema() -> None:
+    orphan = ObservedMember("/Gone/Id", 1, 1, 1, {"integer": 1})
+    assert schema_of(Observation("contoso", "class", 1, 1, 5, {"/Gone/Id": orphan})) == {
+        "title": "class bodies of contoso, as seen"
+    }

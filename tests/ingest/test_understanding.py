@@ -4,10 +4,11 @@ import hashlib
 
 import pytest
 
-from tms_bridge.ingest import digest
+from tms_bridge.errors import Undecodable
+from tms_bridge.ingest import decode, digest, quarantined, remark, reread
 from tms_bridge.message import Kind, Message
 
-from .sources import ARRIVAL, ASSIGNMENT, body_of, json_of, message_of
+from .sources import ARRIVAL, ASSIGNMENT, CLASS, NOON, body_of, json_of, message_of
 
 
 def test_an_event_becomes_a_message_with_all_that_the_wire_needs() -> None:
@@ -119,3 +120,28 @@ def test_a_digest_is_blake2b_of_source_trigger_and_body() -> None:
 
 def test_the_parts_of_a_digest_cannot_run_into_each_other() -> None:
     assert digest("a", "class", b"b") != digest("a", "clas", b"s\0b")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"Id":1,"Status":"Denied"}', ""),
+        (b'{"Id":1,"Status":"Later"}', "a status that is not known; raw_status: 'Later'"),
+        (
+            b'{"Id":1,"Name":{},"Start":"soon"}',
+            "a status that is not known; raw_status: None; not read, though they hold a value: name, start",
+        ),
+    ],
+)
+def test_what_was_not_understood_in_full_is_remarked(body: bytes, said: str) -> None:
+    assert said == remark(decode(body, CLASS, NOON))
+
+
+def test_a_body_is_read_again_by_the_rules_of_now_or_says_why_not() -> None:
+    message = quarantined(b'{"Id":1,"UserId":2}', CLASS, ARRIVAL, Undecodable("odd"))
+    now = {("contoso", "class"): CLASS, ("contoso", "course_assignment"): ASSIGNMENT}
+    again = reread(message, now, "course_assignment")
+    assert (ARRIVAL.id, "course_assignment", "1") == (again.id, again.trigger, again.entity)
+    assert again.digest == digest("contoso", "course_assignment", message.body)
+    with pytest.raises(Undecodable, match='its source "contoso" is not configured any more'):
+        reread(message, {})

@@ -5,7 +5,7 @@ can tell what happened to whom: the body is `Undecodable`. Any other member is N
 """
 
 from datetime import date, datetime
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -219,8 +219,7 @@ def _id(document: _Document) -> int:
             document.note("id", one, None, f"no id: {error}")
             continue
         document.note("id", one, number, how)
-        if isinstance(number, int):
-            ids.append((one, number))
+        ids.append((one, cast("int", number)))  # None is for blanks, and these are out
     if len({number for _, number in ids}) > 1:
         places = _places([one for one, _ in ids])
         raise Undecodable(f"{places} are different ids, so nobody can tell which is meant")
