@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import indent
 
 import metrics_page
 from tms_bridge.cli import reference as cli
@@ -13,6 +14,15 @@ from tms_events.artefact.files import files
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_RULE_HEAD = """\
+# deploy/monitoring/alerts.yaml for the Prometheus Operator; `make docs` writes it.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: tms-bridge
+spec:
+"""
+
 
 def documents() -> Iterator[tuple[Path, str]]:
     """Yield each document that the code has a part in, with the text that it should have."""
@@ -21,10 +31,18 @@ def documents() -> Iterator[tuple[Path, str]]:
         yield ROOT / "schemas" / name, content
     yield ROOT / "docs" / "cli.md", cli.markdown()
     yield ROOT / "docs" / "metrics.md", metrics_page.render()
+    yield ROOT / "deploy/kustomize/components/monitoring/prometheusrule.yaml", _prometheus_rule()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text()
         if reference.BEGIN in text:
             yield path, reference.refresh(text)
+
+
+def _prometheus_rule() -> str:
+    """Return the alerts as the Prometheus Operator takes them."""
+    rules = (ROOT / "deploy" / "monitoring" / "alerts.yaml").read_text()
+    spec = indent(rules[rules.index("groups:") :], "  ")
+    return f"{_RULE_HEAD}{spec}"
 
 
 def main(arguments: Sequence[str]) -> int:
