@@ -12,7 +12,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-long npm-test integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
+.PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
 	types imports style docs docs-check schema-compat changelog-check deploy-check image-test audit pip-check build clean bench bench-check
 
 help: ## show this list
@@ -32,6 +32,9 @@ test: setup ## run the tests, on every core, each worker against a RabbitMQ of i
 
 npm-test: setup ## hold the contract to Ajv, AsyncAPI's parser, TypeScript and Node; fetches packages with npm
 	NPM_TESTS=1 $(PYTHON) -m pytest tests/npm
+
+examples-test: setup ## run each example in an environment of its own, with what its README line installs; fetches packages
+	OWN_ENVIRONMENTS=1 $(PYTHON) -m pytest tests/examples
 
 test-long: setup ## run the tests that take long: every fault by itself, a cluster, a soak
 	$(PYTHON) -m pytest -m long

@@ -1,4 +1,4 @@
-"""An idempotent inbox, in SQLite or PostgreSQL: applies each event once, however often it comes."""
+"""An inbox: applies each event once, however often it comes. PostgreSQL takes the same statements."""
 
 import os
 import sqlite3

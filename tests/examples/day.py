@@ -25,12 +25,12 @@ State = dict[str, tuple[str, int]]
 class Consumer:
     """One example as a process of its own, with its table."""
 
-    def __init__(self, command: Sequence[str | Path], amqp_url: str, database: Path) -> None:
+    def __init__(self, command: Sequence[str | Path], amqp_url: str, database: str) -> None:
         self.command, self.database, self._amqp_url = command, database, amqp_url
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        environment = {**os.environ, "AMQP_URL": self._amqp_url, "DATABASE": str(self.database)}
+        environment = {**os.environ, "AMQP_URL": self._amqp_url, "DATABASE": self.database}
         self.process = await asyncio.create_subprocess_exec(*self.command, env=environment)
 
     async def kill(self) -> None:
@@ -38,9 +38,13 @@ class Consumer:
             self.process.send_signal(signal.SIGKILL)
             await self.process.wait()
 
+    def forget(self) -> None:
+        """Remove its table."""
+        Path(self.database).unlink()
+
     def state(self) -> State:
         """Return each class's last status and how many events were applied to it."""
-        if not self.database.exists():
+        if not Path(self.database).exists():
             return {}
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
         try:

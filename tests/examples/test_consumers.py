@@ -1,7 +1,6 @@
 """The examples as their readers run them: a real bridge, a real broker, and a bad day for both."""
 
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -16,6 +15,7 @@ from tms_events import EXCHANGE, topic
 from tms_events.testing import POISON
 
 from .day import EXAMPLES, Consumer, Sender, bad_day, bound, declared, failing_day, json_message
+from .environments import interpreter
 
 CONSUMERS = ["consumer.py", "pika_consumer.py", "kombu_consumer.py", "faststream_app.py", "single_active.py"]
 
@@ -35,7 +35,7 @@ async def consume(vhost: str, tmp_path: Path) -> AsyncIterator[Consume]:
     made = list[Consumer]()
 
     def make(name: str, amqp_url: str = vhost) -> Consumer:
-        made.append(Consumer([sys.executable, EXAMPLES / name], amqp_url, tmp_path / "crm.db"))
+        made.append(Consumer([interpreter(name), EXAMPLES / name], amqp_url, str(tmp_path / "crm.db")))
         return made[-1]
 
     yield make
@@ -84,7 +84,7 @@ async def test_a_new_table_begins_at_the_first_event_of_the_stream(
     await until(lambda: consumer.state() == tms.expected)
 
     await consumer.kill()
-    consumer.database.unlink()
+    consumer.forget()
     await consumer.start()
     await until(lambda: consumer.state() == tms.expected)
 

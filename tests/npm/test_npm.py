@@ -96,9 +96,9 @@ class NodeConsumer(Consumer):
 
     def state(self) -> State:
         """Return each class's last status and how many events were applied to it."""
-        if not self.database.exists():
+        if not Path(self.database).exists():
             return {}
-        classes = json.loads(self.database.read_text())["classes"]
+        classes = json.loads(Path(self.database).read_text())["classes"]
         return {key: (one["status"], one["changes"]) for key, one in classes.items()}
 
 
@@ -109,7 +109,7 @@ async def test_a_consumer_in_node_survives_a_bad_day(tmp_path: Path, vhost: str,
     for command in (["npm", "ci", "--silent", "--no-audit"], ["npm", "run", "build", "--silent"]):
         done = await asyncio.to_thread(run, *command, cwd=directory)
         assert done.returncode == 0, done.stdout + done.stderr
-    consumer = NodeConsumer(["node", directory / "dist" / "consumer.js"], vhost, tmp_path / "crm.json")
+    consumer = NodeConsumer(["node", directory / "dist" / "consumer.js"], vhost, str(tmp_path / "crm.json"))
     try:
         await bad_day(consumer, Sender(bridge), bridge, vhost)
     finally:

@@ -127,7 +127,7 @@ def _operations() -> Schema:
         }
         for name in channels
     }
-    return sent | received
+    return received | sent  # readers are consumers
 
 
 def _binding(**members: object) -> Schema:
