@@ -164,7 +164,7 @@ def test_numbers_in_a_pointer_are_any_element() -> None:
     assert pattern_of("/Results/0/Class/Id") == "/Results/*/Class/Id"
 
 
-def test_a_body_of_a_known_kind_is_counted_in_one_step_but_for_one_in_64() -> None:
+def test_a_body_of_a_known_kind_is_counted_in_one_step_but_for_one_in_many() -> None:
     watched = Watched()
     watched.take(USUAL)
     kind = understand_in_full(USUAL, CLASS, ARRIVAL)[2]

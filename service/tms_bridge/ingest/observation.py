@@ -19,7 +19,7 @@ from tms_bridge.ingest.rules import Rules
 from tms_bridge.ingest.tolerant import Find, decode_document
 
 MAX_PATHS: Final = 300
-SAMPLE: Final = 64
+SAMPLE: Final = 256
 SETTLED: Final = 1000
 """Bodies after which a member or type that was never seen is news."""
 
@@ -118,15 +118,19 @@ class _Watch:
 
     def flush(self) -> None:
         """Count the bodies that were not looked at."""
-        members = self.observation.members
         for pending in self.pending.values():
-            for path, types in pending.seen.items() if pending.times else ():
-                members[path].note(types, pending.times, pending.last_us)
-            pending.times = 0
+            self._flush(pending)
+
+    def _flush(self, pending: _Pending) -> None:
+        members = self.observation.members
+        for path, types in pending.seen.items() if pending.times else ():
+            members[path].note(types, pending.times, pending.last_us)
+        pending.times = 0
 
     def look(self, body: bytes, rules: Rules, kind: BodyKind | None, at_us: int) -> list[News]:
         """Look at a whole body, and return what is new in it."""
-        self.flush()
+        if kind in self.pending:
+            self._flush(self.pending[kind])
         seen = _seen(body)
         news = self._count(seen, at_us)
         members = self.observation.members
@@ -134,6 +138,7 @@ class _Watch:
             self._map(body, rules)
         if kind is not None:
             if len(self.pending) >= _MAX_KINDS:
+                self.flush()
                 self.pending.clear()
             known = {path: types for path, types in seen.items() if path in members}
             self.pending[kind] = _Pending(known)
