@@ -1,7 +1,9 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from tms_bridge.settings.load import Loaded
+from tms_bridge.settings.model import Http, Settings
 from tms_bridge.settings.template import template
 from tms_bridge.settings.traps import warnings
 
@@ -34,9 +36,19 @@ def test_every_template_has_a_long_password_of_its_own(read_text: Read) -> None:
     assert [len(password) for password in passwords] == [32, 32]
 
 
+def test_every_table_and_every_key_of_a_listener_stands_in_the_template() -> None:
+    text = template()
+    assert [] == [
+        table for table in Settings.__struct_fields__ if not re.search(rf"^\[{table}\b", text, re.MULTILINE)
+    ]
+    kept_apart = {"max_body_bytes", "max_in_flight", "success_status"}
+    assert kept_apart == {
+        key for key in Http.__struct_fields__ if not re.search(rf"^(# )?{key} = ", text, re.MULTILINE)
+    }
+
+
 def test_what_the_template_comments_out_is_valid_too(read_text: Read, tmp_path: Path) -> None:
-    marks = ("# client_", "# trusted_", "# [[", "# name", "# bindings", "# token =", "# role", "# sources")
-    lines = [line.removeprefix("# ") if line.startswith(marks) else line for line in template().splitlines()]
+    lines = [re.sub(r"^# (?=\[\[|[a-z_]+ = )", "", line) for line in template().splitlines()]
     secrets = tmp_path / "secrets"
     secrets.write_text("s3cret-of-a-holder")
     text = "\n".join(lines).replace("/run/secrets/admin-token", str(secrets))

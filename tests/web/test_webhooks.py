@@ -130,7 +130,7 @@ async def test_head_shows_the_same_without_its_text(bridge: Bridge) -> None:
     raw = await reader.read()
 
     assert raw.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"Content-Length: 8" in raw
+    assert b"Content-Length: 98" in raw
     assert raw.endswith(b"\r\n\r\n")
 
 
@@ -351,3 +351,37 @@ async def test_what_an_event_says_that_cannot_be_read_is_logged_and_counted(brid
         registry.get_sample_value("tms_bridge_fields_unread_total", {"trigger": "class", "field": field})
         for field in ("max_students", "start", "name")
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/webhooks//contoso/class-changed", "The path has a doubled slash."),
+        ("//webhooks/contoso/class-changed", "The path has a doubled slash."),
+        ("/webhooks/contoso/class-changed/", "The path ends in a slash too many."),
+        ("/tms/webhooks/contoso/class-changed", "The path has something before /webhooks."),
+        ("/webhooks/contso/class-changed", "There is no such path or source."),
+    ],
+)
+async def test_a_slip_of_the_slash_is_named_to_the_sender(bridge: Bridge, path: str, says: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    answer = await bridge.ask(head.encode())
+
+    assert (answer.status, str(answer.json["detail"]).startswith(says)) == (404, True)
+
+
+async def test_a_refusals_line_says_method_and_path_and_cuts_them(bridge: Bridge) -> None:
+    for method, path in (("POST", "/nowhere/" + "x" * 300), ("DELETE", "/webhooks/contoso/class-changed")):
+        await bridge.ask(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+    unknown, other = bridge.lines.of("webhook")
+
+    assert (unknown["method"], other["method"]) == ("POST", "DELETE")
+    assert re.fullmatch(r"/nowhere/x{191} and \d+ more", str(unknown["path"]))
+    assert other["path"] == "/webhooks/contoso/class-changed"
+
+
+async def test_an_accepted_webhooks_line_needs_no_path(bridge: Bridge) -> None:
+    assert (await bridge.post()).status == 202
+    (line,) = bridge.lines.of("webhook")
+
+    assert not {"method", "path"} & set(line)

@@ -24,7 +24,7 @@ MAX_RETRIES = 5
 WHY = {
     "name": "For people only.",
     "trigger_event": "One webhook for each trigger: two on one trigger deliver every event twice.",
-    "url": "Open it in a browser: it answers one line of text, without an error, as TMS asks.",
+    "url": "Open it in a browser: one line of text, no error. That proves the URL, and nothing else.",
     "http_headers": "Proves to the bridge that TMS calls. One name=value a line.",
     "delay_seconds": "The same for both webhooks, best 0: with different delays events arrive out of order.",
     "timeout_seconds": "The source's timeout_s; the bridge answers within http.deadline_s, well before it.",

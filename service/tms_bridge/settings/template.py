@@ -8,7 +8,7 @@ _PASSWORD_BYTES: Final = 24
 _TEMPLATE: Final = """\
 # TMS Bridge. Every key, with its default: docs/configuration.md.
 # In any string: ${NAME} is an environment variable, ${NAME:-default} one with a default,
-# ${file:/path} the content of a file, and $${ a literal.
+# ${file:/path} the content of a file, and $${ a literal. Relative paths begin at this file.
 # `tms-bridge check` looks this file over; `tms-bridge tms-settings --source contoso` says what to put
 # into TMS.
 
@@ -17,7 +17,17 @@ listen = "0.0.0.0:8080"
 # Behind a reverse proxy: say which header it sends, and which addresses it has.
 # client_address = "x-forwarded-for"
 # trusted_proxies = ["192.0.2.7"]
+# Every answer comes within it.
 deadline_s = 5.0
+# What one connection may cost before it has proved itself:
+# max_head_bytes = 32768
+# head_timeout_s = 10.0
+# idle_timeout_s = 120.0
+# max_connections = 0
+# max_connections_per_peer = 256
+# How the bridge stops: not ready but serving, then delivering what waits.
+# shutdown_delay_s = 5.0
+# drain_timeout_s = 20.0
 
 [admin]
 # Probes and metrics; the API too, which beyond loopback needs a token.
@@ -42,6 +52,17 @@ exchange = "tms.events"
 [outbox]
 # Events wait here, on a local disk, until the broker has confirmed them.
 dir = "var/outbox"
+# max_bytes = 1073741824
+# min_free_bytes = 268435456
+
+[quarantine]
+# Bodies that could not be understood are kept here, until you replay or drop them.
+max_bytes = 104857600
+max_age_days = 30
+
+[dedup]
+# How long TMS's own retry of a body is known again.
+window_s = 120.0
 
 # One table a sender (an organisation in TMS); its name is part of the URL:
 # POST /webhooks/contoso/class-changed and /webhooks/contoso/course-assignment-changed
@@ -50,6 +71,10 @@ dir = "var/outbox"
 allow_from = ["skillable-tms", "127.0.0.1", "::1"]
 # Timeout Seconds, as set in TMS; over http.deadline_s.
 timeout_s = 10.0
+# Events with right credentials from another address: "refuse", or "hold" until you release them.
+on_unlisted_address = "refuse"
+# derive_status = false
+# payload = "verbatim"
 
 [[sources.contoso.credentials]]
 name = "initial"

@@ -1,6 +1,7 @@
 """One log line and a few counts for every request, whatever became of it."""
 
 import time
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -13,6 +14,8 @@ from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.sources import Caller
 
 _MAX_DETAIL: Final = 500
+_MAX_METHOD: Final = 20
+_MAX_PATH: Final = 200
 
 UNLISTED_VALID: Final = "unlisted_address_valid_credentials"
 """Outcome and log event of the special signal that the vendor has moved."""
@@ -41,6 +44,8 @@ class WebhookLine(Line, gc=False):
     request_id: str
     remote: str
     peer: str | msgspec.UnsetType
+    method: str | msgspec.UnsetType
+    path: str | msgspec.UnsetType
     detail: str | msgspec.UnsetType
     answered: bool | msgspec.UnsetType
     event: str = "webhook"
@@ -113,6 +118,7 @@ class AccessLog:
         remote = caller.client or visit.peer
         if caller.unlisted and caller.credential:
             self._vendor_moved(visit, caller, ended.outcome)
+        refused = visit.head if http_status >= HTTPStatus.BAD_REQUEST else None
         self._log.line(
             WebhookLine(
                 "",
@@ -128,6 +134,8 @@ class AccessLog:
                 visit.request_id,
                 remote,
                 msgspec.UNSET if visit.peer == remote else visit.peer,
+                msgspec.UNSET if refused is None else _cut(refused.method, _MAX_METHOD),
+                msgspec.UNSET if refused is None else _cut(refused.path, _MAX_PATH),
                 ended.detail[:_MAX_DETAIL] if ended.detail else msgspec.UNSET,
                 msgspec.UNSET if answered else False,
             )
@@ -170,3 +178,9 @@ class AccessLog:
             request_id=visit.request_id,
             detail=caller.unlisted,
         )
+
+
+def _cut(text: str, most: int) -> str:
+    """Return what a caller wrote, escaped and not longer than this."""
+    shown = text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
+    return shown if len(shown) <= most else f"{shown[:most]} and {len(shown) - most} more"

@@ -48,7 +48,9 @@ from tms_bridge.web.sources import Caller, Route
 
 _READS: Final = ("GET", "HEAD")
 _LOOKED: Final = Answer(
-    200, b"TMS Bridge is here. TMS sends its webhooks to this URL with POST; nothing is wrong.\n", TEXT
+    200,
+    b"TMS Bridge is here, and this URL is right. That proves the URL alone, not address or credentials.\n",
+    TEXT,
 )
 _GONE: Final = 499
 """What the log calls an answer that nobody was there for."""
@@ -62,6 +64,15 @@ _NO_EVENT: Final = (
     "The body is no event of this trigger: {reason}. It is kept in quarantine, from where the operator can "
     "replay it once it can be read; sending it again does not help."
 )
+
+
+def _slip(path: str) -> str:
+    """Name what is wrong with the slashes of a path that is one but for them; empty for others."""
+    if "//" in path:
+        return "The path has a doubled slash. "
+    if "/webhooks/" in path and not path.startswith("/webhooks/"):
+        return "The path has something before /webhooks. "
+    return "The path ends in a slash too many. " if path.endswith("-changed/") else ""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -163,7 +174,7 @@ class Call:
 
     def _probe(self, head: Head) -> Answer:
         if head.path not in PROBES:
-            raise UnknownPath(_NO_PATH)
+            raise UnknownPath(_slip(head.path) + _NO_PATH)
         if head.method not in _READS:
             raise MethodNotAllowed("Probes are read with GET.", allow="GET, HEAD")
         return self._desk.health.probe(head.path)
