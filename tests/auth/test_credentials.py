@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from tms_bridge.auth.credentials import _REMEMBERED, Credentials
+from tms_bridge.auth.credentials import Credentials
 from tms_bridge.settings.model import Basic, Credential
 
 MakeHeaders = Callable[..., CIMultiDictProxy[str]]
@@ -154,14 +154,6 @@ def test_any_of_several_credentials_opens_the_door_and_is_named(make_headers: Ma
 def test_the_first_of_several_matching_credentials_is_named(make_headers: MakeHeaders) -> None:
     credentials = Credentials([basic("tms", "same", "first"), basic("tms", "same", "second")])
     assert credentials.match(make_headers(("Authorization", f"Basic {token('tms:same')}"))) == "first"
-
-
-def test_spellings_that_passed_are_remembered_up_to_a_bound(make_headers: MakeHeaders) -> None:
-    credentials = Credentials([basic("user", "password")])
-    spellings = [f"Basic{' ' * spaces}{token('user:password')}" for spaces in range(1, _REMEMBERED + 3)]
-    for spelling in (*spellings, *spellings):
-        assert "basic" == credentials.match(make_headers(("Authorization", spelling)))
-    assert len(credentials._known) <= _REMEMBERED
 
 
 def test_all_credentials_are_compared_whichever_matches(

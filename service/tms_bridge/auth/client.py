@@ -108,6 +108,8 @@ class Client:
 
     def __init__(self, http: Http) -> None:
         self._header = _HEADERS.get(http.client_address)
+        self.reads = (self._header,) if self._header else ()
+        """The headers that it looks at."""
         self._announced = http.client_address == "proxy-protocol"
         self._trusted = Networks(http.trusted_proxies)
 

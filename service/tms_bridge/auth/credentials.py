@@ -19,10 +19,6 @@ _AUTHORIZATION: Final = "authorization"
 _SPACE: Final = " \t"
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _DIGEST_BYTES: Final = 32
-_REMEMBERED: Final = 64
-"""Spellings of credentials that passed: Base64 padded or not, and the like."""
-
-_NO_LINES: Final[list[str]] = []
 _NOTHING: Final = bytes(_DIGEST_BYTES)
 """Stands for a header that is absent, repeated or unreadable; no digest that anyone can find equals it."""
 
@@ -40,32 +36,14 @@ class Credentials:
     def __init__(self, credentials: Sequence[Credential]) -> None:
         self._proofs = tuple((credential.name, _prepare(credential)) for credential in credentials)
         self._headers = tuple({proof.header for _, proofs in self._proofs for proof in proofs})
-        self._known: dict[tuple[tuple[str, ...], ...], str] = {}
+        self.reads = tuple(header or _AUTHORIZATION for header in self._headers)
+        """The headers that it looks at."""
 
     def match(self, headers: Headers) -> str | None:
         """Return the name of the first credential that these headers show in full, or None.
 
         A header that stands twice shows nothing: no sender of ours repeats one, and a guesser might.
         """
-        lines = tuple(
-            [tuple(headers.getall(header or _AUTHORIZATION, _NO_LINES)) for header in self._headers]
-        )
-        found = self._known.get(lines)
-        if found is None and (found := self._compare(headers)) is not None:
-            self._remember(lines, found)
-        return found
-
-    def _remember(self, lines: tuple[tuple[str, ...], ...], name: str) -> None:
-        """Keep what passed, as it came, for the sender will show the same again.
-
-        Only what passed is kept, and found again by a keyed hash of the whole, so that the time that a guess
-        takes says nothing.
-        """
-        if len(self._known) >= _REMEMBERED:
-            self._known.clear()
-        self._known[lines] = name
-
-    def _compare(self, headers: Headers) -> str | None:
         shown = {header: _shown(header, headers) for header in self._headers}
         found = None
         for name, proofs in self._proofs:

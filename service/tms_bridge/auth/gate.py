@@ -1,8 +1,6 @@
 """Who may call one source: its allowlist and its credentials, asked with the headers alone."""
 
 import enum
-import functools
-from typing import Final
 
 import msgspec
 
@@ -39,11 +37,6 @@ class Admission(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-_REMEMBERED: Final = 1024
-_REMEMBERED_LENGTH: Final = 256
-"""Longer headers are judged anew each time, so that nobody fills the memory with them."""
-
-
 class Gate:
     """The door of one source; build a new one when the settings change."""
 
@@ -52,14 +45,12 @@ class Gate:
         self._allowlist = Allowlist(source.allow_from)
         self._credentials = Credentials(source.credentials)
         self._key = f"sources.{name}.allow_from"
-        self._recall = functools.lru_cache(_REMEMBERED)(self._judge)
+        self.reads = (*self._credentials.reads, *self._client.reads)
+        """All headers that it looks at: equal lines from one peer are judged equally."""
 
     def admit(self, peer: str | None, headers: Headers) -> Admission:
         """Judge the client address of a request that came over a connection from `peer`."""
-        told = self._client.told(headers)
-        if told is not None and len(told) > _REMEMBERED_LENGTH:
-            return self._judge(peer or "", told)
-        return self._recall(peer or "", told)
+        return self._judge(peer or "", self._client.told(headers))
 
     def identify(self, headers: Headers) -> str | None:
         """Return the name of the credential that these headers show, or None."""

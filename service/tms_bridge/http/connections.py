@@ -96,13 +96,9 @@ class Member(Protocol):
         busy: a request of it is being worked on.
     """
 
+    remote: str
     proved: bool
     progressed: float
-
-    @property
-    def remote(self) -> str:
-        """The address that it counts for."""
-        ...
 
     @property
     def busy(self) -> bool:

@@ -101,3 +101,8 @@ def _format(ms: int, random: int) -> str:
     value = (ms << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & _LOW_62)
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def now_us() -> int:
+    """Return the time, in Unix microseconds."""
+    return time.time_ns() // 1000

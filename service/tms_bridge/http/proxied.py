@@ -49,11 +49,6 @@ class ProxiedConnection(Connection):
         return self._announced or self._peer
 
     @property
-    def remote(self) -> str:
-        """The client's address, or for an unreadable header why it is unknown."""
-        return self._announced[0] if self._announced else self._peer
-
-    @property
     def head_began(self) -> float | None:
         """When the head began; the PROXY header is due as soon as the connection is there."""
         return super().head_began if self._start is None else self._made
@@ -83,6 +78,7 @@ class ProxiedConnection(Connection):
     def _go_on(self, announced: tuple[str, int] | None, rest: bytes) -> None:
         self._connections.leave(self)
         self._announced = announced
+        self.remote = announced[0] if announced else self._peer
         self._start = None
         if not self._connections.enter(self):  # counts for the client from now on
             self.cut_off()

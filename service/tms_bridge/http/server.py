@@ -74,6 +74,7 @@ class Connection(web.RequestHandler):
         "_wire",
         "progressed",
         "proved",
+        "remote",
     )
 
     _wire: asyncio.Transport
@@ -111,7 +112,7 @@ class Connection(web.RequestHandler):
         self._watched = (
             watch(self, limits.max_head_bytes, self._clock, self._offer) if server.fits else Progress()
         )
-        self._peer = ""
+        self._peer = self.remote = ""
         self._behind = b""
         self._owing = self._ending = self._held = False
         self._unread_since = 0.0
@@ -126,7 +127,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note who calls while that can be asked, and make room for it."""
         name = transport.get_extra_info("peername")
-        self._peer = str(name[0]) if name else ""
+        self._peer = self.remote = str(name[0]) if name else ""
         self._wire = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         super().connection_made(transport)
         if not self._connections.enter(self):
@@ -136,11 +137,6 @@ class Connection(web.RequestHandler):
         """Give its room to others."""
         self._connections.leave(self)
         super().connection_lost(exc)
-
-    @property
-    def remote(self) -> str:
-        """The address at the other end, or why it is unknown; empty where nobody can tell."""
-        return self._peer
 
     @property
     def busy(self) -> bool:

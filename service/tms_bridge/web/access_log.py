@@ -107,14 +107,9 @@ class AccessLog:
         """Count and log one request; `answered`: an open connection has taken the whole answer."""
         seconds = time.perf_counter() - visit.started
         caller = caller or _NOBODY
-        self._metrics.duration.observe(seconds)
-        self._metrics.requests.inc(
-            visit.source or UNKNOWN_SOURCE, visit.trigger or UNKNOWN_SOURCE, ended.outcome
-        )
-        if caller.credential:
-            self._metrics.credential_used.inc(visit.source, caller.credential)
+        self._count(visit, caller, ended, seconds, answered=answered)
         if ended.taken:
-            self._note_event(visit, ended, seconds, answered=answered)
+            self._show(visit, ended, seconds)
         remote = caller.client or visit.peer
         if caller.unlisted and caller.credential:
             self._vendor_moved(visit, caller, ended.outcome)
@@ -145,14 +140,23 @@ class AccessLog:
         """Log the traceback of an error that nobody foresaw."""
         self._log.logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)
 
-    def _note_event(self, visit: Visit, ended: Ended, seconds: float, *, answered: bool) -> None:
-        now = time.time()
+    def _count(self, visit: Visit, caller: Caller, ended: Ended, seconds: float, *, answered: bool) -> None:
+        metrics, source, trigger = self._metrics, visit.source, visit.trigger
+        metrics.duration.observe(seconds)
+        metrics.requests.inc(source or UNKNOWN_SOURCE, trigger or UNKNOWN_SOURCE, ended.outcome)
+        if caller.credential:
+            metrics.credential_used.inc(source, caller.credential)
+        if not ended.taken:
+            return
         if answered:
-            self._metrics.last_accepted.set(visit.source, now)
+            metrics.last_accepted.set(source, time.time())
         if ended.outcome != "duplicate":
-            self._metrics.events.inc(visit.trigger, ended.status)
+            metrics.events.inc(trigger, ended.status)
             for field in ended.unread:
-                self._metrics.fields_unread.inc(visit.trigger, field)
+                metrics.fields_unread.inc(trigger, field)
+
+    def _show(self, visit: Visit, ended: Ended, seconds: float) -> None:
+        """Show an event to those who watch."""
         self._feed.add(
             Seen(
                 ended.id,
@@ -161,7 +165,7 @@ class AccessLog:
                 ended.status,
                 ended.routing_key,
                 ended.outcome,
-                now - seconds,
+                time.time() - seconds,
                 round(seconds * 1000, 3),
             )
         )

@@ -109,13 +109,14 @@ class Call:
         "_connection",
         "_content",
         "_counted",
-        "_decoded",
         "_desk",
         "_head",
         "_message",
+        "_remark",
         "_route",
         "_told",
         "_traceparent",
+        "_unread",
         "_visit",
         "moment",
         "over",
@@ -142,7 +143,8 @@ class Call:
         self._visit = Visit(marks.request_id, perf_counter(), connection.remote, source, trigger, head)
         self._caller = None
         self._message = None
-        self._decoded: ingest.Decoded | None = None
+        self._remark = ""
+        self._unread: tuple[str, ...] = ()
         self._counted = False
         self.moment = desk.deadlines.next()
         """When it is too late, on the event loop's clock."""
@@ -188,7 +190,8 @@ class Call:
         caller = self._caller = route.door.judge(peer, head.headers)
         if (refusal := route.door.refusal(caller)) is not None:
             raise refusal
-        self._connection.prove()
+        if not self._connection.proved:
+            self._connection.prove()
         check_framing(head.headers, desk.http.max_body_bytes)
         if desk.in_flight.full:
             raise Unavailable(_TOO_MANY)
@@ -213,12 +216,13 @@ class Call:
             return
         arrival = ingest.Arrival(desk.ids.mint(), desk.now_us(), digest, self._traceparent)
         try:
-            self._message, self._decoded, kind = ingest.understand_in_full(body, route.rules, arrival)
+            self._message, decoded, kind = ingest.understand_in_full(body, route.rules, arrival)
         except Undecodable as error:
             desk.observations.note(body, route.rules, None, arrival.received_at_us)
             self._message = ingest.quarantined(body, route.rules, arrival, error)
             desk.outbox.quarantine(self._message, self)
             return
+        self._remark, self._unread = ingest.remark(decoded), decoded.reading.unread
         desk.observations.note(body, route.rules, kind, arrival.received_at_us)
         if caller.held:
             self._message = _held(self._message, caller)
@@ -230,7 +234,13 @@ class Call:
 
     def durable(self, receipt: Receipt) -> None:
         """Answer 2xx, unless it is too late or the caller has gone: then a retry must be recognised."""
-        if self.over or not self._confirm(receipt):
+        answered = False
+        if not self.over:
+            try:
+                answered = self._confirm(receipt)
+            except Exception as error:  # noqa: BLE001 - a defect must not cost the caller its answer; counted
+                self.failed(error)
+        if not answered:
             self._desk.outbox.unanswered(receipt)
 
     def quarantined(self, row_id: str) -> None:
@@ -263,12 +273,9 @@ class Call:
         """Answer 2xx; return whether it was handed to a connection that is still open."""
         desk, message = self._desk, self._message
         routing_key = receipt.routing_key
-        status, detail = routing_key.rpartition(".")[2], ""
-        unread: tuple[str, ...] = ()
+        status = routing_key.rpartition(".")[2]
         if message is not None:
             routing_key, status = message.routing_key, message.status
-        if (decoded := self._decoded) is not None:
-            detail, unread = ingest.remark(decoded), decoded.reading.unread
         outcome = "accepted"
         if not receipt.routing_key or (self._caller is not None and self._caller.held):
             outcome = "held"
@@ -276,8 +283,9 @@ class Call:
             outcome = "duplicate"
         body = _encode(Accepted(receipt.id, outcome, routing_key, desk.outbox.durable))
         answer = Answer(desk.http.success_status, body)
+        said, unread = self._remark, self._unread
         return self._end(
-            answer, Ended(outcome, detail, receipt.id, status, routing_key, taken=True, unread=unread)
+            answer, Ended(outcome, said, receipt.id, status, routing_key, taken=True, unread=unread)
         )
 
     def _refuse(self, error: Exception, detail: str = "", row_id: str = "") -> None:

@@ -6,7 +6,6 @@ body and goes on with the connection afterwards.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from time import perf_counter
 from typing import Final, cast
@@ -17,7 +16,7 @@ from aiohttp.http import RawRequestMessage
 from tms_bridge.errors import SenderError
 from tms_bridge.http.answer import Head, Sent, kind_of, let_read
 from tms_bridge.http.health import Health
-from tms_bridge.http.ids import EventIds
+from tms_bridge.http.ids import EventIds, now_us
 from tms_bridge.http.server import Connection
 from tms_bridge.ingest import Observations
 from tms_bridge.message import Message
@@ -33,10 +32,6 @@ _CLOSE: Final = Sent(keep_alive=False)
 _KEEP: Final = Sent(keep_alive=True)
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
 class Webhooks:
     """Takes in what TMS sends."""
 
@@ -49,7 +44,7 @@ class Webhooks:
         log: AccessLog,
         *,
         observations: Observations | None = None,
-        now_us: Callable[[], int] = _now_us,
+        now_us: Callable[[], int] = now_us,
     ) -> None:
         self._routes = routes
         self._log = log
