@@ -1,12 +1,18 @@
 import asyncio
+import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from prometheus_client import CollectorRegistry
 
-from tms_bridge.auth.allowlist import published
+from tms_bridge.auth.allowlist import CHECKED, published
+from tms_bridge.bootstrap.gauges import bind_allowlist
+from tms_bridge.metrics import Metrics
+from tms_bridge.settings.load import load
 
 from .conftest import Invoke, Run
 
@@ -82,3 +88,48 @@ async def test_a_page_may_be_read_from_the_address_that_is_given(run: Run, confi
         missing = await asyncio.to_thread(run, *args, server.make_url("/missing"))
     assert 2 == missing.returncode
     assert "404 Not Found" in missing.stderr
+
+
+@pytest.mark.parametrize("url", ["http://docs.example.com/page.md", "http://192.0.2.1/"])
+def test_a_page_without_https_is_not_asked_for(invoke: Invoke, config: Path, url: str) -> None:
+    result = invoke("allowlist", "check", "--config", config, "--page", url)
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert "write https://" in result.stderr
+
+
+async def test_a_page_that_never_ends_is_refused(run: Run, config: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b"203.0.113.7\n" * 10_000)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/page", answer)
+    async with TestServer(app) as server:
+        args = ("allowlist", "check", "--config", config, "--page", server.make_url("/page"))
+        done = await asyncio.to_thread(run, *args)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "it is longer than 8 MiB" in done.stderr
+
+
+def test_the_time_of_a_check_is_kept_for_the_metric_where_nothing_has_drifted(
+    invoke: Invoke, config: Path, page: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "outbox" / CHECKED
+    args = ("allowlist", "check", "--config", config, "--page", page)
+    assert 0 == invoke(*args).exit_code
+    assert not kept.parent.exists()
+    kept.parent.mkdir()
+    page.write_text(page_of(["203.0.113.7"]))
+    assert (1, False) == (invoke(*args).exit_code, kept.exists())
+    page.write_text(page_of(list(published().addresses)))
+    assert (0, True) == (invoke(*args).exit_code, kept.exists())
+    settings = load(config, os.environ)
+    metrics = Metrics(CollectorRegistry())
+    bind_allowlist(metrics, settings.outbox)
+    os.utime(kept, (1_700_000_000, 1_700_000_000))
+    shown = metrics.registry.get_sample_value("tms_bridge_allowlist_checked_timestamp_seconds")
+    assert 1_700_000_000 == shown

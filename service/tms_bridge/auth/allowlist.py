@@ -60,6 +60,9 @@ class Networks:
 
 _DATA: Final = "skillable-tms.json"
 
+CHECKED: Final = "allowlist.checked"
+"""The file in the outbox's directory whose time is that of the last check without drift."""
+
 
 class Published(msgspec.Struct, frozen=True):
     """The addresses that the vendor publishes, as this release ships them.

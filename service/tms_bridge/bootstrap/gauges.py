@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
-from tms_bridge.auth.allowlist import published
+from tms_bridge.auth.allowlist import CHECKED, published
 from tms_bridge.broker import Supervisor
 from tms_bridge.ingest import unreadable_fields
 from tms_bridge.metrics import UNKNOWN_SOURCE, Metrics, OutboxMetrics, PublishMetrics
@@ -43,6 +44,19 @@ def bind_publishing(metrics: PublishMetrics, supervisor: Supervisor, relay: Rela
     metrics.outstanding.set_function(lambda: relay.outstanding)
     metrics.lanes_blocked.set_function(lambda: relay.lanes_blocked)
     metrics.topology_errors.set_function(lambda: len(supervisor.topology_errors))
+
+
+def bind_allowlist(metrics: Metrics, outbox: Outbox | None) -> None:
+    """Let the gauge ask when the allowlist was last found right; before that, the bridge's start counts."""
+    started = time.time()
+
+    def checked() -> float:
+        try:
+            return (Path(outbox.dir) / CHECKED).stat().st_mtime if outbox is not None else started
+        except OSError:
+            return started
+
+    metrics.allowlist_checked.set_function(checked)
 
 
 def set_facts(metrics: Metrics, sources: dict[str, Source]) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin
-from tms_bridge.bootstrap.gauges import VERSION, bind_outbox, bind_publishing, set_facts
+from tms_bridge.bootstrap.gauges import VERSION, bind_allowlist, bind_outbox, bind_publishing, set_facts
 from tms_bridge.bootstrap.observed import ObservationKeeper
 from tms_bridge.bootstrap.reload import Reloader
 from tms_bridge.bootstrap.signals import Signals
@@ -142,7 +142,7 @@ class Bridge:
         bind_outbox(metrics.outbox, self._stock.stats, settings.outbox)
         bind_publishing(metrics.publish, self._supervisor, self._relay)
         metrics.ready.set_function(lambda: not self._health.reasons())
-        metrics.allowlist_checked.set_to_current_time()
+        bind_allowlist(metrics, settings.outbox)
         set_facts(metrics, settings.sources)
 
     @asynccontextmanager

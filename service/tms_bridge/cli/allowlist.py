@@ -1,25 +1,33 @@
 """The command `allowlist check`: has the vendor's list of source addresses changed?"""
 
 import sys
+import time
 from collections.abc import Iterable
 from http import HTTPStatus
+from http.client import HTTPResponse
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import click
 import msgspec
 
-from tms_bridge.auth.allowlist import Published, published
+from tms_bridge.auth.allowlist import CHECKED, Published, published
 from tms_bridge.cli.configuration import load
 from tms_bridge.cli.output import Output, common_options, note
 from tms_bridge.cli.page import addresses, shown, sort_key
 from tms_bridge.cli.program import DONE, NO
 from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
 from tms_bridge.settings.model import Source
-from tms_bridge.settings.network import Network, parse_network
+from tms_bridge.settings.network import Network, is_loopback, parse_network
 
-TIMEOUT_S = 30
+TIMEOUT_S = 10
+"""For the connection and for each part of the page."""
+
+PATIENCE_S = 30
+"""For the whole page, however slowly it comes."""
+
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 
@@ -62,6 +70,9 @@ def allowlist() -> None:
 def check(ctx: click.Context, *, config: Path, out: Output, page: str) -> int:
     """Compare the shipped and the configured addresses with the vendor's page.
 
+    Meant to run each day: where nothing has drifted, the time is kept in the outbox's directory, and the
+    bridge shows it as tms_bridge_allowlist_checked_timestamp_seconds. A URL is read by https alone.
+
     An address counts where it has a line, a list item or a table cell of the page to itself. Exits 1 if an
     address came or went, or if a source would refuse one that is on the page.
 
@@ -74,10 +85,22 @@ def check(ctx: click.Context, *, config: Path, out: Output, page: str) -> int:
     if not on_page:
         raise click.BadParameter("no address stands on this page; is it the right one?", param_hint="--page")
     optional = ctx.get_parameter_source("config") is click.core.ParameterSource.DEFAULT
-    sources = {} if optional and not config.exists() else load(config).sources
-    drift = compare(page, on_page, published(), sources)
+    settings = None if optional and not config.exists() else load(config)
+    drift = compare(page, on_page, published(), settings.sources if settings is not None else {})
+    if settings is not None and settings.outbox is not None and not drift.drift:
+        _keep(Path(settings.outbox.dir))
     out.document(drift) if out.as_json else _show(out, drift)
     return NO if drift.drift else DONE
+
+
+def _keep(directory: Path) -> None:
+    """Note the time for the bridge's metric, where this user may write there."""
+    if not directory.is_dir():
+        return
+    try:
+        (directory / CHECKED).touch(mode=0o644)
+    except OSError as error:
+        note(f"the time of this check cannot be kept in {directory}: {error.strerror}")
 
 
 def _read(page: str) -> str:
@@ -92,13 +115,36 @@ def _read(page: str) -> str:
 
 
 def _fetch(url: str) -> str:
+    if not _is_safe(url):
+        raise click.BadParameter(
+            "write https://: another could answer in the vendor's place", param_hint="--page"
+        )
     request = Request(url, headers={"User-Agent": "tms-bridge", "Accept": "text/markdown, text/html, */*"})  # noqa: S310 - http or https, as the caller saw to
     try:
         with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
-            content: bytes = response.read(MAX_PAGE_BYTES)
+            content = _content(response)
+            if not _is_safe(response.geturl()):
+                raise ValueError("it leads on to an address without https")  # noqa: TRY301 - told as the others
     except (URLError, OSError, ValueError) as error:
         raise click.BadParameter(f"{url} cannot be read: {_reason(error)}", param_hint="--page") from None
     return content.decode(errors="replace")
+
+
+def _is_safe(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
+
+
+def _content(response: HTTPResponse) -> bytes:
+    """Read a page whole, or not at all: half a page would look like addresses that went away."""
+    content, ends_at = b"", time.monotonic() + PATIENCE_S
+    while chunk := response.read1(1 << 16):
+        content += chunk
+        if len(content) > MAX_PAGE_BYTES:
+            raise ValueError(f"it is longer than {MAX_PAGE_BYTES >> 20} MiB")
+        if time.monotonic() > ends_at:
+            raise TimeoutError(f"it did not come within {PATIENCE_S} s")
+    return content
 
 
 def _reason(error: Exception) -> str:
