@@ -39,6 +39,7 @@ COMMANDS = {
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
     "tail": Entry("tail", "tail", "Show events as they arrive on the bus."),
     "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
+    "bindings": Entry("bindings", "bindings", "See which events a queue gets, which not, and why."),
     "status": Entry("status", "status", "Say how a running bridge is, in a sentence and in numbers."),
     "outbox": Entry("outbox", "outbox", "Look at the events that wait, or were refused."),
     "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),
