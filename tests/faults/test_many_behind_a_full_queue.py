@@ -1,0 +1,86 @@
+"""Very many entities wait behind one full queue, beside a healthy one."""
+
+import http.client
+import itertools
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.faults.control import Control
+from tests.faults.records import Binding
+from tests.faults.rig import until
+from tests.faults.subject import AUTHORIZATION, Subject
+
+from rabbitmq import Node
+
+WAITING = 150_000
+HEALTHY = 200
+MOST_S = 2.0
+"""How long an event of the healthy key may take, on a machine that does other things as well."""
+
+MOST_BYTES = 150 << 20
+_RESCHEDULED, _COMPLETED = 3, 7
+# A quorum queue takes a few more from each new channel, which opens the lane and has all of it read again.
+_FULL: Mapping[str, str | int] = {
+    "x-queue-type": "classic",
+    "x-max-length": 1,
+    "x-overflow": "reject-publish",
+}
+
+
+@pytest.fixture
+def subject(broker: Node) -> Iterator[Subject]:
+    control = Control(broker)
+    control.declare([Binding("full", "tms.class.rescheduled")], _FULL)
+    control.declare([Binding("healthy", "tms.class.completed")], {})
+    with Subject([broker.url], max_outstanding=256) as running:
+        yield running
+
+
+@pytest.mark.long
+def test_no_number_of_entities_behind_a_full_queue_holds_up_another_key(
+    subject: Subject, broker: Node, tmp_path: Path
+) -> None:
+    entities = itertools.count()
+    until(lambda: _is_blocked_after(subject, next(entities)), "the queue to refuse")
+    many = tmp_path / "many.jsonl"
+    exported = subject.command("outbox", "export", "-").stdout.splitlines()[0]
+    many.write_text("\n".join(_copies(json.loads(exported))))
+    assert 0 == subject.stop()
+    assert 0 == subject.command("outbox", "import", str(many)).returncode
+    subject.start()
+    _deliver(subject, broker, 1, timeout_s=120.0)  # behind all of them, which are looked past once
+    for number in range(1, HEALTHY):
+        _deliver(subject, broker, number + 1, timeout_s=MOST_S)
+    assert subject.metrics()["tms_bridge_outbox_events"] > WAITING
+    assert subject.rss_bytes() < MOST_BYTES
+    subject.kill()
+
+
+def _is_blocked_after(subject: Subject, entity: int) -> bool:
+    _post(subject, entity, _RESCHEDULED)
+    return (
+        subject.metrics()["tms_bridge_lanes_blocked"] == 1
+        and subject.metrics()["tms_bridge_outbox_events"] > 0
+    )
+
+
+def _copies(row: dict[str, object]) -> Iterator[str]:
+    for number in range(WAITING):
+        yield json.dumps({**row, "id": str(uuid.uuid4()), "entity": str(1_000_000 + number)})
+
+
+def _deliver(subject: Subject, broker: Node, count: int, *, timeout_s: float) -> None:
+    _post(subject, 10_000 + count, _COMPLETED)  # of an entity that nothing waits of
+    until(lambda: Control(broker).ready(["healthy"])["healthy"] == count, "delivery", timeout_s=timeout_s)
+
+
+def _post(subject: Subject, entity: int, status: int) -> None:
+    connection = http.client.HTTPConnection(urlsplit(subject.url).netloc, timeout=10)
+    body = json.dumps({"Id": entity, "ConfirmationStatusId": status})
+    connection.request("POST", "/webhooks/contoso/class-changed", body, {"Authorization": AUTHORIZATION})
+    assert 202 == connection.getresponse().status
+    connection.close()
