@@ -13,7 +13,8 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
-	types imports style docs docs-check schema-compat changelog-check deploy-check image-test audit pip-check build clean bench bench-check
+	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check \
+	audit pip-check build clean bench bench-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,10 +101,14 @@ deploy-check: setup ## check the image, the compose file and the Kubernetes mani
 image-test: setup ## build the image without a Docker daemon, and run it as a cluster would; needs root
 	PYTHONPATH=deploy/local $(PYTHON) deploy/image_test.py
 
+release-check: setup ## check that wheels, npm package, image, manifests and changelog are of one release
+	$(PYTHON) deploy/release.py check
+
 audit: setup ## hold what is deployed to the rules of checkov, and the workflows to those of zizmor
 	$(PYTHON) deploy/check.py --render build/rendered
 	$(AUDIT) checkov --config-file deploy/checkov.yaml --directory build/rendered
 	$(AUDIT) checkov --config-file deploy/checkov.yaml --file deploy/Dockerfile
+	$(AUDIT) zizmor --offline --quiet .github/workflows
 
 pip-check: setup ## check that plain pip installs both packages
 	$(PYTHON) deploy/local/pip_check.py
