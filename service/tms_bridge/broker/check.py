@@ -123,7 +123,7 @@ async def try_publishing(session: Session, exchange: str) -> str | None:
 async def unbound(session: Session, exchange: str, prefix: str, keys: Sequence[str]) -> list[str]:
     """Return those of a prefix's routing keys to which no queue is bound.
 
-    AMQP has no question for that, so a message is published that vanishes within a second. Where a queue
+    That cannot be asked for over AMQP, so a message is published that vanishes within a second. Where a queue
     takes all of a prefix, one by a key that no event has is enough; else each of these keys gets one.
 
     Raises:

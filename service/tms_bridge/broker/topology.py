@@ -118,7 +118,7 @@ async def show(session: Session, parts: Sequence[Part]) -> list[Finding]:
     compared = {finding.part: finding for finding in await _each(session, there, _declare)}
     findings = [_merge(finding, compared.get(finding.part)) for finding in findings]
     bindings = [
-        Finding(part, State.UNKNOWN, "AMQP has no question for it")
+        Finding(part, State.UNKNOWN, "a binding cannot be asked for over AMQP")
         for part in parts
         if part.kind == "binding"
     ]

@@ -37,7 +37,9 @@ def init(*, config: Path, out: Output, file: Path | None, force: bool) -> None:
         out.document({"written": str(path), "next": list(steps)})
         return
     out.text(f"Wrote {path}. Next:")
-    out.table(("", ""), [(f"  {step}", why) for step, why in steps.items()])
+    for step, why in steps.items():
+        out.text(f"  {step}")
+        out.text(f"      {why}", style="dim")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -40,7 +40,7 @@ def topology() -> None:
 def show(*, config: Path, out: Output) -> int:
     """Show what is configured, and whether the broker has it so.
 
-    Creates nothing. AMQP has no question for a binding, so its state is unknown. Exits 1 if something is
+    Creates nothing. A binding cannot be asked for over AMQP, so its state is unknown. Exits 1 if something is
     missing or differs.
     """
     return _compare(load(config).amqp, broker_topology.show, out)

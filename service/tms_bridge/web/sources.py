@@ -111,11 +111,11 @@ class Door:
         """Return, for the log, what was shown and what would pass; never a value."""
         shown = [name for name in self._headers if headers.getall(name, [])]
         found = (
-            f"{', '.join(shown)} came but fits" if shown else f"none of {', '.join(self._headers)} came, for"
+            f"{', '.join(shown)} came, with another value than any credential has ({self._names})"
+            if shown
+            else f"no {' and no '.join(self._headers)} header came (credentials: {self._names})"
         )
-        return (
-            f"{found} none of the credentials {self._names}; paste what tms-settings prints into HttpHeaders"
-        )
+        return f"{found}; paste what `tms-bridge tms-settings` prints into HttpHeaders in TMS"
 
 
 def _headers_of(credential: Credential) -> Iterator[str]:
