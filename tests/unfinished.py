@@ -61,7 +61,6 @@ Headers
 Health
 Imported
 InFlight
-InMemory
 Intake
 Interpolation
 Kind
@@ -78,7 +77,6 @@ Moments
 Networks
 NoBridge
 Noise
-OnDisk
 Operation
 Outcome
 Output
@@ -118,7 +116,6 @@ Space
 State
 States
 Stats
-Stock
 Store
 Stream
 Supervisor

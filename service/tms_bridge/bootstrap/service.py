@@ -21,7 +21,6 @@ from tms_bridge.bootstrap.gauges import VERSION, bind_allowlist, bind_outbox, bi
 from tms_bridge.bootstrap.observed import ObservationKeeper
 from tms_bridge.bootstrap.reload import Reloader
 from tms_bridge.bootstrap.signals import Signals
-from tms_bridge.bootstrap.stock import Stock, open_stock
 from tms_bridge.broker import Supervisor
 from tms_bridge.errors import ClientUnfit, OutboxError
 from tms_bridge.http.connections import Connections, admin_limits_of
@@ -33,6 +32,8 @@ from tms_bridge.http.sockets import name_of, open_sockets
 from tms_bridge.log import Log
 from tms_bridge.message import ReceivedClock
 from tms_bridge.metrics import Metrics
+from tms_bridge.outbox.journal import Journal
+from tms_bridge.outbox.memory import MemoryOutbox
 from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.relay import Relay
 from tms_bridge.settings.load import Loaded
@@ -66,7 +67,7 @@ class Bridge:
             self._logger,
             read_urls=lambda: read().settings.amqp.urls,
         )
-        self._stock: Stock
+        self._outbox: Journal | MemoryOutbox
         self._keeper: ObservationKeeper
         self._health: Health
         self._relay: Relay
@@ -82,12 +83,27 @@ class Bridge:
         with self._signals.caught(), self._log.adopt_libraries():
             traffic = open_sockets("http.listen", self._settings.http.listen)
             operators = open_sockets("admin.listen", self._settings.admin.listen)
-            self._stock = await open_stock(self._settings, self._metrics.outbox, self._supervisor)
+            self._outbox = await self._open_outbox()
             try:
                 return await self._serve(traffic, operators)
             finally:
-                await self._stock.close()
+                await self._outbox.close()
                 self._logger.info("stopped", **self._backlog())
+
+    async def _open_outbox(self) -> Journal | MemoryOutbox:
+        settings = self._settings
+        if settings.outbox is None:
+            return MemoryOutbox(settings.dedup.window_s, why_not_ready=self._supervisor.why_not_ready)
+        observe = self._metrics.outbox.commit_duration.observe
+        journal = await Journal.open(
+            settings.outbox,
+            settings.quarantine,
+            settings.dedup,
+            held=settings.held,
+            on_commit=lambda seconds, _rows: observe(seconds),
+        )
+        journal.share_among(settings.sources)
+        return journal
 
     async def _serve(self, traffic: list[socket.socket], operators: list[socket.socket]) -> int:
         self._compose()
@@ -109,7 +125,7 @@ class Bridge:
             tasks = [
                 group.create_task(self._relay.run(), name="relay"),
                 group.create_task(self._supervisor.keep_topology(), name="topology"),
-                group.create_task(self._stock.until_broken(), name="outbox watch"),
+                group.create_task(self._outbox.until_broken(), name="outbox watch"),
                 group.create_task(self._reloader().run(), name="reloader"),
                 group.create_task(self._keeper.run(), name="observations"),
             ]
@@ -122,24 +138,22 @@ class Bridge:
 
     def _compose(self) -> None:
         settings, metrics = self._settings, self._metrics
-        self._health = Health([self._stock.why_not_ready])
+        self._health = Health([self._outbox.why_not_ready])
         directory = None if settings.outbox is None else settings.outbox.dir
         self._keeper = ObservationKeeper(directory, metrics.intake, self._logger)
-        self._relay = Relay(
-            self._stock.outbox, self._supervisor, metrics.publish, self._logger, settings.amqp
-        )
+        self._relay = Relay(self._outbox, self._supervisor, metrics.publish, self._logger, settings.amqp)
         self._webhooks = Webhooks(
             settings.http,
             Routes(settings.http, settings.sources),
-            self._stock.outbox,
+            self._outbox,
             self._health,
             AccessLog(metrics.intake, self._log, self._feed),
             observations=self._keeper.observations,
-            now_us=ReceivedClock(self._stock.newest_us),
+            now_us=ReceivedClock(self._outbox.newest_us),
         )
-        if (operators := self._stock.operators) is not None:
+        if (operators := self._outbox.operators) is not None:
             operators.carrier, operators.reread = self._relay, self._webhooks.reread
-        bind_outbox(metrics.outbox, self._stock.stats, settings.outbox)
+        bind_outbox(metrics.outbox, self._outbox.stats, settings.outbox)
         bind_publishing(metrics.publish, self._supervisor, self._relay)
         metrics.ready.set_function(lambda: not self._health.reasons())
         bind_allowlist(metrics, settings.outbox)
@@ -184,7 +198,7 @@ class Bridge:
     def _backlog(self) -> dict[str, str | int]:
         """Say where the outbox is and what waits in it; a backlog that stays behind must not go unseen."""
         outbox = self._settings.outbox
-        return {"outbox": outbox.dir, "waiting": self._stock.stats().events} if outbox is not None else {}
+        return {"outbox": outbox.dir, "waiting": self._outbox.stats().events} if outbox is not None else {}
 
     async def _warn_of_former_outbox(self) -> None:
         former, outbox = self._loaded.former_outbox, self._settings.outbox
@@ -205,9 +219,9 @@ class Bridge:
             metrics=self._metrics,
             logger=self._logger,
             feed=self._feed,
-            durable=self._stock.outbox.durable,
-            operators=self._stock.operators,
-            stats=self._stock.stats,
+            durable=self._outbox.durable,
+            operators=self._outbox.operators,
+            stats=self._outbox.stats,
             outbox_dir=self._settings.outbox.dir if self._settings.outbox is not None else None,
             broker=self._broker_status,
             delivered_per_s=self._relay.delivered.per_second,
@@ -240,7 +254,7 @@ class Bridge:
 
     async def _drain(self, timeout_s: float) -> None:
         drained = await self._relay.drain(timeout_s)
-        self._logger.info("drained" if drained else "not drained", events=self._stock.stats().events)
+        self._logger.info("drained" if drained else "not drained", events=self._outbox.stats().events)
 
     def _reloader(self) -> Reloader:
         return Reloader(
@@ -256,7 +270,7 @@ class Bridge:
     async def _apply(self, settings: Settings) -> None:
         """Take over sources, brokers, queues, tokens and log level; the rest needs a restart."""
         self._webhooks.take_over(Routes(self._settings.http, settings.sources))
-        self._stock.share_among(settings.sources)
+        self._outbox.share_among(settings.sources)
         self._guard.take_over(settings.admin)
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)

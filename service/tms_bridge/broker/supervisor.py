@@ -77,6 +77,12 @@ class Supervisor:
         """Whether the broker blocks publishing just now (a memory or disk alarm)."""
         return self.connected and self._publisher is not None and self._publisher.blocked
 
+    def why_not_ready(self) -> str | None:
+        """Return why the broker confirms nothing, for an outbox without a disk; None where it does."""
+        if not self.connected:
+            return "the broker is not connected, and there is no outbox on disk"
+        return "the broker blocks publishing (a memory or disk alarm)" if self.blocked else None
+
     async def connect(self) -> PipelinedPublisher:
         """Try the hosts in turn, with jittered back-off, until a publisher is open.
 

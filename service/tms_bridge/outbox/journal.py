@@ -165,6 +165,20 @@ class Journal:
         """Return the outbox in numbers."""
         return self._snapshot.stats(self._unavailable())
 
+    def why_not_ready(self) -> str | None:
+        """Return why nothing new is taken, whatever the broker does; None where it is."""
+        return self._unavailable() or None
+
+    async def until_broken(self) -> None:
+        """Wait for the end of it.
+
+        Raises:
+            OutboxBroken: nothing more can be made durable.
+        """
+        await self.broken.wait()
+        if self.failure is not None:
+            raise self.failure
+
     def share_among(self, sources: Iterable[str]) -> None:
         """Keep to each of these sources its part of every cap."""
         self._caps = msgspec.structs.replace(self._caps, sources=tuple(sources))

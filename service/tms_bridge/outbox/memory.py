@@ -1,14 +1,17 @@
 """The outbox of a deployment without a disk: an event is durable once the broker has confirmed it."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, Entry, Receipt, Waiter
-from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken, Window
+from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken
+from tms_bridge.outbox.rows import Stats
 from tms_bridge.outbox.tail import Tail
 
 MAX_EVENTS = 4096
@@ -22,7 +25,7 @@ class Waiting(msgspec.Struct, frozen=True):
     """A message that is not confirmed yet, and where it is remembered."""
 
     taken: Taken
-    window: Window
+    window: Receipts | Cases
     size: int
 
 
@@ -34,10 +37,21 @@ class MemoryOutbox:
     """
 
     durable: Durable = "broker"
+    operators: Final = None
+    """Nothing is kept that anybody could look at."""
+
+    newest_us: Final = 0
 
     def __init__(
-        self, window_s: float, *, max_events: int = MAX_EVENTS, clock: Clock = time.monotonic
+        self,
+        window_s: float,
+        *,
+        why_not_ready: Callable[[], str | None] = lambda: None,
+        max_events: int = MAX_EVENTS,
+        clock: Clock = time.monotonic,
     ) -> None:
+        self.why_not_ready = why_not_ready
+        """Returns why the broker confirms nothing; None where it does."""
         self._window_s = window_s
         self._max_events = max_events
         self._clock = clock
@@ -54,6 +68,31 @@ class MemoryOutbox:
     def events(self) -> int:
         """How many events are not confirmed yet."""
         return len(self._waiting)
+
+    def stats(self) -> Stats:
+        """Return the outbox in numbers."""
+        return Stats(
+            events=self.events,
+            bytes=0,
+            oldest_us=None,
+            refused=self.refused,
+            held=0,
+            undecodable=0,
+            undecodable_bytes=0,
+            last_seq=0,
+            free_bytes=0,
+            unavailable=self.why_not_ready() or "",
+        )
+
+    def share_among(self, sources: Iterable[str]) -> None:
+        """Do nothing: nothing is stored that sources would share."""
+
+    async def until_broken(self) -> None:
+        """Wait for ever: there is nothing to break."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Do nothing: nothing is kept."""
 
     def join(self, digest: str, waiter: Waiter) -> bool:
         """Let the retry of an unanswered event wait with it; False: this digest is new."""
@@ -118,7 +157,7 @@ class MemoryOutbox:
         if (waiting := self._leave(seq)) is not None:
             waiting.window.failed(waiting.taken, Unavailable(f"the broker cannot take this event: {reason}"))
 
-    def _enter(self, message: Message, window: Window, routing_key: str, waiter: Waiter) -> None:
+    def _enter(self, message: Message, window: Receipts | Cases, routing_key: str, waiter: Waiter) -> None:
         self._drop_leftovers()
         if len(self._waiting) >= self._max_events or self._bytes + len(message.body) > MAX_BYTES:
             raise Unavailable(f"{self._max_events} events wait for the broker's confirm")

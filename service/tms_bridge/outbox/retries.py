@@ -69,10 +69,6 @@ class Window:
         """Remember a new body, not yet durable, and who waits for it."""
         return self._put(Taken(row_id, routing_key, digest, Answers(self._clock()), waiters=[waiter]))
 
-    def committed(self, taken: Taken, seq: int) -> None:
-        """It is durable: let those who wait for it answer."""
-        raise NotImplementedError
-
     def failed(self, taken: Taken, error: Exception) -> None:
         """It did not become durable: nothing is remembered of it."""
         self._forget(taken)
