@@ -8,12 +8,13 @@ COVERAGE := $(PYTHON) -m coverage
 AUDIT := UV_PROJECT_ENVIRONMENT=build/audit .venv/bin/uv run --locked --quiet --only-group audit
 # Half of what a test takes it waits; yet more than four brokers at once help nobody.
 WORKERS := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+SITE := NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=build/site/venv .venv/bin/uv run --locked --quiet --only-group site
 SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
-	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check \
+	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check site \
 	audit pip-check build clean bench bench-check
 
 help: ## show this list
@@ -103,6 +104,10 @@ image-test: setup ## build the image without a Docker daemon, and run it as a cl
 
 release-check: setup ## check that wheels, npm package, image, manifests and changelog are of one release
 	$(PYTHON) deploy/release.py check
+
+site: setup ## build the documentation as pages into build/site/html, and check every link in it
+	$(PYTHON) deploy/site_pages.py build/site/pages
+	$(SITE) mkdocs build --quiet --config-file deploy/mkdocs.yml
 
 audit: setup ## hold what is deployed to the rules of checkov, and the workflows to those of zizmor
 	$(PYTHON) deploy/check.py --render build/rendered

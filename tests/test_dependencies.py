@@ -9,6 +9,7 @@ SECTIONS = {
     "The service": ("pyproject.toml", "project", "dependencies"),
     "The message contract, `tms-events`": ("schemas/pyproject.toml", "project", "dependencies"),
     "Development": ("pyproject.toml", "dependency-groups", "dev"),
+    "Site": ("pyproject.toml", "dependency-groups", "site"),
     "Audit": ("pyproject.toml", "dependency-groups", "audit"),
 }
 
