@@ -6,6 +6,7 @@ begun is finished; the outbox is drained if the broker is there; AMQP closed; th
 """
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -45,6 +46,10 @@ FAILED: Final = 1
 
 _ADMIN_FINISH_S: Final = 1.0
 _WEB_FINISH_S: Final = 2.0
+_LEAST_S: Final = 1.0
+"""The outbox's time to close in at least, and after a second SIGTERM."""
+
+_MOST_S: Final = 30.0
 
 
 class Bridge:
@@ -67,6 +72,7 @@ class Bridge:
             self._logger,
             read_urls=lambda: read().settings.amqp.urls,
         )
+        self._stop_by = float("inf")
         self._outbox: Journal | MemoryOutbox
         self._keeper: ObservationKeeper
         self._health: Health
@@ -87,7 +93,7 @@ class Bridge:
             try:
                 return await self._serve(traffic, operators)
             finally:
-                await self._outbox.close()
+                await self._close_outbox()
                 self._logger.info("stopped", **self._backlog())
 
     async def _open_outbox(self) -> Journal | MemoryOutbox:
@@ -103,7 +109,16 @@ class Bridge:
             on_commit=lambda seconds, _rows: observe(seconds),
         )
         journal.share_among(settings.sources)
+        journal.patience_s = settings.http.deadline_s
         return journal
+
+    async def _close_outbox(self) -> None:
+        """Close it in what is left of the time to stop in; where its disk hangs, end all the same."""
+        left_s = self._stop_by - asyncio.get_running_loop().time()
+        closing = self._outbox.close(max(_LEAST_S, min(left_s, _MOST_S)))
+        if not await self._signals.soon(closing, _LEAST_S):
+            self._log.close()
+            os._exit(FAILED)  # a thread that hangs in the disk would keep an orderly end waiting
 
     async def _serve(self, traffic: list[socket.socket], operators: list[socket.socket]) -> int:
         self._compose()
@@ -241,13 +256,15 @@ class Bridge:
         """Stop taking in, then carry away what is there (invariant 7)."""
         http = self._settings.http
         self._health.stopping = True
+        patience_s = http.shutdown_delay_s + http.deadline_s + http.drain_timeout_s
+        self._stop_by = asyncio.get_running_loop().time() + patience_s
         self._logger.info("stopping", shutdown_delay_s=http.shutdown_delay_s)
         await self._signals.pause(http.shutdown_delay_s)
         for site in runner.sites:
             await site.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(http.deadline_s):
-                await self._webhooks.finish()
+                await self._signals.unless_hurried(self._webhooks.finish())
         await runner.cleanup()
         if self._supervisor.connected:
             await self._signals.unless_hurried(self._drain(http.drain_timeout_s))

@@ -44,6 +44,18 @@ class Signals:
         except TimeoutError:
             return
 
+    async def soon(self, work: Coroutine[None, None, bool], grace_s: float) -> bool:
+        """Do this to its end and return what it says; once hurried, false after so many seconds more."""
+        working = asyncio.ensure_future(work)
+        hurried = asyncio.ensure_future(self.hurry.wait())
+        try:
+            await asyncio.wait({working, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working}, timeout=grace_s)
+            return working.done() and await working
+        finally:
+            working.cancel()
+            hurried.cancel()
+
     async def unless_hurried(self, work: Coroutine[None, None, None]) -> None:
         """Do this to its end, or until hurried."""
         working = asyncio.ensure_future(work)

@@ -81,11 +81,11 @@ class Writer:
         finally:
             self.abandon()
 
-    def abandon(self) -> None:
-        """End the thread and leave the store as it is."""
+    def abandon(self, wait_s: float = 1.0) -> None:
+        """End the thread and leave the store as it is; one that hangs in the disk ends with the process."""
         self._jobs.put(None)
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(wait_s)
 
     def _run(self, open_store: Callable[[], Store], opened: asyncio.Future[Snapshot]) -> None:
         try:
@@ -199,6 +199,7 @@ class GroupCommit:
         self._later: asyncio.Handle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self._writing_since = 0.0
         self.queued = Totals()
         """What arrived and is not committed yet."""
         self.leaving: set[int] = set()
@@ -244,6 +245,11 @@ class GroupCommit:
         self._push()
         await self._idle.wait()
 
+    @property
+    def commit_age_s(self) -> float:
+        """How long the commit that is being made has taken so far; 0 while none is."""
+        return self._loop.time() - self._writing_since if self._writing else 0.0
+
     def give_up(self, error: BridgeError) -> None:
         """Fail whoever waits; nothing more is written."""
         self._cancel_timers()
@@ -275,7 +281,7 @@ class GroupCommit:
         arrivals, self._arrivals = self._arrivals[:MAX_ARRIVALS], self._arrivals[MAX_ARRIVALS:]
         batch, self._departures, self._departing = self._departures, Batch(), 0
         batch.rows = [arrival.row for arrival in arrivals]
-        self._writing = True
+        self._writing, self._writing_since = True, self._loop.time()
         self._idle.clear()
         self._writer.submit(
             lambda store: store.commit(batch),

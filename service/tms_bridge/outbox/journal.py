@@ -71,6 +71,8 @@ class Journal:
         self._receipts = Receipts(dedup.window_s, machine.clock, self._mark)
         self._cases = Cases(dedup.window_s, machine.clock)
         self._closed = False
+        self.patience_s = 5.0
+        """How long a commit may take until nothing new is taken in: what came would be answered too late."""
         self.broken = asyncio.Event()
         self.failure: OutboxBroken | None = None
         self._writer = Writer(self._observe, self._break)
@@ -147,19 +149,31 @@ class Journal:
             answers = Answers(case.taken_us / 1_000_000)
             self._cases.restore(Taken(case.id, "", case.digest, answers, case.seq, seen=case.seen))
 
-    async def close(self) -> None:
-        """Write what is left, move it into the journal proper, and let the directory go."""
+    async def close(self, timeout_s: float = 30.0) -> bool:
+        """Write what is left, move it into the journal proper, and let the directory go.
+
+        Returns:
+            False where the disk does not answer in time. Then a thread hangs in it, and the directory is held
+            until this process ends; nothing that was answered 2xx is lost.
+        """
         self._closed = True
         try:
-            await self._group.drain()
-            if self.failure is None:
-                await self._writer.stop()
-            else:
-                self._writer.abandon()
+            async with asyncio.timeout(timeout_s):
+                await self._group.drain()
+                if self.failure is None:
+                    await self._writer.stop()
+                else:
+                    self._writer.abandon()
+        except TimeoutError:
+            _log.critical("the disk did not answer in %.1f s; the outbox is left as it is", timeout_s)
+            self._writer.abandon(0.0)
+            return False
+        else:
+            self._directory.release()
+            return True
         finally:
             self._tail.wake()
             self._ring.close()
-            self._directory.release()
 
     def stats(self) -> Stats:
         """Return the outbox in numbers."""
@@ -301,6 +315,8 @@ class Journal:
             return "the outbox is broken"
         if self._closed:
             return "the outbox is closed"
+        if self._group.commit_age_s > self.patience_s:
+            return f"the disk does not answer: a commit has taken longer than {self.patience_s} s"
         if self._group.queued.all.bytes > MAX_QUEUED_BYTES:
             return f"the disk is too slow: over {MAX_QUEUED_BYTES} bytes wait for it"
         if self._snapshot.totals.all.event_bytes > self._limits.max_bytes:

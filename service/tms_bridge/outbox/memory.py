@@ -91,8 +91,9 @@ class MemoryOutbox:
         """Wait for ever: there is nothing to break."""
         await asyncio.Event().wait()
 
-    async def close(self) -> None:
+    async def close(self, timeout_s: float = 0.0) -> bool:  # noqa: ARG002 - as the journal's
         """Do nothing: nothing is kept."""
+        return True
 
     def join(self, digest: str, waiter: Waiter) -> bool:
         """Let the retry of an unanswered event wait with it; False: this digest is new."""
