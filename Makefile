@@ -14,7 +14,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
-	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check site \
+	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check site rehearsal rehearsal-short \
 	audit pip-check build clean bench bench-check
 
 help: ## show this list
@@ -108,6 +108,12 @@ release-check: setup ## check that wheels, npm package, image, manifests and cha
 site: setup ## build the documentation as pages into build/site/html, and check every link in it
 	$(PYTHON) deploy/site_pages.py build/site/pages
 	$(SITE) mkdocs build --quiet --config-file deploy/mkdocs.yml
+
+rehearsal: setup ## replace, scale and lose replicas behind HAProxy and nginx under load; five minutes, needs both installed
+	PYTHONPATH=deploy/local $(PYTHON) deploy/rehearsal.py --seed 1 2 3
+
+rehearsal-short: setup ## the same once, behind HAProxy; a minute
+	PYTHONPATH=deploy/local $(PYTHON) deploy/rehearsal.py --proxy haproxy
 
 audit: setup ## hold what is deployed to the rules of checkov, and the workflows to those of zizmor
 	$(PYTHON) deploy/check.py --render build/rendered
