@@ -44,6 +44,7 @@ EXPECTED = {
     "tms_bridge_ready": (),
     "tms_bridge_outbox_min_free_bytes": (),
     "tms_bridge_relay_faults_total": (),
+    "tms_bridge_admin_refused_total": ("outcome",),
 }
 
 

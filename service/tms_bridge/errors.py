@@ -14,6 +14,7 @@ BridgeError
 │   ├── BodyTimeout          408  the body did not arrive within the deadline
 │   ├── BodyTooLarge         413  the body is over the limit
 │   ├── EncodedBody          415  the body has a Content-Encoding
+│   ├── Throttled            429  too many wrong credentials came from this address
 │   ├── HeadTooLarge         431  the head is over the limit
 │   ├── ExpectationUnknown   417  an Expect header with something other than 100-continue
 │   └── Undecodable          422  the body is no event that this trigger can hold
@@ -100,6 +101,16 @@ class HeadTimeout(SenderError):  # noqa: N818 - as above
     """The head of a request did not arrive in full within its time."""
 
     status = 408
+
+
+class Throttled(SenderError):  # noqa: N818 - as above
+    """Too many wrong credentials came from this address; it may come back in `retry_after_s` seconds."""
+
+    status = 429
+
+    def __init__(self, reason: str, *, retry_after_s: int) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class HeadTooLarge(SenderError):  # noqa: N818 - as above

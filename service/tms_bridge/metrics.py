@@ -264,6 +264,14 @@ class Metrics:
         self.outbox = OutboxMetrics(registry)
         self.publish = PublishMetrics(registry)
         self.connections = ConnectionMetrics(registry)
+        self.admin_refused = Tally(
+            registry,
+            "tms_bridge_admin_refused",
+            "Calls of the admin API without a right token, by how they were answered.",
+            ("outcome",),
+        )
+        for outcome in ("unauthorized", "forbidden", "throttled"):
+            self.admin_refused.show(outcome)
         # CPU, memory, descriptors and the start of the process, under the names that everybody uses.
         ProcessCollector(registry=registry)
         self.ready = _gauge(registry, "ready", "1 while events can be made durable, as /readyz says.")

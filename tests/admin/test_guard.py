@@ -1,8 +1,12 @@
+import asyncio
+
 import pytest
 from tests.admin.running import Desk
 
 from tms_bridge.admin import Guard
+from tms_bridge.auth.throttle import ALLOWANCE
 from tms_bridge.http.feed import Seen
+from tms_bridge.http.strangers import LINES_PER_ADDRESS
 from tms_bridge.ingest import Observation
 from tms_bridge.settings.model import Admin, AdminToken
 
@@ -118,3 +122,31 @@ def test_tokens_are_taken_over_live() -> None:
     assert holder is not None
     assert ("contoso-admin", "viewer", frozenset({"contoso"})) == (holder.name, holder.role, holder.sources)
     assert guard.holder_of("may-look-at") is None
+
+
+async def test_whoever_guesses_tokens_is_slowed_down_logged_and_told_to_come_back_later(desk: Desk) -> None:
+    async with desk.client(NAMED) as client:
+
+        async def ask(token: str) -> tuple[int, str | None]:
+            headers = {"Authorization": f"Bearer {token}"}
+            async with client.get("/api/v1/events", headers=headers) as answer:
+                return answer.status, answer.headers.get("Retry-After")
+
+        guesses = []
+        for _ in range(0, ALLOWANCE + 10, 20):  # more at once than the listener takes would give way
+            guesses += await asyncio.gather(*[ask(f"wrong-{number}") for number in range(20)])
+        right = await ask(TOKEN)
+
+    assert {401, 429} == {status for status, _ in guesses}
+    assert all(retry_after is not None for status, retry_after in guesses if status == 429)
+    assert 200 == right[0]
+    lines = desk.lines.of("admin refused")
+    assert LINES_PER_ADDRESS == len(lines)
+    assert ("127.0.0.1", "/api/v1/events") == (lines[0]["remote"], lines[0]["path"])
+    assert b"wrong-" not in desk.lines.raw
+    counted = desk.metrics.registry.get_sample_value
+    wrong, throttled = (
+        counted("tms_bridge_admin_refused_total", {"outcome": outcome}) or 0
+        for outcome in ("unauthorized", "throttled")
+    )
+    assert ALLOWANCE + 10 == wrong + throttled

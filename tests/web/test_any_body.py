@@ -141,4 +141,5 @@ def test_nothing_without_credentials_is_kept(
     before = rig.journal.stats().last_seq
     status, _ = rig.send(path, body, headers, authorization)
 
-    assert (status, rig.journal.stats().last_seq) == (401, before)
+    assert status in {401, 429}
+    assert before == rig.journal.stats().last_seq

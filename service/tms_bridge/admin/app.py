@@ -1,8 +1,9 @@
 """The admin listener's routes, and the one place that makes problems of errors there."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 from aiohttp import web
@@ -13,14 +14,20 @@ from tms_bridge.admin.guard import HOLDER, Guard, Holder
 from tms_bridge.admin.openapi import PREFIX, describe
 from tms_bridge.admin.operations import OPERATIONS, Operation
 from tms_bridge.admin.status import SINCE, SteadyStanding, look_on
-from tms_bridge.errors import BridgeError, Forbidden, MethodNotAllowed, UnknownPath
+from tms_bridge.auth import Throttle
+from tms_bridge.errors import BridgeError, Forbidden, MethodNotAllowed, Unauthorized, UnknownPath
 from tms_bridge.http.answer import Answer, answer_problem, kind_of
 from tms_bridge.http.health import PROBES
 from tms_bridge.http.ids import mark
 from tms_bridge.http.server import Connection
+from tms_bridge.http.strangers import Strangers, cut
 from tms_bridge.outbox.operators import Done, Imported
 from tms_bridge.outbox.rows import Row
 
+_SHOWN: Final = 200
+
+THROTTLE: Final = web.AppKey("throttle", Throttle)
+STRANGERS: Final = web.AppKey("requests of strangers", Strangers)
 GUARD: Final = web.AppKey("guard", Guard)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 
@@ -31,6 +38,7 @@ def build(context: Context, guard_of_api: Guard) -> web.Application:
     """Return the application of the admin listener; the guard may be told of new tokens later."""
     app = web.Application(middlewares=[problems, guard])
     app[CONTEXT], app[GUARD] = context, guard_of_api
+    app[THROTTLE], app[STRANGERS] = Throttle(), Strangers("admin", context.logger)
     app[SINCE] = SteadyStanding()
     app.cleanup_ctx.append(look_on)
     for path in PROBES:
@@ -62,10 +70,38 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let only those use the API who may; probes and metrics are for everyone who reaches the listener."""
     if request.path.startswith(PREFIX):
-        request[HOLDER] = request.app[GUARD].check(request)
+        try:
+            request[HOLDER] = request.app[GUARD].check(request)
+        except (Unauthorized, Forbidden) as refused:
+            await _turn_away(request, refused)
         if isinstance(request.protocol, Connection):
             request.protocol.prove()
     return await handler(request)
+
+
+async def _turn_away(request: web.Request, refused: Unauthorized | Forbidden) -> NoReturn:
+    """Refuse a caller, the later the more wrong tokens came from there; count it and log it.
+
+    Raises:
+        Throttled, Unauthorized, Forbidden: always.
+    """
+    app, address, now = request.app, request.remote or "", asyncio.get_running_loop().time()
+    refusal = app[THROTTLE].refusal(address, now) or refused
+    if isinstance(refusal, Unauthorized):
+        await asyncio.sleep(app[THROTTLE].strike(address, now))
+    outcome = kind_of(refusal).slug
+    app[CONTEXT].metrics.admin_refused.inc(outcome)
+    if app[STRANGERS].is_new(address, outcome):
+        app[CONTEXT].logger.warning(
+            "admin refused",
+            outcome=outcome,
+            remote=address,
+            method=cut(request.method, _SHOWN),
+            path=cut(request.rel_url.raw_path, _SHOWN),
+            request_id=request[REQUEST_ID],
+            detail=str(refusal),
+        )
+    raise refusal
 
 
 async def probe(request: web.Request) -> web.StreamResponse:

@@ -62,7 +62,7 @@ def _operation(operation: Operation) -> Json:
 
 
 def _codes(operation: Operation) -> list[int]:
-    return sorted({401, 403, *operation.problems})
+    return sorted({401, 403, 429, *operation.problems})
 
 
 def _success(operation: Operation) -> Json:

@@ -43,6 +43,17 @@ def parse_peer(peer: str) -> Address | None:
     return parse_address(peer.partition("%")[0])
 
 
+_V6_NETWORK: Final = (1 << 128) - (1 << 64)
+
+
+def network_of(peer: str) -> str:
+    """Return whom an address counts for: itself, or its /64, since one IPv6 caller has that many."""
+    address = parse_peer(peer)
+    if address is None or isinstance(address, ipaddress.IPv4Address):
+        return peer
+    return f"{ipaddress.IPv6Address(int(address) & _V6_NETWORK)}/64"
+
+
 class Networks:
     """CIDR ranges, as one set of masked numbers for each prefix length that occurs."""
 

@@ -19,7 +19,7 @@ _V1_BYTES: Final = 107
 """The longest first version header, line end included."""
 
 _V1: Final = re.compile(
-    rb"PROXY (?:UNKNOWN(?: [^\r\n]*)?|(TCP[46]) (\S+) (\S+) ([0-9]{1,5}) ([0-9]{1,5}))\r\n"
+    rb"PROXY (?:UNKNOWN(?: [^\r\n]*)?|(TCP[46]) (\S+) (\S+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4}))\r\n"
 )
 
 _V2_START: Final = b"\r\n\r\n\0\r\nQUIT\n"
@@ -32,6 +32,10 @@ _PROXIED: Final = 0x21
 _UNSPECIFIED: Final = 0x00
 _TCP4: Final = 0x11
 _TCP6: Final = 0x21
+_FIELD_BYTES: Final = 3
+"""Of a field's type and length."""
+
+_MAX_PORT: Final = 65_535
 _V2_ADDRESS_BYTES: Final = {_TCP4: 4, _TCP6: 16}
 
 
@@ -74,10 +78,18 @@ def _parse_v1(start: bytes) -> Announcement | None:
         raise Unreadable("its PROXY protocol header does not follow version 1")
     if match[1] is None:
         return Announcement(None, match.end())
-    client, proxy = parse_address(match[2].decode("latin-1")), parse_address(match[3].decode("latin-1"))
+    client, proxy = (_v1_address(match[1], match[at]) for at in (2, 3))
     if client is None or proxy is None:
         raise Unreadable("an address in its PROXY protocol header cannot be read")
+    if max(int(match[4]), int(match[5])) > _MAX_PORT:
+        raise Unreadable("a port in its PROXY protocol header is none")
     return Announcement(client, match.end())
+
+
+def _v1_address(family: bytes, text: bytes) -> Address | None:
+    """Read an address that must be of the family that stands before it."""
+    word = text.decode("latin-1")
+    return parse_address(word) if (":" in word) == (family == b"TCP6") else None
 
 
 def _parse_v2(start: bytes) -> Announcement | None:
@@ -97,5 +109,15 @@ def _v2_client(start: bytes, command: int, family: int, length: int) -> Address 
     # Both addresses, then both ports of two bytes each.
     if size is None or length < 2 * size + 4:
         raise Unreadable("its PROXY protocol header announces no TCP connection over IPv4 or IPv6")
+    _check_fields(start[_V2_FIXED_BYTES + 2 * size + 4 : _V2_FIXED_BYTES + length])
     client = ipaddress.ip_address(start[_V2_FIXED_BYTES : _V2_FIXED_BYTES + size])
     return parse_address(str(client))
+
+
+def _check_fields(rest: bytes) -> None:
+    """Refuse what follows the addresses unless it is a row of whole fields: type, length, value."""
+    at = 0
+    while at < len(rest):
+        at += _FIELD_BYTES + int.from_bytes(rest[at + 1 : at + _FIELD_BYTES], "big")
+    if at != len(rest):
+        raise Unreadable("a field of its PROXY protocol header is cut short")

@@ -58,6 +58,7 @@ KINDS: Final[Mapping[type[errors.BridgeError], Kind]] = {
     errors.UnknownPath: Kind("unknown_path", "No such path", 404),
     errors.MethodNotAllowed: Kind("method_not_allowed", "Method not allowed", 405),
     errors.HeadTimeout: Kind("head_timeout", "Head not complete in time", 408),
+    errors.Throttled: Kind("throttled", "Too many wrong credentials", 429),
     errors.HeadTooLarge: Kind("head_too_large", "Head too large", 431),
     errors.BodyTimeout: Kind("timeout", "Body not complete in time", 408),
     errors.BodyTooLarge: Kind("too_large", "Body too large", 413),
@@ -94,7 +95,7 @@ def headers_of(error: BaseException) -> dict[str, str]:
         return {"WWW-Authenticate": error.challenge}
     if isinstance(error, errors.MethodNotAllowed):
         return {"Allow": error.allow}
-    if isinstance(error, errors.Unavailable):
+    if isinstance(error, errors.Unavailable | errors.Throttled):
         return {"Retry-After": str(error.retry_after_s)}
     return {}
 

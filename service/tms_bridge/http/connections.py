@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from tms_bridge.auth.allowlist import Networks, parse_peer
+from tms_bridge.auth.allowlist import Networks, network_of, parse_peer
 from tms_bridge.log import Logger
 from tms_bridge.metrics import ConnectionMetrics
 from tms_bridge.settings.model import Http
@@ -42,7 +42,6 @@ _MAX_BACKLOG: Final = 1024
 _LOOK_EVERY_S: Final = 0.25
 _SPEAK_EVERY_S: Final = 60.0
 _NOBODY: Final = Networks(())
-_V6_PREFIX: Final = (1 << 128) - (1 << 64)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -226,7 +225,7 @@ class Connections:
         address = parse_peer(remote)
         if address is None or address in self.limits.exempt:
             return ""
-        return remote if address.version == 4 else f"{int(address) & _V6_PREFIX:x}"  # noqa: PLR2004 - IPv4
+        return network_of(remote)
 
 
 def _counts(refused: Counter[str]) -> dict[str, int]:

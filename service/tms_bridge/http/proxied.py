@@ -4,7 +4,7 @@ import asyncio
 
 from tms_bridge.auth.allowlist import Networks, parse_peer
 from tms_bridge.auth.client import Unreadable
-from tms_bridge.auth.proxy_protocol import Announcement, parse_announcement
+from tms_bridge.auth.proxy_protocol import parse_announcement
 from tms_bridge.http.connections import Connections, limits_of
 from tms_bridge.http.server import Connection, Handler, NoteRefused, Server, Take
 from tms_bridge.log import Logger
@@ -30,23 +30,16 @@ def build_server(  # noqa: PLR0913 - what it serves, and whom it tells
 
 
 class ProxiedConnection(Connection):
-    """A connection whose `peername` is what the proxy announced, once it has.
+    """A connection whose `origin` is what the proxy announced, once it has.
 
     Where a trusted proxy begins with anything else, the bytes are taken as HTTP from nobody: the request is
     judged as one whose client address is unreadable, so it is answered and logged like any other refusal.
     """
 
-    __slots__ = ("_announced", "_start")
+    __slots__ = ("_start",)
 
     _start: bytes | None
     """What came so far of the header; None when there is none to wait for."""
-
-    _announced: tuple[str, int] | None
-
-    @property
-    def peername(self) -> str | tuple[str, int] | None:
-        """The client's address, or for an unreadable header why it is unknown."""
-        return self._announced or self._peer
 
     @property
     def head_began(self) -> float | None:
@@ -55,7 +48,6 @@ class ProxiedConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for the header, from a trusted proxy."""
-        self._announced = None
         self._start = None
         super().connection_made(transport)
         if isinstance(self._server, ProxiedServer) and self._server.trusts(self._peer):
@@ -70,15 +62,15 @@ class ProxiedConnection(Connection):
         try:
             announcement = parse_announcement(self._start)
         except Unreadable as error:
-            self._go_on((f"{self.peername}: {error}", 0), self._start)
+            self._go_on(self._peer, f"{self._peer}: {error}", self._start)
             return
         if announcement is not None:
-            self._go_on(_client_of(announcement), self._start[announcement.length :])
+            client = self._peer if announcement.client is None else str(announcement.client)
+            self._go_on(client, client, self._start[announcement.length :])
 
-    def _go_on(self, announced: tuple[str, int] | None, rest: bytes) -> None:
+    def _go_on(self, remote: str, origin: str, rest: bytes) -> None:
         self._connections.leave(self)
-        self._announced = announced
-        self.remote = announced[0] if announced else self._peer
+        self.remote, self.origin = remote, origin
         self._start = None
         if not self._connections.enter(self):  # counts for the client from now on
             self.cut_off()
@@ -107,7 +99,3 @@ class ProxiedServer(Server):
         """Return whether connections from this address begin with a PROXY protocol header."""
         address = parse_peer(peer)
         return address is not None and address in self._trusted
-
-
-def _client_of(announcement: Announcement) -> tuple[str, int] | None:
-    return None if announcement.client is None else (str(announcement.client), 0)

@@ -72,6 +72,7 @@ class Connection(web.RequestHandler):
         "_unread_since",
         "_watched",
         "_wire",
+        "origin",
         "progressed",
         "proved",
         "remote",
@@ -112,7 +113,7 @@ class Connection(web.RequestHandler):
         self._watched = (
             watch(self, limits.max_head_bytes, self._clock, self._offer) if server.fits else Progress()
         )
-        self._peer = self.remote = ""
+        self._peer = self.remote = self.origin = ""
         self._behind = b""
         self._owing = self._ending = self._held = False
         self._unread_since = 0.0
@@ -122,12 +123,12 @@ class Connection(web.RequestHandler):
     @property
     def peername(self) -> str | tuple[str, int] | None:
         """The address at the other end, also once it has hung up: its requests are judged all the same."""
-        return (self._peer, 0) if self._peer else None
+        return (self.origin, 0) if self.origin else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note who calls while that can be asked, and make room for it."""
         name = transport.get_extra_info("peername")
-        self._peer = self.remote = str(name[0]) if name else ""
+        self._peer = self.remote = self.origin = str(name[0]) if name else ""
         self._wire = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         super().connection_made(transport)
         if not self._connections.enter(self):

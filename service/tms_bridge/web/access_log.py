@@ -9,6 +9,7 @@ import msgspec
 from tms_bridge import errors
 from tms_bridge.http.answer import INTERNAL, KINDS, Head
 from tms_bridge.http.feed import Feed, Seen
+from tms_bridge.http.strangers import Strangers, cut
 from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.sources import Caller
@@ -100,6 +101,7 @@ class AccessLog:
         self._metrics = metrics
         self._feed = feed
         self._log = log
+        self._strangers = Strangers("http", log.logger)
 
     def write(
         self, visit: Visit, caller: Caller | None, ended: Ended, http_status: int, *, answered: bool
@@ -113,6 +115,8 @@ class AccessLog:
         remote = caller.client or visit.peer
         if caller.unlisted and caller.credential:
             self._vendor_moved(visit, caller, ended.outcome)
+        if not caller.credential and not self._strangers.is_new(remote, ended.outcome):
+            return
         refused = visit.head if http_status >= HTTPStatus.BAD_REQUEST else None
         self._log.line(
             WebhookLine(
@@ -129,8 +133,8 @@ class AccessLog:
                 visit.request_id,
                 remote,
                 msgspec.UNSET if visit.peer == remote else visit.peer,
-                msgspec.UNSET if refused is None else _cut(refused.method, _MAX_METHOD),
-                msgspec.UNSET if refused is None else _cut(refused.path, _MAX_PATH),
+                msgspec.UNSET if refused is None else cut(refused.method, _MAX_METHOD),
+                msgspec.UNSET if refused is None else cut(refused.path, _MAX_PATH),
                 ended.detail[:_MAX_DETAIL] if ended.detail else msgspec.UNSET,
                 msgspec.UNSET if answered else False,
             )
@@ -182,9 +186,3 @@ class AccessLog:
             request_id=visit.request_id,
             detail=caller.unlisted,
         )
-
-
-def _cut(text: str, most: int) -> str:
-    """Return what a caller wrote, escaped and not longer than this."""
-    shown = text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= most else f"{shown[:most]} and {len(shown) - most} more"

@@ -25,8 +25,10 @@ import msgspec
 from aiohttp import StreamReader
 
 from tms_bridge import ingest
+from tms_bridge.auth import Throttle
 from tms_bridge.errors import (
     AddressRefused,
+    MalformedRequest,
     MethodNotAllowed,
     OutboxError,
     SenderError,
@@ -59,6 +61,7 @@ _NO_PATH: Final = (
     "There is no such path or source. Webhook URLs end in /webhooks/SOURCE/course-assignment-changed or "
     "/webhooks/SOURCE/class-changed; `tms-bridge tms-settings --source SOURCE` prints them."
 )
+_OLD_CHUNKS: Final = "HTTP/1.0 knows no Transfer-Encoding; send a Content-Length, or HTTP/1.1."
 _TOO_MANY: Final = "Too many webhooks are being taken in at once (http.max_in_flight); try again."
 _NO_EVENT: Final = (
     "The body is no event of this trigger: {reason}. It is kept in quarantine, from where the operator can "
@@ -97,6 +100,7 @@ class Desk(msgspec.Struct, frozen=True):
     log: AccessLog
     in_flight: InFlight
     deadlines: Deadlines
+    throttle: Throttle
     observations: ingest.Observations
     now_us: Callable[[], int]
 
@@ -163,6 +167,8 @@ class Call:
             ConnectionError: nobody can tell who calls, for the caller is gone.
         """
         route, head = self._route, self._head
+        if head.old and "Transfer-Encoding" in head.headers:
+            raise MalformedRequest(_OLD_CHUNKS)
         if route is None:
             self._end(self._probe(head), Ended("probed"))
             return False
@@ -171,8 +177,7 @@ class Call:
                 raise MethodNotAllowed("TMS sends webhooks with POST.", allow="GET, HEAD, POST")
             self._end(_LOOKED, Ended("looked"))
             return False
-        self._let_in(route, head)
-        return True
+        return self._let_in(route, head)
 
     def _probe(self, head: Head) -> Answer:
         if head.path not in PROBES:
@@ -181,15 +186,15 @@ class Call:
             raise MethodNotAllowed("Probes are read with GET.", allow="GET, HEAD")
         return self._desk.health.probe(head.path)
 
-    def _let_in(self, route: Route, head: Head) -> None:
+    def _let_in(self, route: Route, head: Head) -> bool:
         desk, peer = self._desk, self._visit.peer
         if not peer:
             # The kernel forgets the address of a caller who hung up before being accepted; that is no
             # address on no list.
             raise ConnectionResetError
-        caller = self._caller = route.door.judge(peer, head.headers)
-        if (refusal := route.door.refusal(caller)) is not None:
-            raise refusal
+        caller = self._caller = route.door.judge(self._connection.origin, head.headers)
+        if (caller.unlisted or not caller.credential) and self._turn_away(route, caller):
+            return False
         if not self._connection.proved:
             self._connection.prove()
         check_framing(head.headers, desk.http.max_body_bytes)
@@ -199,6 +204,28 @@ class Call:
         desk.in_flight.enter()
         if "Expect" in head.headers and not head.old:
             self._connection.write(CONTINUE)
+        return True
+
+    def _turn_away(self, route: Route, caller: Caller) -> bool:
+        """Refuse whoever is not both listed and right, the later the more wrong credentials they have shown.
+
+        Over the allowance the answer is the same whatever was shown, so that nobody learns a password from a
+        source that holds what comes from new addresses.
+
+        Raises:
+            Throttled, AddressRefused, Unauthorized: they are refused at once.
+        """
+        desk, address = self._desk, caller.client or self._visit.peer
+        loop = desk.deadlines.loop
+        if (throttled := desk.throttle.refusal(address, loop.time())) is not None:
+            raise throttled
+        refusal = route.door.refusal(caller)
+        delay_s = 0.0 if caller.credential else desk.throttle.strike(address, loop.time())
+        if refusal is not None and delay_s:
+            loop.call_later(delay_s, self.failed, refusal)
+        elif refusal is not None:
+            raise refusal
+        return refusal is not None
 
     def take_in(self, body: bytes) -> None:
         """Hand the body to the outbox, whose waiter this is; nothing is awaited, so a retry is no new event.

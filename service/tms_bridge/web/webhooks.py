@@ -13,6 +13,7 @@ from typing import Final, cast
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
+from tms_bridge.auth import Throttle
 from tms_bridge.errors import SenderError
 from tms_bridge.http.answer import Head, Sent, kind_of, let_read
 from tms_bridge.http.health import Health
@@ -52,7 +53,9 @@ class Webhooks:
         self.in_flight = InFlight(http.max_in_flight)
         deadlines = Deadlines(http.deadline_s)
         seen = observations or Observations()
-        self._desk = Desk(http, outbox, EventIds(), health, log, self.in_flight, deadlines, seen, now_us)
+        self._desk = Desk(
+            http, outbox, EventIds(), health, log, self.in_flight, deadlines, Throttle(), seen, now_us
+        )
 
     def take_over(self, routes: Routes) -> None:
         """Judge by these from now on; a reload does it."""
