@@ -20,7 +20,7 @@ from types import CodeType, FrameType
 from prometheus_client import CollectorRegistry
 
 import tms_bridge
-from tms_bridge.http.feed import Feed
+from tms_bridge.calls import Calls
 from tms_bridge.http.health import Health
 from tms_bridge.http.proxied import build_server
 from tms_bridge.http.server import start
@@ -81,7 +81,7 @@ async def listening(directory: Path) -> AsyncIterator[tuple[int, Journal]]:
     health.started = True
     http = settings.Http(listen="127.0.0.1:0")
     journal = await Journal.open(settings.Outbox(dir=str(directory), min_free_bytes=0))
-    log = AccessLog(metrics.intake, Log(settings.Log(), Nowhere()), Feed())
+    log = AccessLog(metrics.intake, Log(settings.Log(), Nowhere()), Calls())
     webhooks = Webhooks(http, Routes(http, {"contoso": _SOURCE}), journal, health, log)
     server = build_server(webhooks.handle, http, webhooks.note_refused, webhooks.take)
     sockets = open_sockets("http.listen", http.listen)

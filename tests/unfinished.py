@@ -33,7 +33,6 @@ Backoff
 Batch
 Body
 Bridge
-BridgeConsole
 Checked
 Choice
 Client
@@ -50,7 +49,6 @@ Done
 Door
 Drift
 Entry
-Feed
 Finding
 Forms
 FrameTap
@@ -65,8 +63,6 @@ Intake
 Interpolation
 Kind
 Latency
-Line
-Link
 Listen
 Loaded
 Log
@@ -93,7 +89,6 @@ ProxiedServer
 Published
 Queries
 Query
-Rate
 Rates
 Reloader
 Renewal
@@ -103,11 +98,9 @@ Route
 Routes
 Runner
 Salvage
-Seen
 Sender
 Sent
 Server
-Session
 Shape
 Shown
 Signals
@@ -130,7 +123,6 @@ Unreadable
 Unresolved
 Verdict
 Waiting
-WebhookLine
 Window
 Writer
 """.split()  # noqa: SIM905 - a name a line is a line of the diff

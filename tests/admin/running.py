@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin
 from tms_bridge.admin.server import Runner
+from tms_bridge.calls import AnsweredCall, Calls
 from tms_bridge.http.connections import Connections, admin_limits_of
-from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
 from tms_bridge.ingest import Observation
 from tms_bridge.log import Log
@@ -22,6 +22,7 @@ from tms_bridge.outbox.journal import Journal
 from tms_bridge.settings.model import Admin, Amqp, Basic, Credential, Http, Outbox, Settings, Source
 from tms_bridge.settings.model import Log as LogSettings
 from tms_bridge.web import Routes
+from tms_bridge.words.standing import Standing
 
 SOURCE = Source(
     allow_from=("any",), credentials=(Credential(name="a", basic=Basic(username="u", password="p")),)
@@ -61,7 +62,8 @@ class Desk:
         self.lines = Lines()
         self.health = Health([])
         self.health.started = True
-        self.feed = Feed()
+        self.calls = Calls()
+        self.standing = Standing(now=1.0)
         self.metrics = Metrics(CollectorRegistry())
         self.routes = Routes(Http(), {"contoso": SOURCE})
         self.with_records = True
@@ -69,26 +71,48 @@ class Desk:
         self.broken_stats = False
         self.seen = tuple[Observation, ...]()
 
-    @asynccontextmanager
-    async def client(self, settings: Admin | None = None) -> AsyncIterator[Client]:
-        context = admin.Context(
+    def context(self) -> admin.Context:
+        return admin.Context(
             health=self.health,
             metrics=self.metrics,
             logger=Log(LogSettings(), self.lines).logger,
-            feed=self.feed,
+            calls=self.calls,
+            watchers=admin.Watchers(),
+            sources=lambda: ("contoso", "fabrikam"),
             durable="outbox",
             operators=self.journal.operators if self.with_records else None,
             stats=self.journal.stats,
             outbox_dir="/var/lib/tms-bridge/outbox" if self.with_records else None,
             broker=lambda: admin.BrokerStatus("down", 0, []),
-            delivered_per_s=lambda: 0.0,
-            configuration=admin.ConfigurationStanding(SETTINGS, 1_700_000_000.0),
+            standing=lambda: self.standing,
             version="0.1.0",
             observations=lambda: self.seen,
         )
-        app = admin.build(context, admin.Guard(settings or Admin()))
+
+    @asynccontextmanager
+    async def client(self, settings: Admin | None = None) -> AsyncIterator[Client]:
+        app = admin.build(self.context(), admin.Guard(settings or Admin()))
         async with TestClient(Served(app)) as client:
             yield client
+
+
+def call(at: float = 1.7e9, **parts: object) -> AnsweredCall:
+    known = {
+        "request_id": f"r{at}",
+        "method": "POST",
+        "path": "/webhooks/contoso/class-changed",
+        "http_status": 202,
+        "outcome": "accepted",
+        "duration_ms": 2.0,
+        "source": "contoso",
+        "trigger": "class",
+        "address": "203.0.113.7",
+        "id": f"event-{at}",
+        "status": "completed",
+        "entity": "7",
+        "routing_key": "tms.class.completed",
+    }
+    return AnsweredCall(at=at, **{**known, **parts})  # type: ignore[arg-type]  # a test names what it changes
 
 
 def event(entity: int) -> Message:

@@ -2,15 +2,13 @@ import asyncio
 import json
 
 import pytest
-from tests.admin.running import Client, Desk, body, event
+from tests.admin.running import Client, Desk, body, call, event
 from tests.outbox.outboxes import Carrying, accept, hold, quarantine
 from tests.waiting import until
 
-from tms_bridge.http.feed import MAX_WATCHERS, Seen
+from tms_bridge.admin.context import WATCHERS
 from tms_bridge.ingest import digest
 from tms_bridge.outbox.rows import State
-
-SEEN = Seen("id-1", "contoso", "class", "completed", "tms.class.completed", "accepted", 1.7e9, 2.5)
 
 
 async def ids(client: Client, path: str) -> list[str]:
@@ -38,9 +36,7 @@ async def test_the_status_shows_broker_outbox_rates_and_version(desk: Desk, clie
 
 async def test_recent_events_are_listed_newest_first(desk: Desk, client: Client) -> None:
     for at in range(5):
-        desk.feed.add(
-            Seen(f"id-{at}", "contoso", "class", "completed", "tms.class.completed", "accepted", 1.0, 2.0)
-        )
+        desk.calls.note(call(1.7e9 + at, id=f"id-{at}"))
     _, found = await ask(client, "GET", "/api/v1/events?limit=2")
 
     assert isinstance(found["events"], list)
@@ -49,17 +45,17 @@ async def test_recent_events_are_listed_newest_first(desk: Desk, client: Client)
 
 async def test_events_are_streamed_as_they_come(desk: Desk, client: Client) -> None:
     async with client.get("/api/v1/events/stream") as stream, asyncio.timeout(5):
-        await stream.content.readuntil(b"\n\n")
-        desk.feed.add(SEEN)
+        desk.calls.note(call(1.7e9, id="id-1"))
+        desk.calls.note(call(1.7e9, id="", outcome="unauthorized", http_status=401))
         text = (await stream.content.readuntil(b"\n\n")).decode().splitlines()
 
     assert stream.headers["Content-Type"] == "text/event-stream"
-    assert text[:2] == ["id: id-1", "event: webhook"]
+    assert text[:2] == ["id: 1", "event: webhook"]
     assert json.loads(text[2].removeprefix("data: "))["routing_key"] == "tms.class.completed"
 
 
 async def test_only_so_many_may_watch(client: Client) -> None:
-    streams = [await client.get("/api/v1/events/stream") for _ in range(MAX_WATCHERS)]
+    streams = [await client.get("/api/v1/events/stream") for _ in range(WATCHERS)]
     status, _ = await ask(client, "GET", "/api/v1/events/stream")
     for stream in streams:
         stream.close()
@@ -68,7 +64,7 @@ async def test_only_so_many_may_watch(client: Client) -> None:
 
 
 async def test_who_watches_no_more_makes_room(client: Client) -> None:
-    for stream in [await client.get("/api/v1/events/stream") for _ in range(MAX_WATCHERS)]:
+    for stream in [await client.get("/api/v1/events/stream") for _ in range(WATCHERS)]:
         stream.close()
     status = 503
     async with asyncio.timeout(5):
@@ -288,10 +284,10 @@ async def test_without_a_disk_there_are_no_rows_and_it_says_so(desk: Desk) -> No
 async def test_a_defect_is_500_and_logged(
     desk: Desk, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: int) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("hunter2")
 
-    monkeypatch.setattr(desk.feed, "recent", fail)
+    monkeypatch.setattr(desk.calls, "select", fail)
     status, problem = await ask(client, "GET", "/api/v1/events")
 
     assert (status, "hunter2" in json.dumps(problem)) == (500, False)

@@ -1,11 +1,10 @@
 import asyncio
 
 import pytest
-from tests.admin.running import Desk
+from tests.admin.running import Desk, call
 
 from tms_bridge.admin import Guard
 from tms_bridge.auth.throttle import ALLOWANCE
-from tms_bridge.http.feed import Seen
 from tms_bridge.http.strangers import LINES_PER_ADDRESS
 from tms_bridge.ingest import Observation
 from tms_bridge.settings.model import Admin, AdminToken
@@ -99,7 +98,7 @@ async def test_the_audit_log_names_the_holder_and_tells_of_a_refusal_too(desk: D
 
 async def test_a_viewer_of_a_source_sees_its_events_alone(desk: Desk) -> None:
     for source in ("contoso", "fabrikam"):
-        desk.feed.add(Seen(f"of {source}", source, "class", "completed", "k", "accepted", 1.0, 2.0))
+        desk.calls.note(call(1.0, id=f"of {source}", source=source))
     headers = {"Authorization": "Bearer may-look-at-contoso"}
     async with desk.client(NAMED) as client, client.get("/api/v1/events", headers=headers) as answer:
         assert ["of contoso"] == [seen["id"] for seen in (await answer.json())["events"]]

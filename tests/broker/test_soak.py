@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from tms_bridge.broker import Supervisor
+from tms_bridge.calls import Calls
 from tms_bridge.message import Message
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import Entry
@@ -64,7 +65,7 @@ async def test_resets_lose_nothing_overtake_nothing_and_copy_only_what_was_in_fl
         queues=(Queue(name="crm", bindings=("#",)),),
     )
     log = structlog.get_logger()
-    relay = Relay(shelf, Supervisor(settings, metrics, log), metrics, log, settings)
+    relay = Relay(shelf, Supervisor(settings, metrics, log), metrics, Calls(), log, settings)
     running = asyncio.create_task(relay.run())
     async with asyncio.timeout(60):
         for pause in (0.3, 0.1, 0.2, 0.15, 0.25):

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from tests.waiting import until
 
+from tms_bridge.calls import Calls
 from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
@@ -179,7 +180,7 @@ async def carrying(
     shelf: Shelf, broker: ScriptedBroker, metrics: PublishMetrics | None = None
 ) -> AsyncIterator[Relay]:
     """Run a relay for as long as the context lasts."""
-    relay = Relay(shelf, broker, metrics or uncounted(), structlog.get_logger(), SETTINGS)
+    relay = Relay(shelf, broker, metrics or uncounted(), Calls(), structlog.get_logger(), SETTINGS)
     running = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -437,7 +438,7 @@ async def test_draining_reads_again_what_a_late_probe_lets_through(
 
 
 async def test_a_broken_outbox_ends_the_relay(shelf: Shelf, broker: ScriptedBroker) -> None:
-    relay = Relay(shelf, broker, uncounted(), structlog.get_logger(), SETTINGS)
+    relay = Relay(shelf, broker, uncounted(), Calls(), structlog.get_logger(), SETTINGS)
     running = asyncio.create_task(relay.run())
     await broker.open_publishers(1)
     await shelf.breaks()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from prometheus_client import CollectorRegistry
 
+from tms_bridge.calls import Calls
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
@@ -82,7 +83,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.shelf = Shelf()
-        self.window = Window(self.shelf, PublishMetrics(CollectorRegistry()), EXCHANGE, jitter=lambda: 1.0)
+        metrics = PublishMetrics(CollectorRegistry())
+        self.window = Window(self.shelf, metrics, Calls(), EXCHANGE, jitter=lambda: 1.0)
         self.now = 0.0
 
     def load(self) -> None:
@@ -474,7 +476,7 @@ class Adversary(RuleBasedStateMachine):
         self.bitmap = mock.patch.object(lanes, "SKIPPED_BITS", bits)
         self.bitmap.start()
         metrics = PublishMetrics(CollectorRegistry())
-        self.bench.window = Window(self.bench.shelf, metrics, EXCHANGE, jitter=lambda: 0.5)
+        self.bench.window = Window(self.bench.shelf, metrics, Calls(), EXCHANGE, jitter=lambda: 0.5)
 
     @rule(entity=ENTITIES, key=KEYS)
     def accept(self, entity: str, key: str) -> None:

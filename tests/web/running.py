@@ -8,7 +8,7 @@ from aiohttp import StreamReader
 from aiohttp.http import RawRequestMessage
 from prometheus_client import CollectorRegistry
 
-from tms_bridge.http.feed import Feed
+from tms_bridge.calls import Calls
 from tms_bridge.http.health import Health
 from tms_bridge.http.proxied import build_server
 from tms_bridge.http.server import Connection, Server, start
@@ -197,7 +197,7 @@ async def serve(
     """Run a listener for as long as the context lasts, with the short way or without."""
     shelf, lines, metrics, health = Shelf(), Lines(), Metrics(CollectorRegistry()), Health([])
     health.started = True
-    log = AccessLog(metrics.intake, Log(LogSettings(), lines), Feed())
+    log = AccessLog(metrics.intake, Log(LogSettings(), lines), Calls())
     webhooks = Webhooks(http, Routes(http, sources), outbox or shelf, health, log)
     short: list[str] = []
 

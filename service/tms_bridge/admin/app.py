@@ -13,7 +13,6 @@ from tms_bridge.admin.context import CONTEXT, Context
 from tms_bridge.admin.guard import HOLDER, Guard, Holder
 from tms_bridge.admin.openapi import PREFIX, describe
 from tms_bridge.admin.operations import OPERATIONS, Operation
-from tms_bridge.admin.status import SINCE, SteadyStanding, look_on
 from tms_bridge.auth import Throttle
 from tms_bridge.errors import BridgeError, Forbidden, MethodNotAllowed, Unauthorized, UnknownPath
 from tms_bridge.http.answer import Answer, answer_problem, kind_of
@@ -39,8 +38,6 @@ def build(context: Context, guard_of_api: Guard) -> web.Application:
     app = web.Application(middlewares=[problems, guard])
     app[CONTEXT], app[GUARD] = context, guard_of_api
     app[THROTTLE], app[STRANGERS] = Throttle(), Strangers("admin", context.logger)
-    app[SINCE] = SteadyStanding()
-    app.cleanup_ctx.append(look_on)
     for path in PROBES:
         app.router.add_get(path, probe)
     app.router.add_get("/metrics", scrape)
@@ -57,7 +54,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response = await handler(request)
     except (BridgeError, web.HTTPException) as error:
-        response = _response(answer_problem(_named(error), request_id))
+        named = _named(error)
+        if not isinstance(named, BridgeError):  # a redirection, or the console's own refusal
+            raise
+        response = _response(answer_problem(named, request_id))
     except Exception as error:  # noqa: BLE001 - a defect must not cost the caller an answer; logged
         request.app[CONTEXT].logger.error("defect", request_id=request_id, path=request.path, exc_info=error)
         response = _response(answer_problem(error, request_id))

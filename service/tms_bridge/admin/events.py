@@ -1,30 +1,37 @@
-"""The events that were taken in lately, those that come in now, and what was seen of their bodies."""
+"""The calls that brought an event, lately and as they come, and what was seen of their bodies."""
 
-import asyncio
-import contextlib
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from tms_bridge.admin.arguments import number
+from tms_bridge.admin.calls import streamed
 from tms_bridge.admin.context import CONTEXT
 from tms_bridge.admin.guard import HOLDER
-from tms_bridge.http.feed import RECENT, Feed, Seen
+from tms_bridge.calls import MAX_ROWS, CallRow
 from tms_bridge.ingest import Observation
 
 _DEFAULT: Final = 50
-_QUIET_S: Final = 15.0
-"""A stream that is silent for longer looks dead to proxies."""
 
-_LOOK_S: Final = 0.5
-"""How often a silent stream looks whether its reader is still there and the bridge goes on."""
+
+class EventView(msgspec.Struct, frozen=True):
+    """One event as a watcher sees it; `latency_ms` is from the end of its headers to its answer."""
+
+    id: str
+    source: str
+    trigger: str
+    status: str
+    routing_key: str
+    outcome: str
+    received_at: float
+    latency_ms: float
 
 
 class Events(msgspec.Struct, frozen=True):
     """Recent events of this replica, the newest first; no payloads."""
 
-    events: list[Seen]
+    events: list[EventView]
 
 
 class AllObservations(msgspec.Struct, frozen=True):
@@ -41,33 +48,40 @@ async def list_fields(request: web.Request) -> AllObservations:
 
 async def list_events(request: web.Request) -> Events:
     """List the events taken in lately, the newest first."""
-    limit = number(request, "limit", _DEFAULT, most=RECENT)
+    limit = number(request, "limit", _DEFAULT, most=MAX_ROWS)
     holder = request[HOLDER]
-    return Events([seen for seen in request.app[CONTEXT].feed.recent(limit) if holder.may_see(seen.source)])
+    theirs = lambda row: _is_event(row) and holder.may_see(row.call.source)  # noqa: E731 - one condition
+    rows = request.app[CONTEXT].calls.select(theirs, limit)
+    return Events([_seen(row) for row in rows])
 
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
-    """Stream events as they come in, as server-sent events."""
-    feed: Feed = request.app[CONTEXT].feed
-    with feed.watch() as queue:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
-        await response.write(b": connected\n\n")
-        while (text := await _next(queue, request)) is not None:
-            await response.write(text)
-    return response
+    """Stream events as they come in, as server-sent events named `webhook`."""
+    told: set[int] = set()
 
-
-async def _next(queue: asyncio.Queue[Seen], request: web.Request) -> bytes | None:
-    """Return what is written next; None when nobody reads any more or the bridge stops."""
-    health = request.app[CONTEXT].health
-    for _ in range(round(_QUIET_S / _LOOK_S)):
-        if request.transport is None or health.stopping:
+    def tell(row: CallRow) -> EventView | None:
+        """Return an event that was not told yet: a row comes again when its fate changes."""
+        if not _is_event(row) or row.number in told or not request[HOLDER].may_see(row.call.source):
             return None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_S):
-                while not request[HOLDER].may_see((seen := await queue.get()).source):
-                    pass
-            return b"id: %s\nevent: webhook\ndata: %s\n\n" % (seen.id.encode(), msgspec.json.encode(seen))
-    return b": quiet\n\n"
+        told.add(row.number)
+        return _seen(row)
+
+    return await streamed(request, "webhook", tell)
+
+
+def _is_event(row: CallRow) -> bool:
+    return row.fate is not None or row.call.outcome == "held"
+
+
+def _seen(row: CallRow) -> EventView:
+    call = row.call
+    return EventView(
+        call.id,
+        call.source,
+        call.trigger,
+        call.status,
+        call.routing_key,
+        call.outcome,
+        call.at,
+        call.duration_ms,
+    )

@@ -89,7 +89,9 @@ def _path_parameters(path: str) -> list[Json]:
 
 
 def _query_parameter(query: Query) -> Json:
-    schema: Json = {"type": "string", "enum": list(query.words)}
-    if not query.words:
+    schema: Json = {"type": "string"}
+    if query.words:
+        schema["enum"] = list(query.words)
+    elif query.most:
         schema = {"type": "integer", "minimum": 0, "maximum": query.most}
     return {"name": query.name, "in": "query", "required": False, "schema": schema}

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from tms_bridge.admin import events, rows, status
-from tms_bridge.http.feed import RECENT
+from tms_bridge.admin import calls, events, rows, status
+from tms_bridge.calls import MAX_ROWS
 from tms_bridge.outbox.operators import Done, Imported
 from tms_bridge.outbox.rows import MAX_SEQ, OUTBOX, QUARANTINE, Row
 
@@ -15,11 +15,15 @@ Handler = Callable[[web.Request], Awaitable[msgspec.Struct | web.StreamResponse]
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A parameter of the query; a number up to `most`, or one of `words`."""
+    """A parameter of the query: a number up to `most`, one of `words`, or where both are empty any text."""
 
     name: str
     most: int = 0
     words: tuple[str, ...] = ()
+
+
+_NARROWING: Final = tuple(Query(name) for name in ("source", "outcome", "entity", "id", "address"))
+"""What the lists of calls can be narrowed by."""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -59,11 +63,29 @@ OPERATIONS: Final = (
     Operation("GET", "/status", status.show_status, status.Status),
     Operation(
         "GET",
+        "/calls",
+        calls.list_calls,
+        calls.CallViews,
+        (400,),
+        (Query("limit", most=MAX_ROWS), Query("before", most=MAX_SEQ), *_NARROWING),
+        narrowed=True,
+    ),
+    Operation(
+        "GET",
+        "/calls/stream",
+        calls.stream_calls,
+        "text/event-stream",
+        (400, 503),
+        _NARROWING,
+        narrowed=True,
+    ),
+    Operation(
+        "GET",
         "/events",
         events.list_events,
         events.Events,
         (400,),
-        (Query("limit", most=RECENT),),
+        (Query("limit", most=MAX_ROWS),),
         narrowed=True,
     ),
     Operation("GET", "/events/stream", events.stream_events, "text/event-stream", (503,), narrowed=True),

@@ -13,7 +13,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from tms_bridge.admin import ConfigurationStanding
+from tms_bridge.bootstrap.standing import Reloads
 from tms_bridge.errors import SettingsError
 from tms_bridge.log import Logger
 from tms_bridge.settings.load import Loaded
@@ -35,7 +35,7 @@ class Reloader:
         *,
         asked: asyncio.Event,
         success: Gauge,
-        standing: ConfigurationStanding,
+        reloads: Reloads,
         logger: Logger,
     ) -> None:
         self._files: Sequence[Path] = loaded.files
@@ -44,7 +44,7 @@ class Reloader:
         self._apply = apply
         self._asked = asked
         self._success = success
-        self._standing = standing
+        self._reloads = reloads
         self._logger = logger
 
     async def run(self) -> None:
@@ -75,13 +75,13 @@ class Reloader:
         self._files = loaded.files
         self._marks = await asyncio.to_thread(_marks, self._files)
         self._success.set(1)
-        self._standing.take_over(loaded.settings, time.time())
+        self._reloads.taken(time.time())
         self._logger.info("configuration reloaded", sources=sorted(loaded.settings.sources))
         return None
 
     def _refuse(self, reason: str) -> None:
         self._success.set(0)
-        self._standing.refuse(reason, time.time())
+        self._reloads.refused(time.time(), reason)
         self._logger.error("configuration refused, the old one stays", detail=reason)
 
 

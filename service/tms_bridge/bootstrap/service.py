@@ -17,15 +17,16 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from tms_bridge import admin
+from tms_bridge import admin, console
 from tms_bridge.bootstrap.gauges import VERSION, bind_allowlist, bind_outbox, bind_publishing, set_facts
 from tms_bridge.bootstrap.observed import ObservationKeeper
 from tms_bridge.bootstrap.reload import Reloader
 from tms_bridge.bootstrap.signals import Signals
+from tms_bridge.bootstrap.standing import Onlooker, OnlookerParts, Reloads
 from tms_bridge.broker import Supervisor
+from tms_bridge.calls import Calls
 from tms_bridge.errors import ClientUnfit, OutboxError
 from tms_bridge.http.connections import Connections, admin_limits_of
-from tms_bridge.http.feed import Feed
 from tms_bridge.http.health import Health
 from tms_bridge.http.proxied import build_server
 from tms_bridge.http.server import start
@@ -63,9 +64,12 @@ class Bridge:
         self._logger = log.logger
         self._signals = Signals()
         self._metrics = Metrics(CollectorRegistry())
-        self._feed = Feed()
+        self._in_force = self._settings
+        self._reloads = Reloads(time.time())
+        self._watchers = admin.Watchers()
+        self._calls: Calls
+        self._onlooker: Onlooker
         self._guard = admin.Guard(self._settings.admin)
-        self._configuration = admin.ConfigurationStanding(self._settings, time.time())
         self._supervisor = Supervisor(
             self._settings.amqp,
             self._metrics.publish,
@@ -142,6 +146,7 @@ class Bridge:
                 group.create_task(self._supervisor.keep_topology(), name="topology"),
                 group.create_task(self._outbox.until_broken(), name="outbox watch"),
                 group.create_task(self._reloader().run(), name="reloader"),
+                group.create_task(self._onlooker.run(), name="onlooker"),
                 group.create_task(self._keeper.run(), name="observations"),
             ]
             async with self._listening(traffic, operators) as runner:
@@ -156,13 +161,16 @@ class Bridge:
         self._health = Health([self._outbox.why_not_ready])
         directory = None if settings.outbox is None else settings.outbox.dir
         self._keeper = ObservationKeeper(directory, metrics.intake, self._logger)
-        self._relay = Relay(self._outbox, self._supervisor, metrics.publish, self._logger, settings.amqp)
+        self._calls = Calls(self._outbox.durable)
+        self._relay = Relay(
+            self._outbox, self._supervisor, metrics.publish, self._calls, self._logger, settings.amqp
+        )
         self._webhooks = Webhooks(
             settings.http,
             Routes(settings.http, settings.sources),
             self._outbox,
             self._health,
-            AccessLog(metrics.intake, self._log, self._feed),
+            AccessLog(metrics.intake, self._log, self._calls),
             observations=self._keeper.observations,
             now_us=ReceivedClock(self._outbox.newest_us),
         )
@@ -173,6 +181,17 @@ class Bridge:
         metrics.ready.set_function(lambda: not self._health.reasons())
         bind_allowlist(metrics, settings.outbox)
         set_facts(metrics, settings.sources)
+        self._onlooker = Onlooker(self._parts())
+
+    def _parts(self) -> OnlookerParts:
+        return OnlookerParts(
+            settings=lambda: self._in_force,
+            health=self._health,
+            calls=self._calls,
+            stats=self._outbox.stats,
+            broker=self._broker_status,
+            reloads=self._reloads,
+        )
 
     @asynccontextmanager
     async def _listening(
@@ -181,6 +200,7 @@ class Bridge:
         """Listen on both listeners; ready from here on."""
         async with AsyncExitStack() as closing:
             app = admin.build(self._context(), self._guard)
+            console.mount(app, self._board(), self._guard)
             connections = Connections(
                 admin_limits_of(self._settings.http), "admin", self._metrics.connections, self._logger
             )
@@ -233,16 +253,31 @@ class Bridge:
             health=self._health,
             metrics=self._metrics,
             logger=self._logger,
-            feed=self._feed,
+            calls=self._calls,
+            watchers=self._watchers,
+            sources=lambda: self._in_force.sources,
             durable=self._outbox.durable,
             operators=self._outbox.operators,
             stats=self._outbox.stats,
             outbox_dir=self._settings.outbox.dir if self._settings.outbox is not None else None,
             broker=self._broker_status,
-            delivered_per_s=self._relay.delivered.per_second,
-            configuration=self._configuration,
+            standing=lambda: self._onlooker.standing,
             version=VERSION,
             observations=self._keeper.observations.all,
+        )
+
+    def _board(self) -> console.Board:
+        return console.Board(
+            calls=self._calls,
+            sessions=console.Sessions(),
+            tries=console.Tries(),
+            settings=lambda: self._in_force,
+            standing=lambda: self._onlooker.standing,
+            operators=self._outbox.operators,
+            logger=self._logger,
+            watchers=self._watchers,
+            replica=socket.gethostname(),
+            version=VERSION,
         )
 
     def _broker_status(self) -> admin.BrokerStatus:
@@ -280,7 +315,7 @@ class Bridge:
             self._apply,
             asked=self._signals.reload,
             success=self._metrics.reload_success,
-            standing=self._configuration,
+            reloads=self._reloads,
             logger=self._logger,
         )
 
@@ -292,21 +327,27 @@ class Bridge:
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)
         self._supervisor.take_over(settings.amqp)
-        keys = _needs_restart(self._settings, settings)
+        self._in_force = _taken_over(self._settings, settings)
+        keys = _needs_restart(self._in_force, settings)
+        self._reloads.restart_pending = tuple(keys)
         self._metrics.restart_pending.set(bool(keys))
         if keys:
             self._logger.warning("restart pending: these changes are not in force yet", keys=keys)
 
 
-def _needs_restart(old: Settings, new: Settings) -> list[str]:
-    """Name the keys that changed beyond what a reload takes over."""
-    new = msgspec.structs.replace(
-        new,
-        sources=old.sources,
-        admin=msgspec.structs.replace(new.admin, token=old.admin.token, tokens=old.admin.tokens),
-        amqp=msgspec.structs.replace(new.amqp, urls=old.amqp.urls, queues=old.amqp.queues),
-        log=msgspec.structs.replace(new.log, level=old.log.level),
+def _taken_over(old: Settings, new: Settings) -> Settings:
+    """Return the settings that are in force once a reload has taken over what it can."""
+    return msgspec.structs.replace(
+        old,
+        sources=new.sources,
+        admin=msgspec.structs.replace(old.admin, token=new.admin.token, tokens=new.admin.tokens),
+        amqp=msgspec.structs.replace(old.amqp, urls=new.amqp.urls, queues=new.amqp.queues),
+        log=msgspec.structs.replace(old.log, level=new.log.level),
     )
+
+
+def _needs_restart(old: Settings, new: Settings) -> list[str]:
+    """Name the keys that are not in force yet."""
     tables = [(table, getattr(old, table), getattr(new, table)) for table in Settings.__struct_fields__]
     return [key for table in tables for key in _changed(*table)]
 

@@ -10,8 +10,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from tms_bridge.calls import Calls
 from tms_bridge.errors import BridgeError, PublisherClosed
-from tms_bridge.http.feed import Rate
 from tms_bridge.log import Logger
 from tms_bridge.message import Outcome
 from tms_bridge.metrics import PublishMetrics
@@ -40,24 +40,26 @@ _NEVER: Final = float("inf")
 
 
 class Relay:
-    """The loop from outbox to broker; `run` it, then `drain` it, then cancel `run`.
+    """The loop from outbox to broker; `run` it, then `drain` it, then cancel `run`."""
 
-    Attributes:
-        delivered: how often the broker confirmed a message.
-    """
-
-    def __init__(
-        self, pending: Pending, broker: Broker, metrics: PublishMetrics, log: Logger, settings: Amqp
+    def __init__(  # noqa: PLR0913, PLR0917 - what it carries from and to, and whom it tells
+        self,
+        pending: Pending,
+        broker: Broker,
+        metrics: PublishMetrics,
+        calls: Calls,
+        log: Logger,
+        settings: Amqp,
     ) -> None:
         self._pending = pending
         self._broker = broker
         self._metrics = metrics
-        self.delivered = Rate()
+        self._calls = calls
         self._log = log
         self._notices = Notices(log)
         self._max_outstanding = settings.max_outstanding
         self._exchange = settings.exchange
-        self._window = Window(pending, metrics, settings.exchange)
+        self._window = Window(pending, metrics, calls, settings.exchange)
         self._renewal = Renewal()
         self._pace = Pace(pending.last_seq)
         self._published = 0
@@ -149,10 +151,12 @@ class Relay:
         for seq, outcome in outcomes:
             if outcome is Outcome.RETURNED and (lost := self._window.unroutable(seq)) is not None:
                 self._notices.unroutable(lost, now)
+                self._calls.told(lost.id, "unroutable")
             delivered = self._window.note(seq, outcome, now)
             if delivered is not None:
-                self.delivered.note()
-                self._metrics.delivery_duration.observe(wall_s - delivered.received_at_us / _MICROSECONDS)
+                message = delivered.message
+                self._calls.delivered(message, wall_s - (now - delivered.sent_at), wall_s)
+                self._metrics.delivery_duration.observe(wall_s - message.received_at_us / _MICROSECONDS)
 
     def _lose(self, closed: PublisherClosed) -> None:
         self._publisher = None
@@ -191,7 +195,7 @@ class Relay:
             self._group.create_task(self._publisher.close())
 
     def _start_over(self) -> None:
-        self._window = Window(self._pending, self._metrics, self._exchange)
+        self._window = Window(self._pending, self._metrics, self._calls, self._exchange)
         self._faulty = False
         self._restart_feeder()
 

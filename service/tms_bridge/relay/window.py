@@ -54,6 +54,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Final
 
+from tms_bridge.calls import Calls
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
@@ -71,7 +72,6 @@ _EVENT: Final = Kind.EVENT
 _CONFIRMED: Final = Outcome.CONFIRMED
 
 _NOBODYS_FAULT: Final = (403, 404)
-_UNENCODABLE: Final = "the AMQP client cannot encode it; see the log line of its id"
 
 
 class Window:
@@ -81,12 +81,14 @@ class Window:
         self,
         pending: Pending,
         metrics: PublishMetrics,
+        calls: Calls,
         exchange: str,
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._pending = pending
         self._metrics = metrics
+        self._calls = calls
         self._exchange = exchange
         self._jitter = jitter
         self._parcels: dict[int, Parcel] = {}
@@ -238,24 +240,24 @@ class Window:
         return parcel
 
     def _may_go(self, parcel: Parcel) -> bool:
-        if parcel.probing is not None:
-            return True
-        return parcel.lane not in self._blocked and exchange_lane(parcel.exchange) not in self._blocked
+        free = parcel.lane not in self._blocked and exchange_lane(parcel.exchange) not in self._blocked
+        return free or parcel.probing is not None
 
-    def note(self, seq: int, outcome: Outcome, now: float) -> Message | None:
-        """Take in what became of one publish; return the message if the broker has it now."""
+    def note(self, seq: int, outcome: Outcome, now: float) -> Parcel | None:
+        """Take in what became of one publish; return the parcel if the broker has it now."""
         parcel = self._land(seq)
         if outcome is _CONFIRMED:
             self._metrics.confirm_duration.observe(now - parcel.sent_at)
             self._pending.settle(seq)
             self._finish(parcel, now)
-            return parcel.message
+            return parcel
         if outcome is Outcome.REFUSED:
-            self._refuse(parcel, _UNENCODABLE, now)
+            self._refuse(parcel, "the AMQP client cannot encode it; see the log line of its id", now)
         elif outcome is Outcome.RETURNED and parcel.can_be_rerouted:
             self._reroute(parcel, now)
         else:
             self._metrics.nacked.inc()
+            self._calls.told(parcel.message.id, "blocked")
             self._hold(parcel, parcel.lane, now, alone=False)
         return None
 
@@ -286,16 +288,16 @@ class Window:
         self._forget(parcel)
         if parcel.seq > self.cursor:
             self._settled_ahead.add(parcel.seq)  # a page on its way may still show it
-        follower = parcel.follower
-        if follower is None:
+        if parcel.follower is None:
             del self._tails[parcel.line]
         else:
-            self._ready.append(follower)
+            self._ready.append(parcel.follower)
         if parcel.probing is not None:
             self._reopen(parcel.probing, now)
 
     def _refuse(self, parcel: Parcel, reason: str, now: float) -> None:
         self._pending.refuse(parcel.seq, reason)
+        self._calls.told(parcel.message.id, "refused", reason)
         self._finish(parcel, now)
 
     def _reroute(self, parcel: Parcel, now: float) -> None:

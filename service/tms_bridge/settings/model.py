@@ -34,6 +34,10 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="Address and port, or a list of them: `0.0.0.0:8080`, `[::]:8080`, `:8080` for all."
         ),
     ] = "0.0.0.0:8080"
+    url: Annotated[
+        str | None,
+        Meta(description="Where TMS reaches this listener, as `https://hooks.example.com`; for the console."),
+    ] = None
     client_address: Annotated[
         ClientAddress,
         Meta(description="Where the caller's address stands: the connection, or what a trusted proxy says."),
@@ -110,7 +114,7 @@ class AdminToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The admin listener: probes, metrics, API."""
+    """The admin listener: probes, metrics, console, API."""
 
     listen: Annotated[str | tuple[str, ...], Meta(description="Address and port, or a list of them.")] = (
         "127.0.0.1:8081"
@@ -122,6 +126,12 @@ class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tokens: Annotated[
         tuple[AdminToken, ...],
         Meta(description="More tokens, an `[[admin.tokens]]` table each; `token` is an operator's."),
+    ] = ()
+    replicas: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Where the consoles of the other replicas are, for links: `https://bridge-1.example`."
+        ),
     ] = ()
 
     def __repr__(self) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from tms_bridge import errors
+from tms_bridge.calls import AnsweredCall, Calls
 from tms_bridge.http.answer import INTERNAL, KINDS, Head
-from tms_bridge.http.feed import Feed, Seen
 from tms_bridge.http.strangers import Strangers, cut
 from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
@@ -78,6 +78,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
         outcome: one word for metrics and log.
         detail: for the log alone, what was wrong with it.
         id: of the event, or of the row in quarantine.
+        entity: decimal id of what the event is about.
         taken: an event is durable and was to be answered 2xx.
         unread: fields of the event that were there and could not be read.
     """
@@ -87,6 +88,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     id: str = ""
     status: str = ""
     routing_key: str = ""
+    entity: str = ""
     taken: bool = False
     unread: tuple[str, ...] = ()
 
@@ -97,9 +99,9 @@ _NOBODY: Final = Caller("", "", "", held=False, detail="")
 class AccessLog:
     """Writes down how requests were answered."""
 
-    def __init__(self, metrics: IntakeMetrics, log: Log, feed: Feed) -> None:
+    def __init__(self, metrics: IntakeMetrics, log: Log, calls: Calls) -> None:
         self._metrics = metrics
-        self._feed = feed
+        self._calls = calls
         self._log = log
         self._strangers = Strangers("http", log.logger)
 
@@ -110,35 +112,12 @@ class AccessLog:
         seconds = time.perf_counter() - visit.started
         caller = caller or _NOBODY
         self._count(visit, caller, ended, seconds, answered=answered)
-        if ended.taken:
-            self._show(visit, ended, seconds)
-        remote = caller.client or visit.peer
         if caller.unlisted and caller.credential:
             self._vendor_moved(visit, caller, ended.outcome)
-        if not caller.credential and not self._strangers.is_new(remote, ended.outcome):
-            return
-        refused = visit.head if http_status >= HTTPStatus.BAD_REQUEST else None
-        self._log.line(
-            WebhookLine(
-                "",
-                "warning" if ended.detail else "info",
-                ended.outcome,
-                http_status,
-                visit.source,
-                visit.trigger,
-                ended.id,
-                ended.status,
-                ended.routing_key,
-                round(seconds * 1000, 3),
-                visit.request_id,
-                remote,
-                msgspec.UNSET if visit.peer == remote else visit.peer,
-                msgspec.UNSET if refused is None else cut(refused.method, _MAX_METHOD),
-                msgspec.UNSET if refused is None else cut(refused.path, _MAX_PATH),
-                ended.detail[:_MAX_DETAIL] if ended.detail else msgspec.UNSET,
-                msgspec.UNSET if answered else False,
-            )
-        )
+        call = _call(visit, caller, ended, http_status, seconds, answered=answered)
+        self._calls.note(call)
+        if caller.credential or self._strangers.is_new(call.address, ended.outcome):
+            self._log.line(_line(call))
 
     def defect(self, visit: Visit, error: Exception) -> None:
         """Log the traceback of an error that nobody foresaw."""
@@ -159,21 +138,6 @@ class AccessLog:
             for field in ended.unread:
                 metrics.fields_unread.inc(trigger, field)
 
-    def _show(self, visit: Visit, ended: Ended, seconds: float) -> None:
-        """Show an event to those who watch."""
-        self._feed.add(
-            Seen(
-                ended.id,
-                visit.source,
-                visit.trigger,
-                ended.status,
-                ended.routing_key,
-                ended.outcome,
-                time.time() - seconds,
-                round(seconds * 1000, 3),
-            )
-        )
-
     def _vendor_moved(self, visit: Visit, caller: Caller, outcome: str) -> None:
         """Valid credentials from an address on no list: the vendor may have moved, or a secret leaked."""
         if outcome != UNLISTED_VALID:
@@ -186,3 +150,53 @@ class AccessLog:
             request_id=visit.request_id,
             detail=caller.unlisted,
         )
+
+
+def _call(  # noqa: PLR0913 - what is known of it, from its head to its answer
+    visit: Visit, caller: Caller, ended: Ended, http_status: int, seconds: float, *, answered: bool
+) -> AnsweredCall:
+    head = visit.head
+    return AnsweredCall(
+        at=time.time() - seconds,
+        request_id=visit.request_id,
+        method="" if head is None else cut(head.method, _MAX_METHOD),
+        path="" if head is None else cut(head.path, _MAX_PATH),
+        http_status=http_status,
+        outcome=ended.outcome,
+        duration_ms=round(seconds * 1000, 3),
+        source=visit.source,
+        trigger=visit.trigger,
+        address=caller.client or visit.peer,
+        peer=visit.peer,
+        listed=caller is not _NOBODY and not caller.unlisted,
+        credential=caller.credential,
+        detail=ended.detail,
+        answered=answered,
+        id=ended.id,
+        status=ended.status,
+        entity=ended.entity,
+        routing_key=ended.routing_key,
+    )
+
+
+def _line(call: AnsweredCall) -> WebhookLine:
+    refused = call.http_status >= HTTPStatus.BAD_REQUEST
+    return WebhookLine(
+        "",
+        "warning" if call.detail else "info",
+        call.outcome,
+        call.http_status,
+        call.source,
+        call.trigger,
+        call.id,
+        call.status,
+        call.routing_key,
+        call.duration_ms,
+        call.request_id,
+        call.address,
+        msgspec.UNSET if call.peer == call.address else call.peer,
+        call.method if refused else msgspec.UNSET,
+        call.path if refused else msgspec.UNSET,
+        call.detail[:_MAX_DETAIL] if call.detail else msgspec.UNSET,
+        msgspec.UNSET if call.answered else False,
+    )

@@ -300,9 +300,9 @@ class Call:
         """Answer 2xx; return whether it was handed to a connection that is still open."""
         desk, message = self._desk, self._message
         routing_key = receipt.routing_key
-        status = routing_key.rpartition(".")[2]
+        status, entity = routing_key.rpartition(".")[2], ""
         if message is not None:
-            routing_key, status = message.routing_key, message.status
+            routing_key, status, entity = message.routing_key, message.status, message.entity
         outcome = "accepted"
         if not receipt.routing_key or (self._caller is not None and self._caller.held):
             outcome = "held"
@@ -312,7 +312,7 @@ class Call:
         answer = Answer(desk.http.success_status, body)
         said, unread = self._remark, self._unread
         return self._end(
-            answer, Ended(outcome, said, receipt.id, status, routing_key, taken=True, unread=unread)
+            answer, Ended(outcome, said, receipt.id, status, routing_key, entity, taken=True, unread=unread)
         )
 
     def _refuse(self, error: Exception, detail: str = "", row_id: str = "") -> None:

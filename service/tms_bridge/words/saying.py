@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tms_bridge.admin.standing import RefusedCalls, SourceStanding, Standing
+from tms_bridge.words.standing import RefusedCalls, SourceStanding, Standing
 
 GIVEN_UP_AFTER_S: Final = 15
 """TMS's five retries, after 1, 2, 3, 4 and 5 seconds."""
@@ -199,9 +199,7 @@ def _swapped(state: Standing, scope: Scope) -> Iterator[Saying]:
 
 def _kept_aside(state: Standing, scope: Scope) -> Iterator[Saying]:
     mine = [source for _, source in _sources(state, scope)]
-    undecodable, held = sum(s.undecodable for s in mine), sum(s.held for s in mine)
-    if scope is None:
-        undecodable, held = max(undecodable, state.undecodable), max(held, state.held)
+    undecodable, held = kept_in(state, scope)
     parts = []
     if undecodable:
         parts.append(f"{_number(undecodable, 'body', 'bodies')} not understood")
@@ -320,6 +318,14 @@ ROWS: Final[tuple[Callable[[Standing, Scope], Iterator[Saying]], ...]] = (
     _quiet,
 )
 """The worst first. What comes first is said, whatever else is true."""
+
+
+def kept_in(state: Standing, scope: Scope = None) -> tuple[int, int]:
+    """Return how many bodies are not understood, and how many events are held."""
+    if scope is None and (state.undecodable or state.held):
+        return state.undecodable, state.held
+    mine = [source for _, source in _sources(state, scope)]
+    return sum(source.undecodable for source in mine), sum(source.held for source in mine)
 
 
 def _sources(state: Standing, scope: Scope) -> list[tuple[str, SourceStanding]]:

@@ -3,7 +3,7 @@
 import msgspec
 
 from tms_bridge.admin.context import BrokerState, BrokerStatus
-from tms_bridge.admin.status import SteadyStanding
+from tms_bridge.bootstrap.standing import SteadyStanding
 from tms_bridge.outbox.rows import Stats
 
 STATS = Stats(5, 500, None, 0, 0, 0, 0, 5, 1 << 30, "")

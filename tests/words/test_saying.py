@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from tms_bridge.admin.saying import ROWS, say, sayings
-from tms_bridge.admin.standing import BlockedLane, RefusedCalls, SourceStanding, Standing
+from tms_bridge.words.saying import ROWS, say, sayings
+from tms_bridge.words.standing import BlockedLane, RefusedCalls, SourceStanding, Standing
 
 BOTH = frozenset({"class", "course_assignment"})
 NOW = datetime(2026, 11, 26, 14, 0, tzinfo=UTC).timestamp()

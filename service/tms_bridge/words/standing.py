@@ -5,8 +5,6 @@ from typing import Literal
 
 import msgspec
 
-from tms_bridge.settings.model import Settings
-
 
 class BlockedLane(msgspec.Struct, frozen=True):
     """A routing key that a queue refuses, and the events that wait for it."""
@@ -42,7 +40,7 @@ class SourceStanding(msgspec.Struct, frozen=True):
     Attributes:
         called: the triggers whose webhook was called at least once; None where that is not known.
         swapped: bodies kept since `swapped_since` because each came to the other trigger's URL.
-        undecodable, held: rows in quarantine.
+        undecodable, held: rows in quarantine that came while this process ran.
         kept_since: when the oldest of them came.
     """
 
@@ -61,7 +59,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         drain_timeout_s: how long a shutdown delivers what waits.
-        waiting: events in the outbox.
+        waiting: events in the outbox, the oldest received at `oldest`; all rows take `stored_bytes`.
+        free_bytes: what may still be written to its disk.
+        broker_error: why it could not be reached last.
         broken: what is wrong with the outbox for good.
         late_s: how long the disk has been busy with one commit; 0 while it is not late.
         full: why nothing more is taken; `unavailable` calls got 503 since then.
@@ -69,6 +69,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         room: how many more events the outbox holds.
         per_s: events taken a second, of late; `delivered_per_s` those that the broker confirmed.
         draining_since: when the broker came back to a backlog that is still being delivered.
+        undecodable, held: rows in quarantine, also those that came before this process.
+        parked: events that the broker refused for themselves.
+        restart_pending: the keys that changed and are not in force yet.
         unroutable: topics that no queue is bound to, and the events that wait for one.
         reload_refused_at: when a new configuration was refused, with `reload_reason`; the one in force is of
             `configured_at`.
@@ -81,6 +84,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     stopping: bool = False
     drain_timeout_s: float = 20.0
     waiting: int = 0
+    oldest: float | None = None
+    stored_bytes: int = 0
+    free_bytes: int = 0
     broken: str = ""
     late_s: float = 0.0
     full: str = ""
@@ -92,10 +98,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     delivered_per_s: float = 0.0
     broker: Literal["up", "blocked", "down"] = "up"
     broker_since: float | None = None
+    broker_error: str = ""
     draining_since: float | None = None
     lanes: Sequence[BlockedLane] = ()
     refused: Sequence[RefusedCalls] = ()
     sources: dict[str, SourceStanding] = {}
+    parked: int = 0
+    undecodable: int = 0
+    held: int = 0
+    restart_pending: Sequence[str] = ()
     unroutable_topics: int = 0
     unroutable: int = 0
     unroutable_since: float | None = None
@@ -107,28 +118,4 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     flooding: str = ""
     taken: int = 0
     p99_ms: float | None = None
-    undecodable: int = 0
-    held: int = 0
     max_age_days: float = 30.0
-
-
-class ConfigurationStanding(msgspec.Struct):
-    """Which configuration is in force, and which one was refused since.
-
-    Attributes:
-        at: when the one in force was taken over, in Unix seconds.
-        refused_at: when a newer one was refused, with `reason`; None where none was.
-    """
-
-    settings: Settings
-    at: float
-    refused_at: float | None = None
-    reason: str = ""
-
-    def take_over(self, settings: Settings, now: float) -> None:
-        """Note a configuration that is in force from now on."""
-        self.settings, self.at, self.refused_at, self.reason = settings, now, None, ""
-
-    def refuse(self, reason: str, now: float) -> None:
-        """Note one that is not."""
-        self.refused_at, self.reason = now, reason

@@ -1,0 +1,1 @@
+"""How things stand and what became of a call, in words: pure, for console, API and commands alike."""
