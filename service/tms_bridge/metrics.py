@@ -234,6 +234,7 @@ class ConnectionMetrics:
         "max_connections_per_peer",
         "max_head_bytes",
         "head_timeout",
+        "handshake_timeout",
         "write_timeout",
     )
 

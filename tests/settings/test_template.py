@@ -41,7 +41,7 @@ def test_every_table_and_every_key_of_a_listener_stands_in_the_template() -> Non
     assert [] == [
         table for table in Settings.__struct_fields__ if not re.search(rf"^\[{table}\b", text, re.MULTILINE)
     ]
-    kept_apart = {"max_body_bytes", "max_in_flight", "success_status"}
+    kept_apart = {"max_body_bytes", "max_in_flight", "success_status", "tls"}
     assert kept_apart == {
         key for key in Http.__struct_fields__ if not re.search(rf"^(# )?{key} = ", text, re.MULTILINE)
     }

@@ -78,7 +78,8 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
             (PROXIED, ""),
             (
                 "http.listen: takes credentials in clear text from other machines; put a proxy with TLS in "
-                "front, and name it in http.trusted_proxies and the header it sends in http.client_address"
+                "front, and name it in http.trusted_proxies and the header it sends in http.client_address; "
+                "or set [http.tls]"
             ),
         ),
         (

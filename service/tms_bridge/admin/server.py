@@ -1,6 +1,7 @@
 """Runs the admin application on sockets that are bound already, behind connections that bear any bytes."""
 
 import socket
+import ssl
 
 from aiohttp import web
 
@@ -29,11 +30,15 @@ class Runner(web.AppRunner):
 
 
 async def start(
-    app: web.Application, sockets: list[socket.socket], finish_s: float, connections: Connections
+    app: web.Application,
+    sockets: list[socket.socket],
+    finish_s: float,
+    connections: Connections,
+    tls: ssl.SSLContext | None = None,
 ) -> web.AppRunner:
     """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
     runner = Runner(app, connections, finish_s)
     await runner.setup()
     for listening in sockets:
-        await web.SockSite(runner, listening, backlog=ADMIN_CONNECTIONS).start()
+        await listener.Site(runner, listening, ssl_context=tls, backlog=ADMIN_CONNECTIONS).start()
     return runner

@@ -40,6 +40,7 @@ from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.relay import Relay
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.model import Settings
+from tms_bridge.settings.tls import Certificates
 from tms_bridge.web import AccessLog, Routes, Webhooks
 
 DONE: Final = 0
@@ -70,6 +71,7 @@ class Bridge:
         self._calls: Calls
         self._onlooker: Onlooker
         self._guard = admin.Guard(self._settings.admin)
+        self._certificates = Certificates(self._settings)
         self._supervisor = Supervisor(
             self._settings.amqp,
             self._metrics.publish,
@@ -204,7 +206,9 @@ class Bridge:
             connections = Connections(
                 admin_limits_of(self._settings.http), "admin", self._metrics.connections, self._logger
             )
-            admin_runner = await admin.start(app, operators, _ADMIN_FINISH_S, connections)
+            admin_runner = await admin.start(
+                app, operators, _ADMIN_FINISH_S, connections, self._certificates.admin
+            )
             closing.push_async_callback(admin_runner.cleanup)
             webhooks = self._webhooks
             server = build_server(
@@ -215,7 +219,7 @@ class Bridge:
                 metrics=self._metrics.connections,
                 logger=self._logger,
             )
-            runner = await start(server, traffic, _WEB_FINISH_S)
+            runner = await start(server, traffic, _WEB_FINISH_S, self._certificates.http)
             closing.push_async_callback(runner.cleanup)
             self._health.started = True
             self._logger.info(
@@ -321,6 +325,7 @@ class Bridge:
 
     async def _apply(self, settings: Settings) -> None:
         """Take over sources, brokers, queues, tokens and log level; the rest needs a restart."""
+        self._certificates.renew()
         self._webhooks.take_over(Routes(self._settings.http, settings.sources))
         self._outbox.share_among(settings.sources)
         self._guard.take_over(settings.admin)

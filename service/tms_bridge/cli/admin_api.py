@@ -11,6 +11,7 @@ import msgspec
 from tms_bridge.errors import BridgeError, InvalidQuery, RowBusy, RowMissing, SettingsError, Undecodable
 from tms_bridge.settings.model import Admin
 from tms_bridge.settings.network import Listen, parse_listens
+from tms_bridge.settings.tls import pinned
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class AdminApi:
     """The admin API of the bridge that runs with this configuration."""
 
     def __init__(self, admin: Admin) -> None:
+        self._tls = admin.tls
         self._listen = parse_listens(admin.listen)[0]
         self._headers = {"Accept": "application/json"}
         if admin.token:
@@ -80,7 +82,7 @@ class AdminApi:
 
     def __str__(self) -> str:
         """Return the address."""
-        return f"http://{self._address}"
+        return f"{'http' if self._tls is None else 'https'}://{self._address}"
 
     @property
     def _address(self) -> Listen:
@@ -92,8 +94,7 @@ class AdminApi:
         self, method: str, path: str, body: Iterable[bytes] | None, *, timeout_s: float = TIMEOUT_S
     ) -> Iterator[http.client.HTTPResponse]:
         """Make one call, and give its answer if it is no problem."""
-        address = self._address
-        connection = http.client.HTTPConnection(address.host or "127.0.0.1", address.port, timeout=timeout_s)
+        connection = self._connection(timeout_s)
         try:
             with contextlib.suppress(
                 BrokenPipeError, ConnectionResetError
@@ -111,6 +112,12 @@ class AdminApi:
             ) from None
         finally:
             connection.close()
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        host, port = self._address.host or "127.0.0.1", self._address.port
+        if self._tls is None:
+            return http.client.HTTPConnection(host, port, timeout=timeout_s)
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=pinned(self._tls))
 
     def _problem(self, status: int, content: bytes) -> BridgeError:
         try:

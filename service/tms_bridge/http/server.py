@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from tms_bridge.http.connections import (
 )
 from tms_bridge.http.ids import mark
 from tms_bridge.http.parser import MAX_HEADERS, HeadOverBudget, Progress, unfit, watch
+from tms_bridge.http.tls import Acceptor
 from tms_bridge.settings.model import Http
 
 _NEVER_S: Final = 1e9
@@ -360,10 +362,27 @@ class Server(web.Server):
         return self.connection(self)
 
 
-async def start(server: web.Server, sockets: list[socket.socket], finish_s: float) -> web.ServerRunner:
+class Site(web.SockSite):
+    """A bound socket of a runner, with TLS where there is a context."""
+
+    async def start(self) -> None:
+        """Listen."""
+        server = self._runner.server
+        if self._ssl_context is None or not isinstance(server, Server):
+            await super().start()
+            return
+        self._runner._reg_site(self)  # noqa: SLF001 - as each start of a site does; aiohttp is pinned
+        self._sock.listen(self._backlog)
+        acceptor = Acceptor(self._sock, self._ssl_context, server.open, server)
+        self._server = cast("asyncio.AbstractServer", acceptor)  # which a site does nothing with but close it
+
+
+async def start(
+    server: Server, sockets: list[socket.socket], finish_s: float, tls: ssl.SSLContext | None = None
+) -> web.ServerRunner:
     """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
     runner = web.ServerRunner(server, shutdown_timeout=finish_s)
     await runner.setup()
     for listening in sockets:
-        await web.SockSite(runner, listening, backlog=backlog()).start()
+        await Site(runner, listening, ssl_context=tls, backlog=backlog()).start()
     return runner

@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from tms_bridge.errors import SettingsError
+from tms_bridge.settings import tls
 from tms_bridge.settings.allow_from import AddressList, AllowFrom
 from tms_bridge.settings.checks import find_problems
 from tms_bridge.settings.interpolation import Interpolation, Unresolved, read_file
-from tms_bridge.settings.model import Settings
+from tms_bridge.settings.model import Settings, Tls
 from tms_bridge.settings.problem import Problem, join
 from tms_bridge.settings.shape import Shape
 
@@ -59,8 +60,10 @@ def read(path: Path, environ: Mapping[str, str]) -> Loaded:
         problems += find_problems(settings)
     if settings is None or problems:
         raise _refusal(path, problems)
-    files = tuple(dict.fromkeys([path, *interpolation.files]))
     placed = _placed(settings, path.absolute().parent)
+    if problems := [*tls.find_problems(placed)]:
+        raise _refusal(path, problems)
+    files = tuple(dict.fromkeys([path, *interpolation.files, *tls.files_of(placed)]))
     return Loaded(placed, files, tuple(shape.literal_secrets), _former_outbox(settings, placed))
 
 
@@ -95,10 +98,23 @@ def _placed(settings: Settings, directory: Path) -> Settings:
     """Return the settings with each relative path made absolute, beginning at this directory."""
     urls = tuple(_placed_url(url, directory) for url in settings.amqp.urls)
     amqp = msgspec.structs.replace(settings.amqp, urls=urls)
+    http = msgspec.structs.replace(settings.http, tls=_placed_tls(settings.http.tls, directory))
+    admin = msgspec.structs.replace(settings.admin, tls=_placed_tls(settings.admin.tls, directory))
     outbox = settings.outbox
     if outbox is not None:
         outbox = msgspec.structs.replace(outbox, dir=str(directory / outbox.dir))
-    return msgspec.structs.replace(settings, amqp=amqp, outbox=outbox)
+    return msgspec.structs.replace(settings, http=http, admin=admin, amqp=amqp, outbox=outbox)
+
+
+def _placed_tls(written: Tls | None, directory: Path) -> Tls | None:
+    if written is None:
+        return None
+    client_ca = None if written.client_ca is None else str(directory / written.client_ca)
+    return Tls(
+        certificate=str(directory / written.certificate),
+        key=str(directory / written.key),
+        client_ca=client_ca,
+    )
 
 
 def _placed_url(url: str, directory: Path) -> str:

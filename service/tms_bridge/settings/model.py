@@ -25,6 +25,16 @@ MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 MAX_HEAD_BYTES: Final = 1024 * 1024
 
 
+class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """TLS 1.2 and 1.3 where no proxy does it; absent: plain HTTP. Renewed files are taken over."""
+
+    certificate: Annotated[str, Meta(description="PEM file: the certificate, then those up to its CA.")]
+    key: Annotated[str, Meta(description="PEM file: its private key, without a password.")]
+    client_ca: Annotated[
+        str | None, Meta(description="PEM file of CAs: every caller must show a certificate of one.")
+    ] = None
+
+
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The webhook listener."""
 
@@ -93,6 +103,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     drain_timeout_s: Annotated[
         float, Meta(ge=0, description="How long to go on publishing what waits before the process ends.")
     ] = 20.0
+    tls: Annotated[Tls | None, Meta(description="TLS on this listener; absent: a proxy does it.")] = None
 
 
 class AdminToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,6 +144,7 @@ class Admin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             description="Where the consoles of the other replicas are, for links: `https://bridge-1.example`."
         ),
     ] = ()
+    tls: Annotated[Tls | None, Meta(description="TLS on this listener; absent: a proxy does it.")] = None
 
     def __repr__(self) -> str:
         """Show everything but the tokens."""

@@ -28,6 +28,10 @@ deadline_s = 5.0
 # How the bridge stops: not ready but serving, then delivering what waits.
 # shutdown_delay_s = 5.0
 # drain_timeout_s = 20.0
+# TLS here, where no proxy does it; renewed files are taken over. [admin.tls] likewise.
+#   [http.tls]
+#   certificate = "tls/fullchain.pem"
+#   key = "tls/privkey.pem"
 
 [admin]
 # Probes and metrics; the API too, which beyond loopback needs a token.

@@ -100,11 +100,11 @@ def _http(settings: Settings) -> Iterator[Problem]:
         )
     if all(listen.is_loopback for listen in parse_listens(http.listen)):
         yield Problem("http.listen", "is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0")
-    elif http.client_address == "peer":
+    elif http.client_address == "peer" and http.tls is None:
         yield Problem(
             "http.listen",
             "takes credentials in clear text from other machines; put a proxy with TLS in front, and name it "
-            "in http.trusted_proxies and the header it sends in http.client_address",
+            "in http.trusted_proxies and the header it sends in http.client_address; or set [http.tls]",
         )
     if settings.outbox is None:
         yield Problem(
@@ -120,6 +120,12 @@ def _admin(settings: Settings) -> Iterator[Problem]:
             "admin.token",
             "is not set and admin.listen is reached from other machines, so that the API stays off; "
             "probes and metrics are served",
+        )
+    if _admin_secrets(settings) and not local and admin.tls is None:
+        yield Problem(
+            "admin.listen",
+            "takes tokens in clear text from other machines; set [admin.tls], or let no network but the "
+            "cluster's reach it",
         )
     for key, secret in _admin_secrets(settings):
         if len(secret) < _TOKEN_LENGTH:

@@ -1,0 +1,107 @@
+"""Certificates: `[http.tls]` and `[admin.tls]` as contexts of OpenSSL, and what is wrong with them."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tms_bridge.settings.model import Settings, Tls
+from tms_bridge.settings.problem import Problem
+
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2: forward secrecy and authenticated encryption alone; what 1.3 has is good as it is."""
+
+
+def context_of(tls: Tls) -> ssl.SSLContext:
+    """Return a server's context: TLS 1.2 and 1.3, and a client certificate where `client_ca` asks for one.
+
+    Raises:
+        OSError: a file cannot be read, or does not hold what it should; ssl.SSLError is one.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION
+    context.set_ciphers(_CIPHERS)
+    context.set_alpn_protocols(["http/1.1"])
+    renew(context, tls)
+    if tls.client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def renew(context: ssl.SSLContext, tls: Tls) -> None:
+    """Take over the certificates as they are now, for handshakes from now on; raises as `context_of`."""
+    # Without an answer OpenSSL would ask the terminal for the password of an encrypted key.
+    context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
+    if tls.client_ca is not None:
+        context.load_verify_locations(cafile=tls.client_ca)
+
+
+class Certificates:
+    """The contexts of both listeners, for as long as they listen; None where there is no TLS."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._http, self._admin = settings.http.tls, settings.admin.tls
+        self.http = None if self._http is None else context_of(self._http)
+        self.admin = None if self._admin is None else context_of(self._admin)
+
+    def renew(self) -> None:
+        """Read the files anew; both must be right before either is taken. Raises as `context_of`."""
+        listeners = [(self.http, self._http), (self.admin, self._admin)]
+        used = [(context, tls) for context, tls in listeners if context is not None and tls is not None]
+        for _, tls in used:
+            context_of(tls)
+        for context, tls in used:
+            renew(context, tls)
+
+
+def _no_password() -> str:
+    return ""
+
+
+def find_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with the certificates; paths must be absolute."""
+    for table, tls in (("http.tls", settings.http.tls), ("admin.tls", settings.admin.tls)):
+        if tls is not None and (problem := _problem(table, tls)) is not None:
+            yield problem
+    if settings.http.tls is not None and settings.http.client_address == "proxy-protocol":
+        yield Problem(
+            "http.tls",
+            "does not go with PROXY protocol, whose header stands before TLS; let the proxy do TLS",
+        )
+
+
+def files_of(settings: Settings) -> list[Path]:
+    """Return the files of the certificates, for whoever watches them for changes."""
+    tables = [tls for tls in (settings.http.tls, settings.admin.tls) if tls is not None]
+    names = [name for tls in tables for name in (tls.certificate, tls.key, tls.client_ca)]
+    return [Path(name) for name in names if name is not None]
+
+
+def pinned(tls: Tls) -> ssl.SSLContext:
+    """Return a client's context that takes this very certificate, whatever name the server is called by."""
+    context = ssl.create_default_context(cafile=tls.certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    if tls.client_ca is not None:
+        context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
+    return context
+
+
+def _problem(table: str, tls: Tls) -> Problem | None:
+    for key in ("certificate", "key", "client_ca"):
+        name = getattr(tls, key)
+        try:
+            Path(name or tls.key).open("rb").close()
+        except (OSError, ValueError) as error:
+            return Problem(f"{table}.{key}", f"{name} cannot be read ({error})")
+    try:
+        context_of(tls)
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        return Problem(
+            table,
+            f"cannot be used ({reason}); certificate and client_ca are PEM, the key is the certificate's and "
+            "has no password",
+        )
+    return None
