@@ -59,6 +59,10 @@ dir = "var/outbox"
 # max_bytes = 1073741824
 # min_free_bytes = 268435456
 
+[held]
+# Events from unlisted addresses, kept for release, have a room of their own.
+# max_bytes = 104857600
+
 [quarantine]
 # Bodies that could not be understood are kept here, until you replay or drop them.
 max_bytes = 104857600
