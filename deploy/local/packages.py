@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,57 +39,78 @@ RabbitMQ is needed, and there is neither rabbitmq-server nor Docker here{why}. T
   3. name a broker that you have: AMQP_URL=amqp://user:password@host:5672/ make demo"""
 
 
+_NoWay = Callable[[str, str], NotInstalledError]
+"""Told why a package cannot be installed and what would install it, returns what else can be done."""
+
+
 def install_rabbitmq() -> None:
-    """Install `rabbitmq-server` without letting it start."""
-    manager = _manager("rabbitmq-server", "start Docker, or set AMQP_URL")
-    _install(manager, _RABBITMQ.get(manager, "rabbitmq-server"), "start Docker, or set AMQP_URL")
+    """Install `rabbitmq-server` without letting it start.
+
+    Raises:
+        NotInstalledError: it cannot be; the text says what else can be done.
+    """
+    manager = _manager("rabbitmq-server", _no_broker)
+    _install(manager, _RABBITMQ.get(manager, "rabbitmq-server"), _no_broker)
 
 
 def find_promtool() -> Path:
-    """Return where `promtool` is, with `prometheus` beside it; install them first where they are missing."""
+    """Return where `promtool` is, with `prometheus` beside it; install them first where they are missing.
+
+    Raises:
+        NotInstalledError: they cannot be installed.
+    """
     if (found := shutil.which("promtool")) is None:
-        otherwise = "or leave the tests of the alerts out"
-        manager = _manager("prometheus", otherwise)
-        _install(manager, _PROMETHEUS.get(manager, "prometheus"), otherwise)
+        manager = _manager("prometheus", _no_promtool)
+        _install(manager, _PROMETHEUS.get(manager, "prometheus"), _no_promtool)
         found = shutil.which("promtool")
     if found is None:
         raise NotInstalledError("the package of Prometheus brought no promtool")
     return Path(found)
 
 
-def _manager(package: str, otherwise: str) -> str:
+def _no_broker(why: str, install: str) -> NotInstalledError:
+    return NotInstalledError(_WAYS_OUT.format(why=why, install=install))
+
+
+def _no_promtool(why: str, install: str) -> NotInstalledError:
+    return NotInstalledError(
+        f"promtool is needed, which is not here{why}. Install it: {install}; or leave out tests/monitoring"
+    )
+
+
+def _manager(package: str, no_way: _NoWay) -> str:
     manager = next((name for name in _MANAGERS if shutil.which(name)), None)
     if manager is None:
-        raise NotInstalledError(f"no known package manager here: install {package}, {otherwise}")
+        raise no_way(", nor a package manager that we know", f"{package}, by the means of this system")
     return manager
 
 
-def _install(manager: str, package: str, otherwise: str) -> None:
+def _install(manager: str, package: str, no_way: _NoWay) -> None:
     *before, install = _MANAGERS[manager]
     commands = [*before, (*install, package)]
-    root = _as_root(manager, commands[-1])
-    _ask(manager, package, otherwise)
+    said = " ".join(commands[-1])
+    if (root := _as_root(manager)) is None:
+        raise no_way(", nor the right to install it", f"{said}, as root, and try again")
+    if not _agreed(manager, package):
+        raise no_way("", said)
     print(f"installing {package} with {manager} ...", file=sys.stderr, flush=True)
     with _services_stay_down(may_write=manager == "apt-get" and not root):
         for command in commands:
             _run([*root, *command])
 
 
-def _as_root(manager: str, command: Sequence[str]) -> list[str]:
-    """Return what to put before a command so that it runs as root; Homebrew refuses to."""
+def _as_root(manager: str) -> list[str] | None:
+    """Return what to put before a command so that it runs as root, which Homebrew refuses; None: no way."""
     if os.geteuid() == 0 or manager == "brew":
         return []
-    if shutil.which("sudo"):
-        return ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
-    raise NotInstalledError(f"run as root: {' '.join(command)}")
+    return ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"] if shutil.which("sudo") else None
 
 
-def _ask(manager: str, package: str, otherwise: str) -> None:
+def _agreed(manager: str, package: str) -> bool:
     if not sys.stdin.isatty():
-        return
+        return True
     answer = input(f"{package} is needed. Install it with {manager}? [Y/n] ")
-    if answer.strip().lower().startswith("n"):
-        raise NotInstalledError(f"then install {package} yourself, {otherwise}")
+    return not answer.strip().lower().startswith("n")
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import shutil
 import sqlite3
 import subprocess
@@ -125,6 +126,30 @@ async def test_a_head_that_cannot_be_read_is_refused_at_start(tmp_path: Path) ->
     await damage(tmp_path, 1)
     with pytest.raises(OutboxBroken, match=r"outbox.db cannot be used"):
         await open_journal(tmp_path, boot="another")
+
+
+async def refuse_to_start(directory: Path) -> None:
+    """Start on a journal whose head cannot be read."""
+    with pytest.raises(OutboxBroken, match=r"outbox.db cannot be used.*is left as it is"):
+        await open_journal(directory, boot="another")
+
+
+async def test_a_journal_that_is_refused_at_start_is_not_closed_either(tmp_path: Path) -> None:
+    await damage(tmp_path / "closed", 3)
+    with contextlib.closing(sqlite3.connect(tmp_path / "closed" / "outbox.db")) as connection:
+        connection.execute("UPDATE pending SET message = x'c1' WHERE seq = 1")
+        connection.commit()
+        shutil.copytree(tmp_path / "closed", tmp_path / "killed")
+    journal, log = (tmp_path / "killed" / name for name in ("outbox.db", "outbox.db-wal"))
+    before, logged = journal.read_bytes(), log.read_bytes()
+    start = f"asyncio.run(refuse_to_start(Path({str(tmp_path / 'killed')!r})))"
+    code = f"import asyncio; from {__name__} import *; {start}"
+    await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True, timeout=60
+    )
+    assert before == journal.read_bytes()
+    assert logged
+    assert log.read_bytes().startswith(logged)
 
 
 async def test_damage_found_at_run_time_breaks_the_outbox(tmp_path: Path) -> None:

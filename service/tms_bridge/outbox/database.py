@@ -113,9 +113,13 @@ class Store:
         directory.create_journal()
         try:
             connection = _connect(directory)
-            store = cls(connection, space, ages)
-            directory.sync()
-            store.look()
+            try:
+                store = cls(connection, space, ages)
+                directory.sync()
+                store.look()
+            except BaseException:
+                _never_close(connection)
+                raise
         except BridgeError:
             raise
         except (sqlite3.Error, OSError) as error:
@@ -192,11 +196,9 @@ class Store:
         self._connection.close()
 
     def leave_open(self) -> None:
-        """See that a broken journal is never closed: that would write into it, and sync it again.
-
-        Python closes what nobody refers to any more, at its own end too: one reference is never given back.
-        """
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+        """See that it is never closed, unless it is closed already."""
+        if not self._closed:
+            _never_close(self._connection)
 
     def _depart(self, batch: Batch) -> bool:
         self._space.run_out()
@@ -238,6 +240,14 @@ class Store:
             # `execute` would stop after the first page, since this pragma returns rows without columns.
             self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
             self.states.unsaved_bytes += pages  # so that a checkpoint follows, which shortens the file
+
+
+def _never_close(connection: sqlite3.Connection) -> None:
+    """Keep a journal that broke as it is: to close it would write into it, and sync it again.
+
+    Python closes what nobody refers to any more, at its own end too: one reference is never given back.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def _connect(directory: Directory) -> sqlite3.Connection:

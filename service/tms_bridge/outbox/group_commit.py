@@ -86,6 +86,8 @@ class Writer:
         self._jobs.put(None)
         if self._thread is not None:
             self._thread.join(wait_s)
+        if self._store is not None:
+            self._store.leave_open()
 
     def _run(self, open_store: Callable[[], Store], opened: asyncio.Future[Snapshot]) -> None:
         try:
