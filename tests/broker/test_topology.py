@@ -9,7 +9,7 @@ from tms_bridge.broker import topology
 from tms_bridge.broker.check import try_publishing
 from tms_bridge.broker.topology import Finding, Part, State
 from tms_bridge.errors import BrokerError
-from tms_bridge.settings.model import Amqp, Queue
+from tms_bridge.settings.model import Amqp, Archive, Queue
 
 
 @pytest.fixture
@@ -112,3 +112,35 @@ async def test_a_lost_connection_is_an_error(bench: Any, parts: tuple[Part, ...]
         await topology.apply(session, parts)
     with pytest.raises(BrokerError):
         await try_publishing(session, "tms.events")
+
+
+def archived(vhost: str, **archive: Any) -> tuple[Part, ...]:
+    return topology.configured(Amqp(urls=(vhost,), archive=Archive(**archive)))
+
+
+async def test_the_archive_is_a_stream_that_takes_every_event(bench: Any, vhost: str) -> None:
+    session = await bench.session()
+    parts = archived(vhost)
+    for _ in range(2):
+        assert {State.RIGHT} == set(states(await topology.apply(session, parts)).values())
+    assert [] == [finding for finding in await topology.show(session, parts) if finding.wrong]
+    assert ["queue tms.archive", "binding of queue tms.archive to exchange tms.events by #"] == [
+        str(part) for part in parts[-2:]
+    ]
+
+
+async def test_an_archive_of_another_age_is_told_to_be_different(bench: Any, vhost: str) -> None:
+    session = await bench.session()
+    await topology.apply(session, archived(vhost, max_age="7d"))
+    found = states(await topology.show(session, archived(vhost, max_age="36h")))
+    assert State.DIFFERENT is found["queue tms.archive"]
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "segment"), [(1_000_000, 500_000), (1_000_000_000, 50_000_000), (1 << 40, 100_000_000)]
+)
+def test_the_segments_of_an_archive_are_small_beside_the_whole(
+    vhost: str, max_bytes: int, segment: int
+) -> None:
+    arguments = dict(archived(vhost, max_bytes=max_bytes)[-2].arguments)
+    assert ("7D", segment) == (arguments["x-max-age"], arguments["x-stream-max-segment-size-bytes"])

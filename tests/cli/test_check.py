@@ -9,6 +9,7 @@ import aio_pika
 import pytest
 
 from rabbitmq import Node
+from tms_bridge.cli.check_online import archive_finding
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.settings.model import Dedup, Outbox, Quarantine
 
@@ -218,3 +219,24 @@ async def bind_all(vhost: str) -> None:
     async with await aio_pika.connect(vhost) as connection:
         queue = await (await connection.channel()).declare_queue("everything", durable=True)
         await queue.bind("tms.events", "tms.#")
+
+
+def test_online_the_archive_is_judged_by_the_brokers_version(invoke: Invoke, with_broker: Path) -> None:
+    text = with_broker.read_text().replace(
+        "[[amqp.queues]]", '[amqp.archive]\nmax_age = "2d"\n[[amqp.queues]]'
+    )
+    with_broker.write_text(text)
+    invoke("topology", "apply", "--config", with_broker)
+    result = invoke("check", "--online", "--config", with_broker, "--json")
+    assert 0 == result.exit_code
+    found = findings(result.stdout)
+    assert ({"ok"}, {"ok"}) == (found["archive"], found["bindings"])
+    assert "the archive takes every event" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("3.8.34", "fail"), ("3.9.0", "ok"), ("3.10.8", "ok"), ("4.1.2", "ok"), ("", "warn"), ("odd", "warn")],
+)
+def test_streams_came_with_3_9(version: str, expected: str) -> None:
+    assert expected == archive_finding(version).result

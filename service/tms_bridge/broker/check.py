@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPChannelError, ChannelClosed, ChannelNotFoundEntity, PublishError
 
 from tms_bridge.broker.session import CHANNEL_TIMEOUT_S, Session
-from tms_bridge.broker.topology import ACCESS_REFUSED, QUORUM, Part
+from tms_bridge.broker.topology import ACCESS_REFUSED, Part
 from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
 from tms_events.wire import APP_ID
 
@@ -85,7 +85,9 @@ async def _declare_wrongly(channel: AbstractChannel, part: Part) -> object:
             part.name, part.exchange_type, durable=True, arguments={"alternate-exchange": _OF_A_WRONG_TYPE}
         )
     return await channel.declare_queue(
-        part.name, durable=True, arguments={**QUORUM, "x-dead-letter-exchange": _OF_A_WRONG_TYPE}
+        part.name,
+        durable=True,
+        arguments={**dict(part.arguments), "x-dead-letter-exchange": _OF_A_WRONG_TYPE},
     )
 
 

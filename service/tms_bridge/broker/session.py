@@ -38,6 +38,13 @@ class Session:
         transport = self.connection.transport
         return (transport and transport.connection.connection_tune.frame_max) or 131_072
 
+    @property
+    def broker_version(self) -> str:
+        """The version that RabbitMQ told at the connect, such as `3.10.8`; empty where it told none."""
+        transport = self.connection.transport
+        told = transport.connection.server_properties.get("version") if transport else None
+        return told.decode() if isinstance(told, bytes) else str(told or "")
+
     async def channel(self) -> AbstractChannel:
         """Open a channel to declare and consume on.
 

@@ -11,13 +11,20 @@ from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity
 
 from tms_bridge.broker.session import Session
 from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
-from tms_bridge.settings.model import Amqp
+from tms_bridge.settings.model import Amqp, Archive
 
 STEP_TIMEOUT_S: Final = 10.0
 """How long one declaration may take."""
 
 ACCESS_REFUSED: Final = 403
-QUORUM: Final = {"x-queue-type": "quorum"}
+EVERYTHING: Final = "#"
+
+Arguments = tuple[tuple[str, str | int], ...]
+QUORUM: Final[Arguments] = (("x-queue-type", "quorum"),)
+
+_SEGMENTS: Final = 20
+_MIN_SEGMENT_BYTES: Final = 500_000
+_MAX_SEGMENT_BYTES: Final = 100_000_000
 
 
 class State(enum.StrEnum):
@@ -38,6 +45,7 @@ class Part(msgspec.Struct, frozen=True):
         exchange: a binding's exchange.
         routing_key: a binding's key.
         exchange_type: an exchange's type.
+        arguments: a queue's arguments.
     """
 
     kind: Literal["exchange", "queue", "binding"]
@@ -45,6 +53,7 @@ class Part(msgspec.Struct, frozen=True):
     exchange: str = ""
     routing_key: str = ""
     exchange_type: str = ""
+    arguments: Arguments = QUORUM
 
     def __str__(self) -> str:
         if self.kind == "binding":
@@ -79,12 +88,31 @@ def configured(amqp: Amqp) -> tuple[Part, ...]:
             Part("queue", name),
             Part("binding", name, exchange=name),
         )
+    if amqp.archive is not None:
+        parts += (
+            Part("queue", amqp.archive.name, arguments=_stream(amqp.archive)),
+            Part("binding", amqp.archive.name, exchange=amqp.exchange, routing_key=EVERYTHING),
+        )
     for queue in amqp.queues:
         parts.append(Part("queue", queue.name))
         parts += (
             Part("binding", queue.name, exchange=amqp.exchange, routing_key=key) for key in queue.bindings
         )
     return tuple(parts)
+
+
+def _stream(archive: Archive) -> Arguments:
+    """Return the arguments of a stream that lets go of events by age and by size.
+
+    RabbitMQ drops whole segments, and never the one that it writes; so they are small beside the whole.
+    """
+    segment = min(max(archive.max_bytes // _SEGMENTS, _MIN_SEGMENT_BYTES), _MAX_SEGMENT_BYTES)
+    return (
+        ("x-queue-type", "stream"),
+        ("x-max-age", archive.max_age.replace("d", "D")),
+        ("x-max-length-bytes", archive.max_bytes),
+        ("x-stream-max-segment-size-bytes", segment),
+    )
 
 
 async def apply(session: Session, parts: Sequence[Part]) -> list[Finding]:
@@ -176,7 +204,7 @@ async def _declare(channel: AbstractChannel, part: Part) -> object:
     if part.kind == "exchange":
         return await channel.declare_exchange(part.name, part.exchange_type, durable=True)
     if part.kind == "queue":
-        return await channel.declare_queue(part.name, durable=True, arguments=dict(QUORUM))
+        return await channel.declare_queue(part.name, durable=True, arguments=dict(part.arguments))
     queue = await channel.get_queue(part.name, ensure=False)
     return await queue.bind(part.exchange, part.routing_key)
 

@@ -1,6 +1,8 @@
 """What `check --online` finds: each broker, and on the first that answers, whether `serve` can work."""
 
+import re
 from collections.abc import AsyncIterator
+from typing import Final
 
 from tms_bridge.broker import topology
 from tms_bridge.broker.check import missing_rights, try_publishing, unbound
@@ -12,6 +14,8 @@ from tms_bridge.cli.findings import FAIL, OK, WARN, Finding
 from tms_bridge.errors import BrokerError
 from tms_bridge.settings.bindings import routing_keys, takes
 from tms_bridge.settings.model import Amqp, Settings
+
+STREAMS_SINCE: Final = (3, 9)
 
 
 async def check_broker(settings: Settings) -> list[Finding]:
@@ -43,6 +47,8 @@ async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterat
         for finding in found:
             if finding.part.kind != "binding":
                 yield _judged(finding, declare=amqp.declare)
+        if amqp.archive is not None:
+            yield archive_finding(session.broker_version)
         keys = [key for prefix in prefixes for key in routing_keys(prefix)]
         missing = await missing_rights(session, parts if amqp.declare else (), amqp.exchange, keys)
         for lacking in missing:
@@ -63,6 +69,9 @@ async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterat
 
 async def _bindings(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Finding]:
     """Warn of each topic that nothing is bound to; the configured queues are bound by `serve`."""
+    if amqp.archive is not None:
+        yield Finding("bindings", OK, "not looked for: the archive takes every event, so none is unroutable")
+        return
     ours = [binding for queue in amqp.queues for binding in queue.bindings] if amqp.declare else []
     for prefix in prefixes:
         keys = [key for key in routing_keys(prefix) if not any(takes(binding, key) for binding in ours)]
@@ -70,6 +79,18 @@ async def _bindings(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncI
             yield Finding(
                 "bindings", WARN, f"no queue is bound to {key}; its events will go to tms.unroutable"
             )
+
+
+def archive_finding(version: str) -> Finding:
+    """Judge whether the broker has streams, which AMQP 0-9-1 reads without any plugin."""
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is None:
+        return Finding("archive", WARN, "the broker does not tell its version; streams need RabbitMQ 3.9")
+    if tuple(map(int, numbers.groups())) < STREAMS_SINCE:
+        return Finding(
+            "archive", FAIL, f"RabbitMQ {version} has no streams, which the archive needs from 3.9 on"
+        )
+    return Finding("archive", OK, f"RabbitMQ {version} has streams; no plugin is needed to read them")
 
 
 def _judged(finding: topology.Finding, *, declare: bool) -> Finding:

@@ -159,6 +159,21 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bindings: Annotated[tuple[str, ...], Meta(description="Topic patterns: `tms.class.*`, `tms.#`.")]
 
 
+class Archive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One RabbitMQ stream that keeps every event of the exchange for a while."""
+
+    name: Annotated[str, Meta(description="The stream's name.")] = "tms.archive"
+    max_age: Annotated[
+        str,
+        Meta(
+            description="Older events are dropped: a number and `h` or `d`, or `m` for minutes, as in `7d`."
+        ),
+    ] = "7d"
+    max_bytes: Annotated[
+        int, Meta(ge=1_000_000, description="Beyond it the oldest events are dropped, a segment at a time.")
+    ] = 10_737_418_240
+
+
 class Amqp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker."""
 
@@ -181,6 +196,9 @@ class Amqp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     queues: Annotated[
         tuple[Queue, ...], Meta(description="Queues to declare, a `[[amqp.queues]]` table each.")
     ] = ()
+    archive: Annotated[
+        Archive | None, Meta(description="Keep every event for a while; absent: no archive.")
+    ] = None
 
     def __repr__(self) -> str:
         """Show everything but the URLs, which hold passwords."""

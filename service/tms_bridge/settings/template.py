@@ -48,6 +48,9 @@ listen = "127.0.0.1:8081"
 urls = ["${AMQP_URL:-amqp://guest:guest@localhost:5672/}"]
 exchange = "tms.events"
 
+# A stream that keeps every event for a while. Then no event is unroutable: the stream takes it.
+# archive = { name = "tms.archive", max_age = "7d", max_bytes = 10737418240 }
+
 # A queue for a consumer that does not declare its own.
 # [[amqp.queues]]
 # name = "crm"

@@ -147,3 +147,17 @@ def test_at_least_one_broker_is_named(complaints_about: Complain) -> None:
         complaints_about(('["${AMQP_URL}"]', "[]"))
         == 'amqp.urls: is empty; name a broker, as in ["amqp://user:password@host:5672/"]'
     )
+
+
+@pytest.mark.parametrize(
+    ("archive", "expected"),
+    [
+        ('name = "tms.unroutable"', "name: tms.unroutable is the bridge's own; choose another"),
+        ('name = "crm"', "name: crm is a queue of [[amqp.queues]] too; choose another"),
+        ('max_age = "7 days"', 'max_age: must be a number and one of m, h or d, as in "36h" or "7d"'),
+        ('max_age = "0d"', 'max_age: must be a number and one of m, h or d, as in "36h" or "7d"'),
+    ],
+)
+def test_a_bad_archive_says_what_is_wrong(archive: str, expected: str, complaints_about: Complain) -> None:
+    tables = f'[[amqp.queues]]\nname = "crm"\nbindings = ["#"]\n[amqp.archive]\n{archive}\n[outbox]'
+    assert f"amqp.archive.{expected}" == complaints_about(("[outbox]", tables))

@@ -1,17 +1,19 @@
 """The broker's URLs, and the names that RabbitMQ takes."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
-from tms_bridge.settings.model import Amqp, Queue
+from tms_bridge.settings.model import Amqp, Archive, Queue
 from tms_bridge.settings.problem import Problem
 
 SHORT_STRING_BYTES: Final = 255
 """The longest name or routing key that AMQP 0-9-1 can carry."""
 
 _OWN: Final = frozenset({UNROUTABLE_EXCHANGE, QUARANTINE_EXCHANGE})
+_AGE: Final = re.compile(r"[1-9][0-9]{0,8}[mhd]")
 _TLS: Final = frozenset({"cafile", "capath", "certfile", "keyfile"})
 _REFUSED: Final = dict.fromkeys(
     ("ca_certs", "cert_reqs", "ssl_version", "ssl_options", "verify", "cacertfile"), "it would be ignored"
@@ -34,6 +36,8 @@ def find_problems(amqp: Amqp) -> Iterator[Problem]:
     for at, queue in enumerate(amqp.queues):
         yield from _queue(f"amqp.queues[{at}]", queue)
     names = [queue.name for queue in amqp.queues]
+    if amqp.archive is not None:
+        yield from _archive(amqp.archive, names)
     for at, name in enumerate(names):
         if name in names[:at]:
             yield Problem(
@@ -83,6 +87,17 @@ def _queue(key: str, queue: Queue) -> Iterator[Problem]:
     for at, binding in enumerate(queue.bindings):
         if (complaint := _binding(binding)) is not None:
             yield Problem(f"{key}.bindings[{at}]", complaint)
+
+
+def _archive(archive: Archive, queues: Sequence[str]) -> Iterator[Problem]:
+    if (complaint := _name(archive.name)) is not None:
+        yield Problem("amqp.archive.name", complaint)
+    if archive.name in queues:
+        yield Problem(
+            "amqp.archive.name", f"{archive.name} is a queue of [[amqp.queues]] too; choose another"
+        )
+    if not _AGE.fullmatch(archive.max_age):
+        yield Problem("amqp.archive.max_age", 'must be a number and one of m, h or d, as in "36h" or "7d"')
 
 
 def _binding(binding: str) -> str | None:
