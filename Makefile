@@ -13,7 +13,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons faults cov check lock lint fmt fmt-check \
+.PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults cov check lock lint fmt fmt-check \
 	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check site rehearsal rehearsal-short \
 	audit pip-check build clean bench bench-check
 
@@ -48,7 +48,11 @@ test-rabbitmq4: setup ## run the tests that need a broker against RabbitMQ 4; TE
 	RABBITMQ_SERIES=4 $(PYTHON) -m pytest -m integration $(TESTS)
 
 test-pythons: setup ## run the tests on each newer Python that this machine has, in an environment of its own
-	@deploy/local/pythons.sh $(WORKERS) -m "not long"
+	@deploy/local/pythons.sh $(WORKERS) -m "not integration and not long"
+	@deploy/local/pythons.sh $(WORKERS) -m "integration and not long" tests/bootstrap tests/e2e
+
+test-parser: setup ## run the tests of the way in on aiohttp's parser in Python, as where there is no compiled one
+	AIOHTTP_NO_EXTENSIONS=1 $(PYTHON) -m pytest $(WORKERS) -m "not long" tests/web tests/http
 
 faults: setup ## a run of faults, ten minutes, with a report; FAULTS="--seed 1 2 3 --broker 4" says more
 	PYTHONPATH=deploy/local $(PYTHON) -m tests.faults $(FAULTS)

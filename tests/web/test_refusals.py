@@ -178,7 +178,8 @@ async def test_a_body_whose_chunks_cannot_be_read_is_never_taken() -> None:
         await until(lambda: bridge.webhooks.in_flight.count == 1)
         writer.write(b"345xx\r\n")
 
-        assert ((await read_answer(reader)).status, bridge.shelf.quarantined) == (408, [])
+        assert (await read_answer(reader)).status in {400, 408}  # aiohttp's parser in Python tells at once
+        assert bridge.shelf.quarantined == []
 
 
 async def test_a_body_that_does_not_come_in_time_is_408() -> None:

@@ -4,6 +4,8 @@ A `WatchedParser` stands before each connection's parser. It counts the bytes of
 offers a request that has come whole to the short way, before aiohttp makes a request object and a task of it.
 aiohttp keeps private: `RequestHandler._parser`, and what its parser's `feed_data` returns. `unfit` tries both
 at the start; where they are not as needed, every request takes the long way, whose heads aiohttp bounds.
+Its parser in Python, for machines without the compiled one, keeps what comes behind a full queue of
+requests unparsed: that is no head yet.
 """
 
 from collections.abc import Callable, Sequence
@@ -86,7 +88,7 @@ class WatchedParser(Progress):
                     self._check(_length_of(message))
             self.head_bytes = 0
             return self._pass_on(parsed)
-        if data and not within_body:
+        if data and not within_body and not self._queue_is_full():
             if not self.head_bytes:
                 self.head_began = self._clock()
             self.head_bytes += len(data)
@@ -102,6 +104,10 @@ class WatchedParser(Progress):
             return (), False, b""
         self.passed += len(messages)
         return parsed
+
+    def _queue_is_full(self) -> bool:
+        longest = getattr(self._parser, "_max_msg_queue_size", 0)  # the compiled parser hides it
+        return 0 < longest <= getattr(self._parser, "_msg_in_flight", 0)
 
     def _check(self, length: int) -> None:
         if length > self._limit:
