@@ -81,7 +81,7 @@ async def listening(directory: Path) -> AsyncIterator[tuple[int, Journal]]:
     health.started = True
     http = settings.Http(listen="127.0.0.1:0")
     journal = await Journal.open(settings.Outbox(dir=str(directory), min_free_bytes=0))
-    log = AccessLog(metrics.intake, Log(settings.Log(), Nowhere()), Calls())
+    log = AccessLog(metrics.intake, Log(settings.Logging(), Nowhere()), Calls())
     webhooks = Webhooks(http, Routes(http, {"contoso": _SOURCE}), journal, health, log)
     server = build_server(webhooks.handle, http, webhooks.note_refused, webhooks.take)
     sockets = open_sockets("http.listen", http.listen)

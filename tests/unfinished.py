@@ -2,19 +2,6 @@
 
 # Class names that more than one module defines.
 DOUBLES = """
-Answer
-Arrival
-Entry
-Finding
-Kind
-Log
-Output
-Problem
-Server
-State
-Tally
-Waiting
-Window
 """.split()  # noqa: SIM905 - a name a line is a line of the diff
 
 # Public classes whose noun docs/glossary.md does not have.
@@ -24,8 +11,6 @@ Admission
 Ages
 AllowFrom
 Announcement
-Answer
-Answers
 Appended
 Arrival
 Attempt
@@ -85,7 +70,6 @@ Pending
 Plan
 Probe
 Program
-ProxiedServer
 Published
 Queries
 Query
@@ -100,7 +84,6 @@ Runner
 Salvage
 Sender
 Sent
-Server
 Shape
 Shown
 Signals

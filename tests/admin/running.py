@@ -20,7 +20,7 @@ from tms_bridge.message import Kind, Message
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.settings.model import Admin, Amqp, Basic, Credential, Http, Outbox, Settings, Source
-from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.settings.model import Logging as LogSettings
 from tms_bridge.web import Routes
 from tms_bridge.words.standing import Standing
 

@@ -13,7 +13,7 @@ from tms_bridge.bootstrap.observed import FILE_NAME, ObservationKeeper, read_obs
 from tms_bridge.ingest.observation import SETTLED
 from tms_bridge.log import Log
 from tms_bridge.metrics import Metrics
-from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.settings.model import Logging as LogSettings
 
 
 class Lines:

@@ -15,7 +15,7 @@ from tms_bridge.broker import Supervisor
 from tms_bridge.calls import Calls
 from tms_bridge.message import Message
 from tms_bridge.metrics import PublishMetrics
-from tms_bridge.outbox.contract import Entry
+from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.relay import Relay
 from tms_bridge.settings.model import Amqp, Queue
 
@@ -33,9 +33,9 @@ class Shelf:
         self.refused: list[str] = []
         self.empty = asyncio.Event()
 
-    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
         found = itertools.islice((seq for seq in self.rows if seq > after), limit)
-        if page := [Entry(seq, self.rows[seq]) for seq in found]:
+        if page := [OutboxEntry(seq, self.rows[seq]) for seq in found]:
             return page
         await asyncio.get_running_loop().create_future()
         return []

@@ -7,7 +7,7 @@ import pytest
 from rabbitmq import Node
 from tms_bridge.broker import topology
 from tms_bridge.broker.check import try_publishing
-from tms_bridge.broker.topology import Finding, Part, State
+from tms_bridge.broker.topology import Finding, Likeness, Part
 from tms_bridge.errors import BrokerError
 from tms_bridge.settings.model import Amqp, Archive, Queue
 
@@ -18,7 +18,7 @@ def parts(vhost: str) -> tuple[Part, ...]:
     return topology.configured(Amqp(urls=(vhost,), queues=queues))
 
 
-def states(findings: list[Finding]) -> dict[str, State]:
+def states(findings: list[Finding]) -> dict[str, Likeness]:
     return {str(finding.part): finding.state for finding in findings}
 
 
@@ -43,16 +43,16 @@ async def test_an_empty_broker_misses_everything_and_looking_changes_nothing(
     session = await bench.session()
     for _ in range(2):
         found = states(await topology.show(session, parts))
-        assert {found[str(part)] for part in parts if part.kind != "binding"} == {State.MISSING}
-        assert {found[str(part)] for part in parts if part.kind == "binding"} == {State.UNKNOWN}
+        assert {found[str(part)] for part in parts if part.kind != "binding"} == {Likeness.MISSING}
+        assert {found[str(part)] for part in parts if part.kind == "binding"} == {Likeness.UNKNOWN}
 
 
 async def test_applying_makes_everything_and_can_be_repeated(bench: Any, parts: tuple[Part, ...]) -> None:
     session = await bench.session()
     for _ in range(2):
-        assert set(states(await topology.apply(session, parts)).values()) == {State.RIGHT}
+        assert set(states(await topology.apply(session, parts)).values()) == {Likeness.RIGHT}
     assert not any(finding.wrong for finding in await topology.show(session, parts))
-    assert {finding.state for finding in await topology.check(session, parts)} == {State.RIGHT}
+    assert {finding.state for finding in await topology.check(session, parts)} == {Likeness.RIGHT}
 
 
 async def test_what_differs_is_found_and_the_rest_is_still_made(bench: Any, parts: tuple[Part, ...]) -> None:
@@ -61,12 +61,12 @@ async def test_what_differs_is_found_and_the_rest_is_still_made(bench: Any, part
     await channel.queue_declare("crm", durable=True)
     session = await bench.session()
     applied = states(await topology.apply(session, parts))
-    assert [part for part, state in applied.items() if state is not State.RIGHT] == [
+    assert [part for part, state in applied.items() if state is not Likeness.RIGHT] == [
         "exchange tms.events",
         "queue crm",
     ]
-    assert applied["queue crm"] is State.DIFFERENT
-    assert states(await topology.show(session, parts))["exchange tms.events"] is State.DIFFERENT
+    assert applied["queue crm"] is Likeness.DIFFERENT
+    assert states(await topology.show(session, parts))["exchange tms.events"] is Likeness.DIFFERENT
 
 
 async def test_a_name_that_amqp_cannot_hold_is_a_finding(bench: Any) -> None:
@@ -88,10 +88,10 @@ async def test_missing_permissions_are_told_apart_from_missing_parts(
         f'rabbit_auth_backend_internal:set_permissions({user}, {user}, <<"">>, <<"">>, <<"">>, <<"tests">>).'
     )
     session = await bench.session(url=bench.url.with_user(vhost).with_password("pw"))
-    assert {finding.state for finding in await topology.check(session, parts)} == {State.RIGHT}
+    assert {finding.state for finding in await topology.check(session, parts)} == {Likeness.RIGHT}
     shown = await topology.show(session, parts)
-    assert {finding.state for finding in shown} == {State.UNKNOWN}
-    assert {finding.state for finding in await topology.apply(session, parts)} == {State.FORBIDDEN}
+    assert {finding.state for finding in shown} == {Likeness.UNKNOWN}
+    assert {finding.state for finding in await topology.apply(session, parts)} == {Likeness.FORBIDDEN}
     problem = await try_publishing(session, "tms.events")
     assert problem is not None
     assert problem.startswith("the user may not write to exchange tms.events: 403 ACCESS_REFUSED")
@@ -122,7 +122,7 @@ async def test_the_archive_is_a_stream_that_takes_every_event(bench: Any, vhost:
     session = await bench.session()
     parts = archived(vhost)
     for _ in range(2):
-        assert {State.RIGHT} == set(states(await topology.apply(session, parts)).values())
+        assert {Likeness.RIGHT} == set(states(await topology.apply(session, parts)).values())
     assert [] == [finding for finding in await topology.show(session, parts) if finding.wrong]
     assert ["queue tms.archive", "binding of queue tms.archive to exchange tms.events by #"] == [
         str(part) for part in parts[-2:]
@@ -133,7 +133,7 @@ async def test_an_archive_of_another_age_is_told_to_be_different(bench: Any, vho
     session = await bench.session()
     await topology.apply(session, archived(vhost, max_age="7d"))
     found = states(await topology.show(session, archived(vhost, max_age="36h")))
-    assert State.DIFFERENT is found["queue tms.archive"]
+    assert Likeness.DIFFERENT is found["queue tms.archive"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tms_bridge import admin, console
 from tms_bridge.log import Log
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Admin, AdminToken, Amqp, Settings
-from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.settings.model import Logging as LogSettings
 
 SETTINGS = Settings(amqp=Amqp(urls=("amqp://u:hunter2@h/",)), sources={"contoso": SOURCE, "fabrikam": SOURCE})
 FOR_ALL = ("/", "/calls", "/calls?outcome=refused", "/plots", "/plots?span=day", "/keys", "/sources/contoso")

@@ -2,7 +2,7 @@ import json
 
 from tms_bridge.http.strangers import LINES_IN_ALL, LINES_PER_ADDRESS, Strangers, cut
 from tms_bridge.log import Log
-from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.settings.model import Logging as LogSettings
 
 
 class Lines:

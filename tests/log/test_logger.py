@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tms_bridge.log import Line, Log, without_passwords
-from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.settings.model import Logging as LogSettings
 
 
 class Lines:
@@ -183,7 +183,7 @@ async def test_the_log_goes_to_standard_output_unbuffered() -> None:
     program = textwrap.dedent("""
         import os
         from tms_bridge.log import Log
-        from tms_bridge.settings.model import Log as Settings
+        from tms_bridge.settings.model import Logging as Settings
         Log(Settings()).logger.info("last words")
         os._exit(0)
     """)

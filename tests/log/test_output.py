@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tms_bridge.log.output import Output
+from tms_bridge.log.output import LogOutput
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def _read_lines(reading: int, count: int) -> list[bytes]:
 
 
 def test_a_line_is_there_as_soon_as_it_is_written(pipe: tuple[int, int]) -> None:
-    Output(pipe[1]).write(b"one\n")
+    LogOutput(pipe[1]).write(b"one\n")
 
     assert os.read(pipe[0], 100) == b"one\n"
 
@@ -31,7 +31,7 @@ def test_a_line_is_there_as_soon_as_it_is_written(pipe: tuple[int, int]) -> None
 def test_a_reader_that_stops_does_not_hold_up_the_writer_and_gets_all_lines_in_order_later(
     pipe: tuple[int, int],
 ) -> None:
-    output = Output(pipe[1])
+    output = LogOutput(pipe[1])
     lines = [b"%06d %s" % (number, b"x" * 90) for number in range(3000)]  # four times what a pipe holds
     for line in lines:
         output.write(line + b"\n")
@@ -41,7 +41,7 @@ def test_a_reader_that_stops_does_not_hold_up_the_writer_and_gets_all_lines_in_o
 
 
 def test_a_line_longer_than_a_pipe_takes_at_once_comes_whole(pipe: tuple[int, int]) -> None:
-    output = Output(pipe[1])
+    output = LogOutput(pipe[1])
     output.write(b"y" * 200_000 + b"\n")
 
     assert _read_lines(pipe[0], 1) == [b"y" * 200_000]
@@ -49,7 +49,7 @@ def test_a_line_longer_than_a_pipe_takes_at_once_comes_whole(pipe: tuple[int, in
 
 
 def test_lines_beyond_the_backlog_are_dropped_and_their_number_is_told(pipe: tuple[int, int]) -> None:
-    output = Output(pipe[1], max_backlog_bytes=10_000)
+    output = LogOutput(pipe[1], max_backlog_bytes=10_000)
     count = 3000
     for number in range(count):
         output.write(b"%06d %s\n" % (number, b"x" * 90))
@@ -69,7 +69,7 @@ def test_lines_beyond_the_backlog_are_dropped_and_their_number_is_told(pipe: tup
 
 def test_a_reader_that_went_away_is_an_error_at_once_and_never_a_stuck_thread() -> None:
     reading, writing = os.pipe()
-    output = Output(writing)
+    output = LogOutput(writing)
     for _ in range(1000):
         output.write(b"x" * 100 + b"\n")
     os.close(reading)

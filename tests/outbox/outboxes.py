@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.contract import Entry, Intake, Pending, Receipt
+from tms_bridge.outbox.contract import Intake, OutboxEntry, Pending, Receipt
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.journal import Journal, Machine
 from tms_bridge.outbox.memory import MemoryOutbox
@@ -227,7 +227,7 @@ async def quiet(journal: Journal) -> None:
     await journal.status()
 
 
-async def waiting(outbox: Pending, after: int = 0, limit: int = 1000) -> list[Entry]:
+async def waiting(outbox: Pending, after: int = 0, limit: int = 1000) -> list[OutboxEntry]:
     """Return what a relay gets now; nothing if it would wait."""
     page = asyncio.ensure_future(outbox.page(after, limit))
     done, _ = await asyncio.wait({page}, timeout=0.1)

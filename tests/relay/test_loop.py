@@ -16,7 +16,7 @@ from tms_bridge.calls import Calls
 from tms_bridge.errors import OutboxBroken, PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
-from tms_bridge.outbox.contract import Entry
+from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.relay import Relay, clocks
 from tms_bridge.relay.loop import PAGE_LIMIT
 from tms_bridge.relay.publisher import Publisher
@@ -66,13 +66,13 @@ class Shelf:
                 self.rows[self.last_seq] = each
             self._changed.notify_all()
 
-    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
         self.asked_after = after
         async with self._changed:
             await self._changed.wait_for(lambda: self.broken or any(seq > after for seq in self.rows))
         if self.broken:
             raise OutboxBroken("fsync failed")
-        return [Entry(seq, row) for seq, row in self.rows.items() if seq > after][:limit]
+        return [OutboxEntry(seq, row) for seq, row in self.rows.items() if seq > after][:limit]
 
     def settle(self, seq: int) -> None:
         del self.rows[seq]
@@ -410,7 +410,7 @@ async def test_a_fault_while_much_waits_holds_up_nobody(
     fail_once(monkeypatch, shelf)
     looks = 0
 
-    async def page(after: int, limit: int) -> Sequence[Entry]:
+    async def page(after: int, limit: int) -> Sequence[OutboxEntry]:
         nonlocal looks
         looks += 1
         assert looks < 100, "the feeder asks again and again, and lets nobody else run"

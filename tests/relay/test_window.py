@@ -15,7 +15,7 @@ from tms_bridge.calls import Calls
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
-from tms_bridge.outbox.contract import Entry
+from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.relay import lanes
 from tms_bridge.relay import window as window_module
 from tms_bridge.relay.lanes import LONGEST_DELAY_S, Parcel
@@ -61,10 +61,10 @@ class Shelf:
         self.rows.update(zip(seqs, messages, strict=True))
         return seqs
 
-    def after(self, cursor: int, limit: int) -> list[Entry]:
-        return [Entry(seq, row) for seq, row in self.rows.items() if seq > cursor][:limit]
+    def after(self, cursor: int, limit: int) -> list[OutboxEntry]:
+        return [OutboxEntry(seq, row) for seq, row in self.rows.items() if seq > cursor][:limit]
 
-    async def page(self, after: int, limit: int) -> list[Entry]:
+    async def page(self, after: int, limit: int) -> list[OutboxEntry]:
         return self.after(after, limit)
 
     leaving = 0
@@ -424,11 +424,11 @@ def test_however_many_entities_a_full_queue_holds_up_the_other_keys_go_on(bench:
     bench.shelf.add(message("0"))
     bench.take()
     bench.note((1, Outcome.NACKED))
-    page = [Entry(seq, message(str(seq))) for seq in range(2, 120_002)]
+    page = [OutboxEntry(seq, message(str(seq))) for seq in range(2, 120_002)]
     for start in range(0, len(page), 1000):
         bench.window.load(page[start : start + 1000])
         assert bench.window.take(bench.now) is None
-    bench.window.load([Entry(120_002, message("other", "tms.class.denied"))])
+    bench.window.load([OutboxEntry(120_002, message("other", "tms.class.denied"))])
     parcel = bench.window.take(bench.now)
     assert parcel is not None
     assert parcel.seq == 120_002

@@ -1,13 +1,16 @@
 import pytest
 
-from tms_bridge.settings.problem import Problem, join
+from tms_bridge.settings.problem import Mistake, join
 
 
 @pytest.mark.parametrize(
     ("problem", "expected"),
-    [(Problem("http.listen", "is wrong"), "http.listen: is wrong"), (Problem("", "is wrong"), "is wrong")],
+    [
+        (Mistake("http.listen", "is wrong"), "http.listen: is wrong"),
+        (Mistake("", "is wrong"), "is wrong"),
+    ],
 )
-def test_a_problem_reads_as_its_key_and_what_is_wrong(problem: Problem, expected: str) -> None:
+def test_a_problem_reads_as_its_key_and_what_is_wrong(problem: Mistake, expected: str) -> None:
     assert str(problem) == expected
 
 

@@ -18,7 +18,7 @@ from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.contract import Durable, Intake, Receipt, Waiter
 from tms_bridge.settings.model import Basic, Credential, Http, Source
-from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.settings.model import Logging as LogSettings
 from tms_bridge.web import AccessLog, Routes, Webhooks
 
 AUTHORIZATION = "Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk"

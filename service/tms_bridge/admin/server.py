@@ -9,7 +9,7 @@ from tms_bridge.http import server as listener
 from tms_bridge.http.connections import ADMIN_CONNECTIONS, Connections
 
 
-class Server(listener.Server):
+class AdminServer(listener.Server):
     """The webhook listener's server, without its short way."""
 
     lingering_s = 10.0  # a refused import reads why before the close resets its connection
@@ -24,7 +24,7 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return Server(
+        return AdminServer(
             made.request_handler, request_factory=made.request_factory, connections=self._connections
         )
 

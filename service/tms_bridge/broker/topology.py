@@ -27,7 +27,7 @@ _MIN_SEGMENT_BYTES: Final = 500_000
 _MAX_SEGMENT_BYTES: Final = 100_000_000
 
 
-class State(enum.StrEnum):
+class Likeness(enum.StrEnum):
     """How a part of the topology compares with what is configured."""
 
     RIGHT = "right"
@@ -67,13 +67,13 @@ class Finding(msgspec.Struct, frozen=True):
     """One part as it is."""
 
     part: Part
-    state: State
+    state: Likeness
     detail: str = ""
 
     @property
     def wrong(self) -> bool:
         """Whether somebody must do something about it."""
-        return self.state not in (State.RIGHT, State.UNKNOWN)
+        return self.state not in (Likeness.RIGHT, Likeness.UNKNOWN)
 
     def __str__(self) -> str:
         return f"{self.part}: {self.state}{self.detail and ' - '}{self.detail}"
@@ -146,7 +146,7 @@ async def show(session: Session, parts: Sequence[Part]) -> list[Finding]:
     compared = {finding.part: finding for finding in await _each(session, there, _declare)}
     findings = [_merge(finding, compared.get(finding.part)) for finding in findings]
     bindings = [
-        Finding(part, State.UNKNOWN, "a binding cannot be asked for over AMQP")
+        Finding(part, Likeness.UNKNOWN, "a binding cannot be asked for over AMQP")
         for part in parts
         if part.kind == "binding"
     ]
@@ -156,8 +156,8 @@ async def show(session: Session, parts: Sequence[Part]) -> list[Finding]:
 def _merge(seen: Finding, compared: Finding | None) -> Finding:
     if compared is None:
         return seen
-    if compared.state is State.FORBIDDEN:
-        return Finding(seen.part, State.UNKNOWN, "it is there; comparing it takes the configure permission")
+    if compared.state is Likeness.FORBIDDEN:
+        return Finding(seen.part, Likeness.UNKNOWN, "it is there; comparing takes the configure permission")
     return compared
 
 
@@ -174,7 +174,7 @@ async def _each(session: Session, parts: Sequence[Part], step: Step) -> list[Fin
                 if channel is None:
                     channel = await session.channel()
                 finding = await _try(session, channel, part, step)
-        if finding.state is not State.RIGHT:
+        if finding.state is not Likeness.RIGHT:
             channel = None
         findings.append(finding)
     if channel is not None:
@@ -189,15 +189,15 @@ async def _try(session: Session, channel: AbstractChannel, part: Part, step: Ste
     except ChannelClosed as failure:
         return Finding(part, _state(session, failure), session.words(failure))
     except ValueError as failure:
-        return Finding(part, State.DIFFERENT, f"AMQP cannot name it so: {failure}")
-    return Finding(part, State.RIGHT)
+        return Finding(part, Likeness.DIFFERENT, f"AMQP cannot name it so: {failure}")
+    return Finding(part, Likeness.RIGHT)
 
 
-def _state(session: Session, failure: ChannelClosed) -> State:
+def _state(session: Session, failure: ChannelClosed) -> Likeness:
     if isinstance(failure, ChannelNotFoundEntity):
-        return State.MISSING
+        return Likeness.MISSING
     said = session.link.said
-    return State.FORBIDDEN if said is not None and said.code == ACCESS_REFUSED else State.DIFFERENT
+    return Likeness.FORBIDDEN if said is not None and said.code == ACCESS_REFUSED else Likeness.DIFFERENT
 
 
 async def _declare(channel: AbstractChannel, part: Part) -> object:

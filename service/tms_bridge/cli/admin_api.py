@@ -31,7 +31,7 @@ class NoBridge(BridgeError):  # noqa: N818 - states the fact
     """Nothing listens at the admin address."""
 
 
-class Problem(msgspec.Struct):
+class ToldProblem(msgspec.Struct):
     """What the commands read of an RFC 9457 problem."""
 
     title: str = ""
@@ -121,9 +121,9 @@ class AdminApi:
 
     def _problem(self, status: int, content: bytes) -> BridgeError:
         try:
-            problem = msgspec.json.decode(content, type=Problem)
+            problem = msgspec.json.decode(content, type=ToldProblem)
         except msgspec.DecodeError:
-            problem = Problem()
+            problem = ToldProblem()
         text = problem.detail or problem.title or HTTPStatus(status).phrase
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return SettingsError(f"{self} refuses the token in [admin] token: {text}")

@@ -11,7 +11,7 @@ import msgspec
 from tms_bridge.auth.allowlist import published
 from tms_bridge.cli.check_online import check_broker
 from tms_bridge.cli.event_loop import run_async
-from tms_bridge.cli.findings import FAIL, OK, WARN, Finding
+from tms_bridge.cli.findings import FAIL, OK, WARN, Checkup
 from tms_bridge.cli.output import Output, common_options
 from tms_bridge.cli.program import DONE, NO
 from tms_bridge.outbox.queries import waiting_in
@@ -26,7 +26,7 @@ class Checked(msgspec.Struct, frozen=True):
     """What `--json` prints."""
 
     ok: bool
-    checks: list[Finding]
+    checks: list[Checkup]
 
 
 @click.command()
@@ -58,54 +58,54 @@ def check(*, config: Path, out: Output, online: bool) -> int:
     return NO if failed else DONE
 
 
-def check_offline(loaded: Loaded) -> Iterator[Finding]:
+def check_offline(loaded: Loaded) -> Iterator[Checkup]:
     """Yield what can be told from the file and this machine."""
     settings = loaded.settings
     sources = ", ".join(settings.sources)
-    yield Finding("configuration", OK, f"{loaded.files[0]} can be used; sources: {sources}")
+    yield Checkup("configuration", OK, f"{loaded.files[0]} can be used; sources: {sources}")
     for file in loaded.files:
         yield _file(file, secret=file != loaded.files[0] or bool(loaded.literal_secrets))
     if settings.outbox is not None:
         yield from _outbox(settings.outbox)
         yield from _former_outbox(loaded.former_outbox, settings.outbox)
-    yield Finding("allowlist", OK, f"skillable-tms means the addresses published on {published().updated}")
+    yield Checkup("allowlist", OK, f"skillable-tms means the addresses published on {published().updated}")
     for problem in contradictions(settings):
-        yield Finding("trap", FAIL, str(problem))
+        yield Checkup("trap", FAIL, str(problem))
     for problem in warnings(settings, loaded.literal_secrets):
-        yield Finding("trap", WARN, str(problem))
+        yield Checkup("trap", WARN, str(problem))
 
 
-def _file(file: Path, *, secret: bool) -> Finding:
+def _file(file: Path, *, secret: bool) -> Checkup:
     if secret and file.stat().st_mode & READABLE_BY_OTHERS:
-        return Finding("file", WARN, f"{file} holds a secret and others may read it; chmod 600 {file}")
-    return Finding("file", OK, f"{file} is there")
+        return Checkup("file", WARN, f"{file} holds a secret and others may read it; chmod 600 {file}")
+    return Checkup("file", OK, f"{file} is there")
 
 
-def _outbox(outbox: Outbox) -> Iterator[Finding]:
+def _outbox(outbox: Outbox) -> Iterator[Checkup]:
     path = Path(outbox.dir)
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("outbox", FAIL, f"{there} is no directory that this user may write to (outbox.dir)")
+        yield Checkup("outbox", FAIL, f"{there} is no directory that this user may write to (outbox.dir)")
         return
     waiting = waiting_in(path)
     state = "made at the start" if waiting is None else f"events that wait for the broker: {waiting:,}"
-    yield Finding("outbox", OK, f"{path}: {state}")
+    yield Checkup("outbox", OK, f"{path}: {state}")
     yield _room(there, outbox)
 
 
-def _room(there: Path, outbox: Outbox) -> Finding:
+def _room(there: Path, outbox: Outbox) -> Checkup:
     free, needed = shutil.disk_usage(there).free, outbox.max_bytes + outbox.min_free_bytes
     if free < outbox.min_free_bytes:
-        return Finding("room", FAIL, f"{there} has {free:,} bytes free, under outbox.min_free_bytes")
+        return Checkup("room", FAIL, f"{there} has {free:,} bytes free, under outbox.min_free_bytes")
     if free < needed:
         text = f"{there} has {free:,} bytes free; max_bytes and min_free_bytes want {needed:,}"
-        return Finding("room", WARN, text)
-    return Finding("room", OK, f"{there} has {free:,} bytes free")
+        return Checkup("room", WARN, text)
+    return Checkup("room", OK, f"{there} has {free:,} bytes free")
 
 
-def _former_outbox(former: Path | None, outbox: Outbox) -> Iterator[Finding]:
+def _former_outbox(former: Path | None, outbox: Outbox) -> Iterator[Checkup]:
     if former is not None and (waiting := waiting_in(former)) is not None:
-        yield Finding(
+        yield Checkup(
             "outbox",
             WARN,
             f"another outbox lies at {former}, where outbox.dir used to lead from this directory; its events "

@@ -8,9 +8,9 @@ from tms_bridge.broker import topology
 from tms_bridge.broker.check import missing_rights, try_publishing, unbound
 from tms_bridge.broker.session import Session, place_of
 from tms_bridge.broker.supervisor import amqp_url
-from tms_bridge.broker.topology import State
+from tms_bridge.broker.topology import Likeness
 from tms_bridge.cli.broker import connect
-from tms_bridge.cli.findings import FAIL, OK, WARN, Finding
+from tms_bridge.cli.findings import FAIL, OK, WARN, Checkup
 from tms_bridge.errors import BrokerError
 from tms_bridge.settings.bindings import routing_keys, takes
 from tms_bridge.settings.model import Amqp, Settings
@@ -18,19 +18,19 @@ from tms_bridge.settings.model import Amqp, Settings
 STREAMS_SINCE: Final = (3, 9)
 
 
-async def check_broker(settings: Settings) -> list[Finding]:
+async def check_broker(settings: Settings) -> list[Checkup]:
     """Try every broker, and the first that answers in depth."""
     amqp = settings.amqp
     prefixes = sorted({source.routing_key_prefix for source in settings.sources.values()})
-    findings: list[Finding] = []
+    findings: list[Checkup] = []
     tried = False
     for url in map(amqp_url, amqp.urls):
         try:
             session = await connect(amqp, url)
         except BrokerError as failure:
-            findings.append(Finding("broker", FAIL, str(failure)))
+            findings.append(Checkup("broker", FAIL, str(failure)))
             continue
-        findings.append(Finding("broker", OK, f"{place_of(url)} lets the bridge in"))
+        findings.append(Checkup("broker", OK, f"{place_of(url)} lets the bridge in"))
         try:
             if not tried:
                 findings += [finding async for finding in _try(session, amqp, prefixes)]
@@ -40,7 +40,7 @@ async def check_broker(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Finding]:
+async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Checkup]:
     try:
         parts = topology.configured(amqp)
         found = await topology.show(session, parts)
@@ -52,50 +52,50 @@ async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterat
         keys = [key for prefix in prefixes for key in routing_keys(prefix)]
         missing = await missing_rights(session, parts if amqp.declare else (), amqp.exchange, keys)
         for lacking in missing:
-            yield Finding("rights", FAIL, lacking)
+            yield Checkup("rights", FAIL, lacking)
         if not missing:
-            yield Finding("rights", OK, "the user may do all that `serve` will")
-        if found[0].state is State.MISSING:
-            yield Finding("publish", WARN, f"not tried: exchange {amqp.exchange} is not there")
+            yield Checkup("rights", OK, "the user may do all that `serve` will")
+        if found[0].state is Likeness.MISSING:
+            yield Checkup("publish", WARN, f"not tried: exchange {amqp.exchange} is not there")
             return
         problem = await try_publishing(session, amqp.exchange)
-        yield Finding("publish", FAIL if problem else OK, problem or "a test message was confirmed")
+        yield Checkup("publish", FAIL if problem else OK, problem or "a test message was confirmed")
         if not problem:
             async for warning in _bindings(session, amqp, prefixes):
                 yield warning
     except BrokerError as failure:
-        yield Finding("broker", FAIL, str(failure))
+        yield Checkup("broker", FAIL, str(failure))
 
 
-async def _bindings(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Finding]:
+async def _bindings(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Checkup]:
     """Warn of each topic that nothing is bound to; the configured queues are bound by `serve`."""
     if amqp.archive is not None:
-        yield Finding("bindings", OK, "not looked for: the archive takes every event, so none is unroutable")
+        yield Checkup("bindings", OK, "not looked for: the archive takes every event, so none is unroutable")
         return
     ours = [binding for queue in amqp.queues for binding in queue.bindings] if amqp.declare else []
     for prefix in prefixes:
         keys = [key for key in routing_keys(prefix) if not any(takes(binding, key) for binding in ours)]
         for key in await unbound(session, amqp.exchange, prefix, keys):
-            yield Finding(
+            yield Checkup(
                 "bindings", WARN, f"no queue is bound to {key}; its events will go to tms.unroutable"
             )
 
 
-def archive_finding(version: str) -> Finding:
+def archive_finding(version: str) -> Checkup:
     """Judge whether the broker has streams, which AMQP 0-9-1 reads without any plugin."""
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers is None:
-        return Finding("archive", WARN, "the broker does not tell its version; streams need RabbitMQ 3.9")
+        return Checkup("archive", WARN, "the broker does not tell its version; streams need RabbitMQ 3.9")
     if tuple(map(int, numbers.groups())) < STREAMS_SINCE:
-        return Finding(
+        return Checkup(
             "archive", FAIL, f"RabbitMQ {version} has no streams, which the archive needs from 3.9 on"
         )
-    return Finding("archive", OK, f"RabbitMQ {version} has streams; no plugin is needed to read them")
+    return Checkup("archive", OK, f"RabbitMQ {version} has streams; no plugin is needed to read them")
 
 
-def _judged(finding: topology.Finding, *, declare: bool) -> Finding:
-    if finding.state is State.MISSING and declare:
-        return Finding("topology", WARN, f"{finding.part} is not there yet; `serve` creates it")
+def _judged(finding: topology.Finding, *, declare: bool) -> Checkup:
+    if finding.state is Likeness.MISSING and declare:
+        return Checkup("topology", WARN, f"{finding.part} is not there yet; `serve` creates it")
     if finding.wrong:
-        return Finding("topology", FAIL, str(finding))
-    return Finding("topology", OK, f"{finding.part}{finding.detail and ': '}{finding.detail or ' is there'}")
+        return Checkup("topology", FAIL, str(finding))
+    return Checkup("topology", OK, f"{finding.part}{finding.detail and ': '}{finding.detail or ' is there'}")

@@ -11,7 +11,7 @@ WARN: Final = "warn"
 FAIL: Final = "fail"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Checkup(msgspec.Struct, frozen=True):
     """One row of what `check` prints."""
 
     check: str

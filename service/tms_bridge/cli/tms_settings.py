@@ -51,7 +51,7 @@ class Webhook(msgspec.Struct, frozen=True):
     enabled: bool
 
 
-class Answer(msgspec.Struct, frozen=True):
+class FormAnswer(msgspec.Struct, frozen=True):
     """What `--json` prints."""
 
     source: str
@@ -94,7 +94,7 @@ def tms_settings(  # noqa: PLR0913 - one argument for each option
     webhooks = tuple(_webhook(name, source, path, url, headers) for path in TRIGGERS)
     warnings = WARNINGS + tuple(_warnings(settings, source, url))
     if out.as_json:
-        out.document(Answer(name, chosen.name, reveal, webhooks, WHY, warnings))
+        out.document(FormAnswer(name, chosen.name, reveal, webhooks, WHY, warnings))
     else:
         _show(out, webhooks)
     for warning in () if out.as_json else warnings:

@@ -15,7 +15,7 @@ from tms_bridge.cli.program import DONE, NO
 from tms_bridge.settings.model import Amqp
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class UnroutableCount(msgspec.Struct, frozen=True):
     """What `--json` prints of the queue."""
 
     queue: str
@@ -39,7 +39,7 @@ def show_status(*, config: Path, out: Output) -> None:
         async with open_broker(amqp) as session:
             return await waiting(session)
 
-    found = Waiting(UNROUTABLE_QUEUE, run_async(run(load(config).amqp)))
+    found = UnroutableCount(UNROUTABLE_QUEUE, run_async(run(load(config).amqp)))
     if out.as_json:
         out.document(found)
     else:

@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     quarantine_id: str = ""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class ProblemKind(msgspec.Struct, frozen=True):
     """What is the same in every problem of a kind; `slug` also names its outcome in metrics and logs."""
 
     slug: str
@@ -47,28 +47,28 @@ class Kind(msgspec.Struct, frozen=True):
         return "urn:tms-bridge:problem:" + self.slug.replace("_", "-")
 
 
-INTERNAL: Final = Kind("internal_error", "Internal error", 500)
+INTERNAL: Final = ProblemKind("internal_error", "Internal error", 500)
 
-KINDS: Final[Mapping[type[errors.BridgeError], Kind]] = {
-    errors.MalformedRequest: Kind("malformed_request", "Malformed request", 400),
-    errors.Unauthorized: Kind("unauthorized", "Credentials missing or wrong", 401),
-    errors.InvalidQuery: Kind("invalid_query", "Parameter or line not usable", 400),
-    errors.Forbidden: Kind("forbidden", "Not for this caller", 403),
-    errors.AddressRefused: Kind("unlisted_address", "Client address not allowed", 403),
-    errors.UnknownPath: Kind("unknown_path", "No such path", 404),
-    errors.MethodNotAllowed: Kind("method_not_allowed", "Method not allowed", 405),
-    errors.HeadTimeout: Kind("head_timeout", "Head not complete in time", 408),
-    errors.Throttled: Kind("throttled", "Too many wrong credentials", 429),
-    errors.HeadTooLarge: Kind("head_too_large", "Head too large", 431),
-    errors.BodyTimeout: Kind("timeout", "Body not complete in time", 408),
-    errors.BodyTooLarge: Kind("too_large", "Body too large", 413),
-    errors.EncodedBody: Kind("encoded_body", "Content-Encoding not accepted", 415),
-    errors.ExpectationUnknown: Kind("unknown_expectation", "Expectation not known", 417),
-    errors.Undecodable: Kind("quarantined", "Not an event of this trigger", 422),
-    errors.Unavailable: Kind("unavailable", "Cannot make the event durable now", 503),
-    errors.RowMissing: Kind("not_found", "No such row", 404),
-    errors.RowBusy: Kind("in_flight", "In flight to the broker", 409),
-    errors.RowUnfit: Kind("wrong_state", "Not in this state", 409),
+KINDS: Final[Mapping[type[errors.BridgeError], ProblemKind]] = {
+    errors.MalformedRequest: ProblemKind("malformed_request", "Malformed request", 400),
+    errors.Unauthorized: ProblemKind("unauthorized", "Credentials missing or wrong", 401),
+    errors.InvalidQuery: ProblemKind("invalid_query", "Parameter or line not usable", 400),
+    errors.Forbidden: ProblemKind("forbidden", "Not for this caller", 403),
+    errors.AddressRefused: ProblemKind("unlisted_address", "Client address not allowed", 403),
+    errors.UnknownPath: ProblemKind("unknown_path", "No such path", 404),
+    errors.MethodNotAllowed: ProblemKind("method_not_allowed", "Method not allowed", 405),
+    errors.HeadTimeout: ProblemKind("head_timeout", "Head not complete in time", 408),
+    errors.Throttled: ProblemKind("throttled", "Too many wrong credentials", 429),
+    errors.HeadTooLarge: ProblemKind("head_too_large", "Head too large", 431),
+    errors.BodyTimeout: ProblemKind("timeout", "Body not complete in time", 408),
+    errors.BodyTooLarge: ProblemKind("too_large", "Body too large", 413),
+    errors.EncodedBody: ProblemKind("encoded_body", "Content-Encoding not accepted", 415),
+    errors.ExpectationUnknown: ProblemKind("unknown_expectation", "Expectation not known", 417),
+    errors.Undecodable: ProblemKind("quarantined", "Not an event of this trigger", 422),
+    errors.Unavailable: ProblemKind("unavailable", "Cannot make the event durable now", 503),
+    errors.RowMissing: ProblemKind("not_found", "No such row", 404),
+    errors.RowBusy: ProblemKind("in_flight", "In flight to the broker", 409),
+    errors.RowUnfit: ProblemKind("wrong_state", "Not in this state", 409),
 }
 
 _INTERNAL_DETAIL: Final = (
@@ -76,7 +76,7 @@ _INTERNAL_DETAIL: Final = (
 )
 
 
-def kind_of(error: BaseException) -> Kind:
+def kind_of(error: BaseException) -> ProblemKind:
     """Return the kind of an error; what is not one of ours is an internal error."""
     return KINDS.get(type(error), INTERNAL)  # type: ignore[arg-type]  # other classes are not found, as meant
 

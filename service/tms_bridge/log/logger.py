@@ -22,8 +22,8 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from tms_bridge.log.output import ATOMIC_BYTES, Output
-from tms_bridge.settings.model import Log as LogSettings
+from tms_bridge.log.output import ATOMIC_BYTES, LogOutput
+from tms_bridge.settings.model import Logging as LogSettings
 
 Logger = FilteringBoundLogger
 """What the rest of the service logs with."""
@@ -55,7 +55,7 @@ class Log:
         self._threshold = _LEVELS[settings.level]
         terminal = stream is None and sys.stdout.isatty()
         self._is_json = (settings.format or ("console" if terminal else "json")) == "json"
-        self._stream = stream or Output(sys.stdout.fileno())
+        self._stream = stream or LogOutput(sys.stdout.fileno())
         self._sink = sink = _Sink(self._stream)
         render = (
             _render_json if self._is_json else _ForPeople(colours=terminal and "NO_COLOR" not in os.environ)
@@ -89,7 +89,7 @@ class Log:
     def close(self) -> None:
         """Give lines that wait for a slow reader a moment to go out."""
         self._sink.flush()
-        if isinstance(self._stream, Output):
+        if isinstance(self._stream, LogOutput):
             self._stream.close()
 
     @contextlib.contextmanager

@@ -20,7 +20,7 @@ MAX_BACKLOG_BYTES: Final = 1_048_576
 _CLOSE_WAIT_S: Final = 1.0
 
 
-class Output:
+class LogOutput:
     """A file descriptor that is written to without waiting for its reader."""
 
     def __init__(self, descriptor: int, max_backlog_bytes: int = MAX_BACKLOG_BYTES) -> None:

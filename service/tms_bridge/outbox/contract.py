@@ -47,7 +47,7 @@ class Receipt(msgspec.Struct, gc=False):
     answers: Answers = msgspec.field(default_factory=Answers)
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class OutboxEntry(msgspec.Struct, frozen=True, gc=False):
     """A pending message in its place."""
 
     seq: int
@@ -112,7 +112,7 @@ class Intake(Protocol):
 class Pending(Protocol):
     """What the relay asks."""
 
-    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
         """Return up to `limit` pending entries with seq > `after`, in order; waits while there are none.
 
         The relay may go back: `after` may be lower than before. What was settled or refused before the

@@ -172,7 +172,7 @@ STUCK_S = 1.0
 """How long departures wait that a full disk did not take."""
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Incoming(msgspec.Struct, frozen=True):
     """A new row, and who waits for it."""
 
     row: NewRow
@@ -185,14 +185,14 @@ class GroupCommit:
     def __init__(
         self,
         writer: Writer,
-        landed: Callable[[Committed, Sequence[Arrival]], None],
-        failed: Callable[[BridgeError, Sequence[Arrival]], None],
+        landed: Callable[[Committed, Sequence[Incoming]], None],
+        failed: Callable[[BridgeError, Sequence[Incoming]], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._writer = writer
         self._landed = landed
         self._failed = failed
-        self._arrivals: list[Arrival] = []
+        self._arrivals: list[Incoming] = []
         self._departures = Batch()
         self._departing = 0
         self._writing = False
@@ -207,7 +207,7 @@ class GroupCommit:
         self.leaving: set[int] = set()
         """What has left and is not deleted yet."""
 
-    def arrive(self, arrival: Arrival) -> None:
+    def arrive(self, arrival: Incoming) -> None:
         """Write a new row with the next batch."""
         self._arrivals.append(arrival)
         self.queued.note(arrival.row)
@@ -293,7 +293,7 @@ class GroupCommit:
     def _written(
         self,
         batch: Batch,
-        arrivals: Sequence[Arrival],
+        arrivals: Sequence[Incoming],
         committed: Committed | None,
         error: Exception | None,
     ) -> None:
@@ -316,7 +316,7 @@ class GroupCommit:
         if not self._writing and (self._stuck or not (self._arrivals or self._departing)):
             self._idle.set()
 
-    def _not_written(self, batch: Batch, arrivals: Sequence[Arrival], error: Exception | None) -> None:
+    def _not_written(self, batch: Batch, arrivals: Sequence[Incoming], error: Exception | None) -> None:
         """The outbox broke; or a defect cost this batch, whose departures are written another time."""
         if isinstance(error, OutboxBroken):
             self._failed(error, arrivals)
@@ -341,7 +341,7 @@ class GroupCommit:
         self._departures = batch
         self._departing += len(batch.settled) + len(batch.refused) + len(batch.owed) + len(batch.seen)
 
-    def _uncount(self, arrivals: Sequence[Arrival]) -> None:
+    def _uncount(self, arrivals: Sequence[Incoming]) -> None:
         """Count what waits to be written, for the caps, without what waits no more."""
         for arrival in arrivals:
             self.queued.note(arrival.row, -1)

@@ -11,10 +11,10 @@ import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
-from tms_bridge.outbox.contract import Answers, Durable, Entry, Receipt, Waiter
+from tms_bridge.outbox.contract import Answers, Durable, OutboxEntry, Receipt, Waiter
 from tms_bridge.outbox.database import Ages, Committed, Snapshot, Store
 from tms_bridge.outbox.files import Directory, FreeBytes, Space, free_bytes
-from tms_bridge.outbox.group_commit import Arrival, GroupCommit, Writer
+from tms_bridge.outbox.group_commit import GroupCommit, Incoming, Writer
 from tms_bridge.outbox.operators import Operators
 from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken, microseconds
 from tms_bridge.outbox.ring import Ring, boot_id
@@ -221,19 +221,19 @@ class Journal:
         """
         row = self._row(message, State.PENDING)
         taken = self._receipts.take(message.id, message.routing_key, message.digest, waiter)
-        self._group.arrive(Arrival(row, taken))
+        self._group.arrive(Incoming(row, taken))
 
     def hold(self, message: Message, waiter: Waiter) -> None:
         """Keep an event in quarantine, unpublished, until an operator releases it."""
         row = self._row(message, State.HELD)
-        self._group.arrive(Arrival(row, self._receipts.take(message.id, "", message.digest, waiter)))
+        self._group.arrive(Incoming(row, self._receipts.take(message.id, "", message.digest, waiter)))
 
     def quarantine(self, message: Message, waiter: Waiter) -> None:
         """Keep an undecodable body, and send its copy to the bus; a body is one row within its window."""
         case = self._cases.join(message.digest, waiter)
         if case is None:
             row = self._row(message, State.UNDECODABLE)
-            self._group.arrive(Arrival(row, self._cases.take(message.id, "", message.digest, waiter)))
+            self._group.arrive(Incoming(row, self._cases.take(message.id, "", message.digest, waiter)))
         elif case.seq:
             self._group.saw(case.seq, case.seen)
 
@@ -246,7 +246,7 @@ class Journal:
 
     # Pending
 
-    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
         """Return up to `limit` pending entries with seq > `after`, in order; waits while there are none.
 
         Raises:
@@ -264,12 +264,12 @@ class Journal:
                 if entries:
                     return entries
 
-    async def _page_from_disk(self, after: int, limit: int) -> tuple[int, list[Entry]]:
+    async def _page_from_disk(self, after: int, limit: int) -> tuple[int, list[OutboxEntry]]:
         """Return where to go on, and what of the page has not left in the meantime."""
         floor = self._tail.floor
-        entries: list[Entry] = []
+        entries: list[OutboxEntry] = []
 
-        def keep(page: list[Entry]) -> None:
+        def keep(page: list[OutboxEntry]) -> None:
             """Before the deletion of a row can land that the page still shows, and `leaving` forgets it."""
             entries.extend(entry for entry in page if entry.seq not in self._group.leaving)
 
@@ -323,7 +323,7 @@ class Journal:
             return f"the outbox holds its {self._limits.max_bytes} bytes (outbox.max_bytes)"
         return self._snapshot.full
 
-    def _landed(self, committed: Committed, arrivals: Sequence[Arrival]) -> None:
+    def _landed(self, committed: Committed, arrivals: Sequence[Incoming]) -> None:
         """A batch is on the disk: hand it to the relay and let its waiters answer."""
         self._observe(committed.snapshot)
         if committed.before is None:
@@ -341,11 +341,11 @@ class Journal:
             else:
                 taken.fail(unmarked)
             if state is not State.HELD:
-                self._tail.append(Entry(seq, arrival.row.message))
+                self._tail.append(OutboxEntry(seq, arrival.row.message))
         if self._on_commit is not None:
             self._on_commit(committed.duration_s, len(arrivals))
 
-    def _mark_events(self, first_seq: int, arrivals: Sequence[Arrival]) -> Unavailable | None:
+    def _mark_events(self, first_seq: int, arrivals: Sequence[Incoming]) -> Unavailable | None:
         """Note as answered, in one go, the events of a commit; return why that cannot be noted."""
         events = [
             seq
@@ -363,7 +363,7 @@ class Journal:
             return Unavailable("the outbox broke", retry_after_s=_RETRY_AFTER_S)
         return None
 
-    def _failed(self, error: BridgeError, arrivals: Sequence[Arrival]) -> None:
+    def _failed(self, error: BridgeError, arrivals: Sequence[Incoming]) -> None:
         """A batch is not on the disk: its waiters must not answer 2xx, and nothing of it is remembered."""
         if not isinstance(error, Unavailable):
             error = Unavailable(str(error), retry_after_s=_RETRY_AFTER_S)

@@ -9,7 +9,7 @@ import msgspec
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Message
-from tms_bridge.outbox.contract import Durable, Entry, Receipt, Waiter
+from tms_bridge.outbox.contract import Durable, OutboxEntry, Receipt, Waiter
 from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken
 from tms_bridge.outbox.rows import Stats
 from tms_bridge.outbox.tail import Tail
@@ -129,7 +129,7 @@ class MemoryOutbox:
         """Take the note back: the connection closed before the whole answer was handed over."""
         self._receipts.unanswer(receipt)
 
-    async def page(self, after: int, limit: int) -> Sequence[Entry]:
+    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
         """Return up to `limit` entries after `after`, in order; waits while there are none."""
         while True:
             self._drop_leftovers()
@@ -166,7 +166,7 @@ class MemoryOutbox:
         self._last_seq = taken.seq = self._last_seq + 1
         self._waiting[taken.seq] = Waiting(taken, window, len(message.body))
         self._bytes += len(message.body)
-        self._tail.append(Entry(taken.seq, message))
+        self._tail.append(OutboxEntry(taken.seq, message))
 
     def _leave(self, seq: int) -> Waiting | None:
         self._tail.remove(seq)

@@ -24,7 +24,7 @@ from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.queries import PAGE_BYTES
-from tms_bridge.outbox.retries import Window
+from tms_bridge.outbox.retries import RetryWindow
 from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, ROW_ID, Appended, Caps, Row, State, Stats
 from tms_bridge.outbox.tail import Tail
 
@@ -81,7 +81,7 @@ class Operators:
         writer: Writer,
         tail: Tail,
         group: GroupCommit,
-        cases: Window,
+        cases: RetryWindow,
         *,
         caps: Callable[[], Caps],
         stats: Callable[[], Stats],

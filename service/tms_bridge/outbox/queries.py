@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from tms_bridge.outbox.contract import Entry
+from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.outbox.rows import Case, Owed, Row, State, Stored, Unanswered, unpack
 
 PAGE_BYTES = 8 << 20
@@ -28,10 +28,10 @@ class Queries:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def page(self, after: int, limit: int) -> list[Entry]:
+    def page(self, after: int, limit: int) -> list[OutboxEntry]:
         """Return up to `limit` pending entries after a seq, in order."""
         statement = "SELECT seq, message FROM pending WHERE seq > ? ORDER BY seq LIMIT ?"
-        return [Entry(seq, unpack(blob)) for seq, blob in self._up_to_page(statement, after, limit)]
+        return [OutboxEntry(seq, unpack(blob)) for seq, blob in self._up_to_page(statement, after, limit)]
 
     def oldest_us(self) -> int | None:
         """Return when the pending event at the head was received."""

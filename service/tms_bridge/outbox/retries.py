@@ -52,7 +52,7 @@ class Taken(msgspec.Struct):
             _tell(waiter.failed, error)
 
 
-class Window:
+class RetryWindow:
     """What came within the window, by digest; bounded in time and number."""
 
     def __init__(self, window_s: float, clock: Clock) -> None:
@@ -105,7 +105,7 @@ class Window:
             del self._by_digest[taken.digest]
 
 
-class Cases(Window):
+class Cases(RetryWindow):
     """The undecodable bodies of the window: each is one row, however often it comes."""
 
     def join(self, digest: str, waiter: Waiter) -> Taken | None:
@@ -128,7 +128,7 @@ class Cases(Window):
             _tell(waiter.quarantined, taken.id)
 
 
-class Receipts(Window):
+class Receipts(RetryWindow):
     """The events of the window that are not answered in full, by digest and, once durable, by seq."""
 
     def __init__(self, window_s: float, clock: Clock, mark: Mark) -> None:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.contract import Entry
+from tms_bridge.outbox.contract import OutboxEntry
 
 MAX_SEQ: Final = (1 << 63) - 1
 """What SQLite can hold."""
@@ -335,7 +335,7 @@ class Appended(msgspec.Struct, frozen=True):
     """What was put at the tail: how many rows, and those that the relay takes."""
 
     rows: int
-    pending: Sequence[Entry]
+    pending: Sequence[OutboxEntry]
 
 
 class Unanswered(msgspec.Struct, frozen=True):

@@ -31,7 +31,7 @@ import msgspec
 from tms_bridge.errors import RowMissing
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox import plain_batch
-from tms_bridge.outbox.contract import Entry
+from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.outbox.rows import (
     Appended,
     Batch,
@@ -265,18 +265,18 @@ class States:
         for seq, seen in batch.seen.items():
             self._execute("UPDATE quarantine SET seen = ? WHERE seq = ?", seen, seq)
 
-    def _append(self, message: Message) -> Entry:
+    def _append(self, message: Message) -> OutboxEntry:
         """Put a message that was here before at the tail."""
         reason = "" if message.kind is Kind.EVENT else message.reason  # why it was held is of no more use
         again = msgspec.structs.replace(message, replayed=True, reason=reason)
         blob = pack(again)
         self.totals.last_seq += 1
-        entry = Entry(self.totals.last_seq, again)
+        entry = OutboxEntry(self.totals.last_seq, again)
         self._execute(_inserts[1], entry.seq, None, again.id, blob)
         self._enter(State.PENDING, again.source, blob)
         return entry
 
-    def _import(self, row: Row) -> Entry | None:
+    def _import(self, row: Row) -> OutboxEntry | None:
         if row.state is State.PENDING:
             return self._append(row.message)
         self.totals.last_seq += 1

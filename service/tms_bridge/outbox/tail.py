@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect_right
 
-from tms_bridge.outbox.contract import Entry
+from tms_bridge.outbox.contract import OutboxEntry
 
 MAX_ENTRIES = 8192
 MAX_BYTES = 16 * 1024 * 1024
@@ -20,11 +20,11 @@ class Tail:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[int, OutboxEntry] = {}
         self._seqs: list[int] = []
         self._arrival = asyncio.Event()
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: OutboxEntry) -> None:
         """Add what was committed last."""
         self._entries[entry.seq] = entry
         self._seqs.append(entry.seq)
@@ -40,9 +40,9 @@ class Tail:
         if (entry := self._entries.pop(seq, None)) is not None:
             self._bytes -= _size(entry)
 
-    def after(self, seq: int, limit: int) -> list[Entry]:
+    def after(self, seq: int, limit: int) -> list[OutboxEntry]:
         """Return up to `limit` entries after `seq`, which must not be below `floor`."""
-        found: list[Entry] = []
+        found: list[OutboxEntry] = []
         for place in range(bisect_right(self._seqs, seq), len(self._seqs)):
             entry = self._entries.get(self._seqs[place])
             if entry is not None:
@@ -68,5 +68,5 @@ class Tail:
         self._seqs = list(self._entries)
 
 
-def _size(entry: Entry) -> int:
+def _size(entry: OutboxEntry) -> int:
     return len(entry.message.body) + _OVERHEAD_BYTES

@@ -15,7 +15,7 @@ from tms_bridge.errors import BridgeError, PublisherClosed
 from tms_bridge.log import Logger
 from tms_bridge.message import Outcome
 from tms_bridge.metrics import PublishMetrics
-from tms_bridge.outbox.contract import Entry, Pending
+from tms_bridge.outbox.contract import OutboxEntry, Pending
 from tms_bridge.relay.clocks import PAUSE_S, Pace, Renewal
 from tms_bridge.relay.lanes import Parcel
 from tms_bridge.relay.notices import Notices
@@ -298,7 +298,7 @@ class Relay:
         if pause_s:
             await asyncio.sleep(pause_s)
 
-    async def _page(self, limit: int) -> Sequence[Entry]:
+    async def _page(self, limit: int) -> Sequence[OutboxEntry]:
         if not self._draining:
             return await self._pending.page(self._window.cursor, limit)
         try:

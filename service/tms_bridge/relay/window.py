@@ -58,7 +58,7 @@ from tms_bridge.calls import Calls
 from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
-from tms_bridge.outbox.contract import Entry, Pending
+from tms_bridge.outbox.contract import OutboxEntry, Pending
 from tms_bridge.relay.lanes import Lane, Parcel, Skipped, exchange_lane, lane_of
 
 MAX_PARCELS: Final = 1024
@@ -149,7 +149,7 @@ class Window:
         unproven = (lane for lane in self._blocked.values() if not (lane.alone or lane.proven))
         return min((lane.blocked_at for lane in unproven), default=float("inf"))
 
-    def load(self, entries: Sequence[Entry]) -> None:
+    def load(self, entries: Sequence[OutboxEntry]) -> None:
         """Take in what the outbox has after the cursor."""
         for entry in entries:
             seq = self.cursor = entry.seq
@@ -164,7 +164,7 @@ class Window:
             self._frontier = self.cursor
             self._settled_ahead.clear()
 
-    def _append(self, entry: Entry, line: str) -> None:
+    def _append(self, entry: OutboxEntry, line: str) -> None:
         message = entry.message
         exchange = self._exchange if message.kind is _EVENT else QUARANTINE_EXCHANGE
         parcel = self._parcels[entry.seq] = Parcel(entry.seq, message, line, exchange)

@@ -4,7 +4,7 @@ from typing import Final
 
 from tms_bridge.settings.interpolation import Interpolation, Unresolved
 from tms_bridge.settings.network import parse_network
-from tms_bridge.settings.problem import Problem
+from tms_bridge.settings.problem import Mistake
 
 ANY: Final = "any"
 """Every address."""
@@ -25,7 +25,7 @@ class AddressList:
     def __init__(self, key: str, interpolation: Interpolation) -> None:
         self._key = key
         self._interpolation = interpolation
-        self.problems: list[Problem] = []
+        self.problems: list[Mistake] = []
 
     def expand(self, entries: tuple[str, ...]) -> tuple[str, ...]:
         """Return the entries, with the addresses of each `@file` in its place."""
@@ -65,7 +65,7 @@ class AddressList:
         return True
 
     def _complain(self, key: str, text: str) -> None:
-        self.problems.append(Problem(key, text))
+        self.problems.append(Mistake(key, text))
 
 
 class AllowFrom(AddressList):

@@ -15,7 +15,7 @@ from tms_bridge.settings.allow_from import AddressList, AllowFrom
 from tms_bridge.settings.checks import find_problems
 from tms_bridge.settings.interpolation import Interpolation, Unresolved, read_file
 from tms_bridge.settings.model import Settings, Tls
-from tms_bridge.settings.problem import Problem, join
+from tms_bridge.settings.problem import Mistake, join
 from tms_bridge.settings.shape import Shape
 
 _FILES: Final = frozenset({"cafile", "capath", "certfile", "keyfile"})
@@ -79,7 +79,7 @@ def _parse(path: Path) -> dict[str, object]:
         raise SettingsError(f"{path}: is nested too deeply") from None
 
 
-def _with_lists(settings: Settings, interpolation: Interpolation, problems: list[Problem]) -> Settings:
+def _with_lists(settings: Settings, interpolation: Interpolation, problems: list[Mistake]) -> Settings:
     """Put the addresses of the lists that `@file` names in the place of their names."""
     proxies = AddressList("http.trusted_proxies", interpolation)
     http = msgspec.structs.replace(
@@ -137,5 +137,5 @@ def _former_outbox(written: Settings, placed: Settings) -> Path | None:
         return None
 
 
-def _refusal(path: Path, problems: Iterable[Problem]) -> SettingsError:
+def _refusal(path: Path, problems: Iterable[Mistake]) -> SettingsError:
     return SettingsError("\n".join(f"{path}: {problem}" for problem in problems))

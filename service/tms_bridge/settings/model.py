@@ -305,7 +305,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = {}
 
 
-class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Logging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The log on standard output."""
 
     format: Annotated[
@@ -328,4 +328,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     quarantine: Quarantine = Quarantine()
     dedup: Dedup = Dedup()
     sources: dict[str, Source]
-    log: Log = Log()
+    log: Logging = Logging()

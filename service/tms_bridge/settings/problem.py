@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Mistake(msgspec.Struct, frozen=True):
     """What is wrong at which key, in words that say how to mend it and show no secret."""
 
     key: str

@@ -14,7 +14,7 @@ from msgspec import inspect
 
 from tms_bridge.settings.interpolation import Interpolation, Unresolved, refers, spells_out_secret
 from tms_bridge.settings.model import HIDDEN, Settings
-from tms_bridge.settings.problem import Problem, join
+from tms_bridge.settings.problem import Mistake, join
 
 _TRUTH: Final = {"true": True, "false": False}
 
@@ -28,7 +28,7 @@ class Shape:
 
     def __init__(self, interpolation: Interpolation) -> None:
         self._interpolation = interpolation
-        self.problems: list[Problem] = []
+        self.problems: list[Mistake] = []
         self.literal_secrets: list[str] = []
 
     def fit(self, document: Mapping[str, object]) -> Settings | None:
@@ -40,7 +40,7 @@ class Shape:
         try:
             return self._try(value, wanted, key)
         except (Misfit, Unresolved) as error:
-            self.problems.append(Problem(key, str(error)))
+            self.problems.append(Mistake(key, str(error)))
             return None
 
     def _try(self, value: object, wanted: inspect.Type, key: str) -> object:
@@ -62,10 +62,10 @@ class Shape:
     def _table(self, table: Mapping[str, object], wanted: inspect.StructType, key: str) -> dict[str, object]:
         fields = {field.name: field for field in wanted.fields}
         self.problems += [
-            Problem(join(key, name), _unknown(name, fields)) for name in table if name not in fields
+            Mistake(join(key, name), _unknown(name, fields)) for name in table if name not in fields
         ]
         self.problems += [
-            Problem(join(key, name), "is missing; it has no default")
+            Mistake(join(key, name), "is missing; it has no default")
             for name, field in fields.items()
             if field.required and name not in table
         ]

@@ -14,6 +14,8 @@ _TEMPLATE: Final = """\
 
 [http]
 listen = "0.0.0.0:8080"
+# Where TMS reaches this listener; the console shows it.
+# url = "https://hooks.example.com"
 # Behind a reverse proxy: say which header it sends, and which addresses it has.
 # client_address = "x-forwarded-for"
 # trusted_proxies = ["192.0.2.7"]

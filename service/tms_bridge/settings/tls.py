@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tms_bridge.settings.model import Settings, Tls
-from tms_bridge.settings.problem import Problem
+from tms_bridge.settings.problem import Mistake
 
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and authenticated encryption alone; what 1.3 has is good as it is."""
@@ -59,13 +59,13 @@ def _no_password() -> str:
     return ""
 
 
-def find_problems(settings: Settings) -> Iterator[Problem]:
+def find_problems(settings: Settings) -> Iterator[Mistake]:
     """Yield what is wrong with the certificates; paths must be absolute."""
     for table, tls in (("http.tls", settings.http.tls), ("admin.tls", settings.admin.tls)):
         if tls is not None and (problem := _problem(table, tls)) is not None:
             yield problem
     if settings.http.tls is not None and settings.http.client_address == "proxy-protocol":
-        yield Problem(
+        yield Mistake(
             "http.tls",
             "does not go with PROXY protocol, whose header stands before TLS; let the proxy do TLS",
         )
@@ -88,18 +88,18 @@ def pinned(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def _problem(table: str, tls: Tls) -> Problem | None:
+def _problem(table: str, tls: Tls) -> Mistake | None:
     for key in ("certificate", "key", "client_ca"):
         name = getattr(tls, key)
         try:
             Path(name or tls.key).open("rb").close()
         except (OSError, ValueError) as error:
-            return Problem(f"{table}.{key}", f"{name} cannot be read ({error})")
+            return Mistake(f"{table}.{key}", f"{name} cannot be read ({error})")
     try:
         context_of(tls)
     except (ssl.SSLError, OSError) as error:
         reason = getattr(error, "reason", None) or error
-        return Problem(
+        return Mistake(
             table,
             f"cannot be used ({reason}); certificate and client_ca are PEM, the key is the certificate's and "
             "has no password",

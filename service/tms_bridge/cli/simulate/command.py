@@ -21,7 +21,7 @@ from tms_bridge.cli.program import DONE, INTERRUPTED, NO
 from tms_bridge.cli.simulate.engine import run
 from tms_bridge.cli.simulate.lifecycle import EVERY_STATUS, Event, events
 from tms_bridge.cli.simulate.plan import MAX_RETRIES, Plan
-from tms_bridge.cli.simulate.report import Attempt, Report, Tally
+from tms_bridge.cli.simulate.report import Attempt, Report, Score
 from tms_bridge.cli.tms_settings import credential_of, http_headers
 
 REFRESH_S = 0.25
@@ -201,7 +201,7 @@ def every_pair(plan: Plan) -> list[Iterator[Event]]:
 async def _run(
     plan: Plan, on_attempt: Callable[[Attempt], object], places: list[Iterator[Event]] | None
 ) -> tuple[Report, bool]:
-    stop, tally = asyncio.Event(), Tally()
+    stop, tally = asyncio.Event(), Score()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -214,7 +214,7 @@ async def _run(
     return report, stop.is_set()
 
 
-async def _progress(plan: Plan, tally: Tally) -> None:
+async def _progress(plan: Plan, tally: Score) -> None:
     """Show how far it is, if standard error is a terminal."""
     console = BridgeConsole(sys.stderr)
     columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))

@@ -18,7 +18,7 @@ from yarl import URL
 
 from tms_bridge.cli.simulate.lifecycle import Event, lives
 from tms_bridge.cli.simulate.plan import Plan
-from tms_bridge.cli.simulate.report import Attempt, Report, Result, Tally
+from tms_bridge.cli.simulate.report import Attempt, Report, Result, Score
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -26,7 +26,7 @@ MOST_DEBT_S = 1.0
 """A sender that fell behind its rate by more than this does not try to catch up."""
 
 
-class Answer(msgspec.Struct, gc=False):
+class Reply(msgspec.Struct, gc=False):
     """What the simulation reads of a 2xx; of another answer, the problem's `detail` alone."""
 
     id: str | None = None
@@ -36,8 +36,8 @@ class Answer(msgspec.Struct, gc=False):
     detail: str | None = None
 
 
-NO_ANSWER = Answer()
-ANSWERS = msgspec.json.Decoder(Answer)
+NO_ANSWER = Reply()
+ANSWERS = msgspec.json.Decoder(Reply)
 
 
 async def run(  # noqa: PLR0913 - a plan is enough; the rest is for those who watch
@@ -45,7 +45,7 @@ async def run(  # noqa: PLR0913 - a plan is enough; the rest is for those who wa
     *,
     on_attempt: Callable[[Attempt], object] = lambda _: None,
     stop: asyncio.Event | None = None,
-    tally: Tally | None = None,
+    tally: Score | None = None,
     places: Sequence[Iterator[Event]] | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> Report:
@@ -59,7 +59,7 @@ async def run(  # noqa: PLR0913 - a plan is enough; the rest is for those who wa
         places: events of each entity, in order; by default the plan's seeded lives.
         sleep: waits; a test gives one that does not.
     """
-    tally = tally or Tally()
+    tally = tally or Score()
     if places is None:
         places = [lives(plan.seed, n, plan.entities, plain=plan.plain) for n in range(plan.entities)]
     began = time.monotonic()
@@ -99,7 +99,7 @@ class Sender:
         self,
         plan: Plan,
         session: aiohttp.ClientSession,
-        tally: Tally,
+        tally: Score,
         on_attempt: Callable[[Attempt], object],
         sleep: Sleep,
     ) -> None:
@@ -196,7 +196,7 @@ class Sender:
             return "accepted"
         return "retry" if attempt <= self._plan.max_retries else "given_up"
 
-    async def _call(self, event: Event) -> tuple[int | None, str | None, Answer]:
+    async def _call(self, event: Event) -> tuple[int | None, str | None, Reply]:
         url = self._urls[event.trigger]
         try:
             async with self._session.post(url, data=event.body, allow_redirects=False) as response:
@@ -206,14 +206,14 @@ class Sender:
         return response.status, None, decode(response.status, body)
 
 
-def decode(http_status: int, body: bytes) -> Answer:
+def decode(http_status: int, body: bytes) -> Reply:
     """Read what the bridge says of an event, or why it refuses it; another receiver may say nothing."""
     try:
         answer = ANSWERS.decode(body)
     except (msgspec.DecodeError, ValueError):
         return NO_ANSWER
     if http_status >= 300:  # noqa: PLR2004 - a problem, not an answer
-        return Answer(detail=answer.detail)
+        return Reply(detail=answer.detail)
     return answer
 
 

@@ -81,7 +81,7 @@ class Report(msgspec.Struct, frozen=True):
     latency: Latency | None
 
 
-class Tally:
+class Score:
     """Counts attempts as they end; small, since a simulation may make millions."""
 
     def __init__(self) -> None:

@@ -2,10 +2,10 @@
 
 from tms_bridge.settings.checks import amqp, listeners, sources
 from tms_bridge.settings.model import Settings
-from tms_bridge.settings.problem import Problem
+from tms_bridge.settings.problem import Mistake
 
 
-def find_problems(settings: Settings) -> list[Problem]:
+def find_problems(settings: Settings) -> list[Mistake]:
     """Return everything that keeps these settings from being used."""
     return [
         *listeners.find_problems(settings),

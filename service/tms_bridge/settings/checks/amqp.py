@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
 from tms_bridge.settings.model import Amqp, Archive, Queue
-from tms_bridge.settings.problem import Problem
+from tms_bridge.settings.problem import Mistake
 
 SHORT_STRING_BYTES: Final = 255
 """The longest name or routing key that AMQP 0-9-1 can carry."""
@@ -24,15 +24,15 @@ _REFUSED: Final = dict.fromkeys(
 """What other clients take for TLS and this one does not, with why."""
 
 
-def find_problems(amqp: Amqp) -> Iterator[Problem]:
+def find_problems(amqp: Amqp) -> Iterator[Mistake]:
     """Yield what is wrong with `[amqp]`."""
     if not amqp.urls:
-        yield Problem("amqp.urls", 'is empty; name a broker, as in ["amqp://user:password@host:5672/"]')
+        yield Mistake("amqp.urls", 'is empty; name a broker, as in ["amqp://user:password@host:5672/"]')
     for at, url in enumerate(amqp.urls):
         if (complaint := _url(url)) is not None:
-            yield Problem(f"amqp.urls[{at}]", complaint)
+            yield Mistake(f"amqp.urls[{at}]", complaint)
     if (complaint := _name(amqp.exchange)) is not None:
-        yield Problem("amqp.exchange", complaint)
+        yield Mistake("amqp.exchange", complaint)
     for at, queue in enumerate(amqp.queues):
         yield from _queue(f"amqp.queues[{at}]", queue)
     names = [queue.name for queue in amqp.queues]
@@ -40,7 +40,7 @@ def find_problems(amqp: Amqp) -> Iterator[Problem]:
         yield from _archive(amqp.archive, names)
     for at, name in enumerate(names):
         if name in names[:at]:
-            yield Problem(
+            yield Mistake(
                 f"amqp.queues[{at}].name", f'"{name}" stands twice; put all its bindings in one table'
             )
 
@@ -79,25 +79,25 @@ def _name(name: str) -> str | None:
     return f"{name} is the bridge's own; choose another" if name in _OWN else None
 
 
-def _queue(key: str, queue: Queue) -> Iterator[Problem]:
+def _queue(key: str, queue: Queue) -> Iterator[Mistake]:
     if (complaint := _name(queue.name)) is not None:
-        yield Problem(f"{key}.name", complaint)
+        yield Mistake(f"{key}.name", complaint)
     if not queue.bindings:
-        yield Problem(f"{key}.bindings", 'is empty, so that nothing would reach the queue; "tms.#" takes all')
+        yield Mistake(f"{key}.bindings", 'is empty, so that nothing would reach the queue; "tms.#" takes all')
     for at, binding in enumerate(queue.bindings):
         if (complaint := _binding(binding)) is not None:
-            yield Problem(f"{key}.bindings[{at}]", complaint)
+            yield Mistake(f"{key}.bindings[{at}]", complaint)
 
 
-def _archive(archive: Archive, queues: Sequence[str]) -> Iterator[Problem]:
+def _archive(archive: Archive, queues: Sequence[str]) -> Iterator[Mistake]:
     if (complaint := _name(archive.name)) is not None:
-        yield Problem("amqp.archive.name", complaint)
+        yield Mistake("amqp.archive.name", complaint)
     if archive.name in queues:
-        yield Problem(
+        yield Mistake(
             "amqp.archive.name", f"{archive.name} is a queue of [[amqp.queues]] too; choose another"
         )
     if not _AGE.fullmatch(archive.max_age):
-        yield Problem("amqp.archive.max_age", 'must be a number and one of m, h or d, as in "36h" or "7d"')
+        yield Mistake("amqp.archive.max_age", 'must be a number and one of m, h or d, as in "36h" or "7d"')
 
 
 def _binding(binding: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from tms_bridge.settings.checks.amqp import SHORT_STRING_BYTES
 from tms_bridge.settings.model import Basic, Credential, Settings, Source
-from tms_bridge.settings.problem import Problem, join
+from tms_bridge.settings.problem import Mistake, join
 from tms_events.class_ import Class
 from tms_events.course_assignment import CourseAssignment
 
@@ -25,14 +25,14 @@ _FIELDS: Final = {
 }
 
 
-def find_problems(settings: Settings) -> Iterator[Problem]:
+def find_problems(settings: Settings) -> Iterator[Mistake]:
     """Yield what is wrong with `[sources]`."""
     if not settings.sources:
-        yield Problem("sources", "is empty; add a [sources.NAME] table for each organisation in TMS")
+        yield Mistake("sources", "is empty; add a [sources.NAME] table for each organisation in TMS")
     for name, source in settings.sources.items():
         key = join("sources", name)
         if not _NAME.fullmatch(name):
-            yield Problem(
+            yield Mistake(
                 key,
                 "the name is part of the URL: up to 64 of a-z, 0-9, - and _, and the first no - or _",
             )
@@ -41,91 +41,91 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
         yield from _pointers(f"{key}.fields", source)
 
 
-def _fit(key: str, source: Source, settings: Settings) -> Iterator[Problem]:
+def _fit(key: str, source: Source, settings: Settings) -> Iterator[Mistake]:
     deadline_s = settings.http.deadline_s
     if source.timeout_s <= deadline_s:
-        yield Problem(
+        yield Mistake(
             f"{key}.timeout_s",
             f"{source.timeout_s:g} s must be over http.deadline_s ({deadline_s:g} s), or TMS gives up before "
             "it is answered; raise it, here and in TMS, or lower the deadline",
         )
     if source.on_unlisted_address == "hold" and settings.outbox is None:
-        yield Problem(
+        yield Mistake(
             f"{key}.on_unlisted_address",
             '"hold" keeps events on disk; add an [outbox] table, or use "refuse"',
         )
     prefix = source.routing_key_prefix
     if not _PREFIX.fullmatch(prefix):
-        yield Problem(f"{key}.routing_key_prefix", "must be words of A-Z, a-z, 0-9, - and _, parted by dots")
+        yield Mistake(f"{key}.routing_key_prefix", "must be words of A-Z, a-z, 0-9, - and _, parted by dots")
     elif len(prefix) > SHORT_STRING_BYTES - _LONGEST_TOPIC:
-        yield Problem(
+        yield Mistake(
             f"{key}.routing_key_prefix",
             f"is over {SHORT_STRING_BYTES - _LONGEST_TOPIC} bytes; a routing key holds {SHORT_STRING_BYTES}",
         )
 
 
-def _credentials(key: str, source: Source) -> Iterator[Problem]:
+def _credentials(key: str, source: Source) -> Iterator[Mistake]:
     if not source.credentials:
-        yield Problem(key, f"is empty; add a [[{key}]] table")
+        yield Mistake(key, f"is empty; add a [[{key}]] table")
     names: set[str] = set()
     for at, credential in enumerate(source.credentials):
         yield from _credential(f"{key}[{at}]", credential)
         if credential.name in names:
-            yield Problem(
+            yield Mistake(
                 f"{key}[{at}].name", f'"{credential.name}" stands twice; logs could not tell them apart'
             )
         names.add(credential.name)
 
 
-def _credential(key: str, credential: Credential) -> Iterator[Problem]:
+def _credential(key: str, credential: Credential) -> Iterator[Mistake]:
     name = credential.name
     if not name.strip() or not name.isprintable() or len(name) > _CREDENTIAL_NAME_LENGTH:
-        yield Problem(f"{key}.name", "must be 1 to 64 printable characters; it goes into logs and metrics")
+        yield Mistake(f"{key}.name", "must be 1 to 64 printable characters; it goes into logs and metrics")
     if (credential.basic is None) == (credential.headers is None):
-        yield Problem(key, "must have either basic = { username, password } or headers = { ... }")
+        yield Mistake(key, "must have either basic = { username, password } or headers = { ... }")
     if credential.basic is not None:
         yield from _basic(f"{key}.basic", credential.basic)
     if credential.headers is not None:
         yield from _headers(f"{key}.headers", credential.headers)
 
 
-def _basic(key: str, basic: Basic) -> Iterator[Problem]:
+def _basic(key: str, basic: Basic) -> Iterator[Mistake]:
     if not basic.username or ":" in basic.username or _CONTROL.search(basic.username):
-        yield Problem(f"{key}.username", "must not be empty, nor hold a colon or control characters")
+        yield Mistake(f"{key}.username", "must not be empty, nor hold a colon or control characters")
     if not basic.password or _CONTROL.search(basic.password):
-        yield Problem(
+        yield Mistake(
             f"{key}.password", "must not be empty, nor hold control characters such as a line break"
         )
 
 
-def _headers(key: str, headers: dict[str, str]) -> Iterator[Problem]:
+def _headers(key: str, headers: dict[str, str]) -> Iterator[Mistake]:
     if not headers:
-        yield Problem(key, "is empty, which would let everybody in; name at least one header")
+        yield Mistake(key, "is empty, which would let everybody in; name at least one header")
     seen: set[str] = set()
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            yield Problem(join(key, name), "is no name that a header can have")
+            yield Mistake(join(key, name), "is no name that a header can have")
         if name.lower() in seen:
-            yield Problem(join(key, name), "stands twice; the case of a header's name does not count")
+            yield Mistake(join(key, name), "stands twice; the case of a header's name does not count")
         seen.add(name.lower())
         if not value.strip() or _CONTROL.search(value):
-            yield Problem(
+            yield Mistake(
                 join(key, name),
                 "the value must not be blank, nor hold control characters such as a line break",
             )
 
 
-def _pointers(key: str, source: Source) -> Iterator[Problem]:
+def _pointers(key: str, source: Source) -> Iterator[Mistake]:
     for trigger, pointers in source.fields.items():
         fields = _FIELDS.get(trigger)
         if fields is None:
-            yield Problem(join(key, trigger), f"is no trigger; known are {' and '.join(_FIELDS)}")
+            yield Mistake(join(key, trigger), f"is no trigger; known are {' and '.join(_FIELDS)}")
             continue
         for field, pointer in pointers.items():
             if field not in fields:
-                yield Problem(join(join(key, trigger), field), f"is no field; known are {', '.join(fields)}")
+                yield Mistake(join(join(key, trigger), field), f"is no field; known are {', '.join(fields)}")
             if not _POINTER.fullmatch(pointer):
-                yield Problem(
+                yield Mistake(
                     join(join(key, trigger), field),
                     'must be a JSON Pointer, as in "/Class/ConfirmationStatusId" (~0 is ~, ~1 is /)',
                 )
