@@ -101,6 +101,19 @@ async def test_status_says_one_sentence_then_the_numbers(bridge: Bridge, run: Ru
     assert ("bad", sentence) == (answer["sayings"][0]["kind"], answer["sayings"][0]["one"])
 
 
+async def test_calls_tell_what_became_of_each_and_can_be_narrowed(bridge: Bridge, run: Run) -> None:
+    assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
+    assert 422 == await bridge.post(b"\xff")
+    args = ("calls", "--config", bridge.config)
+    every = await asyncio.to_thread(run, *args, "--json")
+    assert [422, 202] == [json.loads(line)["http_status"] for line in every.stdout.splitlines()]
+    accepted = await asyncio.to_thread(run, *args, "--outcome", "accepted", "--address", "127.0.0.0/8")
+    assert ("class/7" in accepted.stdout, " 422 " in accepted.stdout) == (True, False)
+    wrong = await asyncio.to_thread(run, *args, "--address", "nowhere")
+    assert (1, "") == (wrong.returncode, wrong.stdout)
+    assert "address is an address, or a range" in wrong.stderr
+
+
 async def test_status_without_a_bridge_is_exit_code_1_and_says_so(run: Run, config: Path) -> None:
     done = await asyncio.to_thread(run, "status", "--config", config)
     assert (1, "") == (done.returncode, done.stdout)

@@ -41,6 +41,7 @@ COMMANDS = {
     "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
     "bindings": Entry("bindings", "bindings", "See which events a queue gets, which not, and why."),
     "status": Entry("status", "status", "Say how a running bridge is, in a sentence and in numbers."),
+    "calls": Entry("calls", "calls", "Show the calls to a running bridge, and what became of each."),
     "outbox": Entry("outbox", "outbox", "Look at the events that wait, or were refused."),
     "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),
     "unroutable": Entry("unroutable", "unroutable", "Look at events that no queue wanted."),
