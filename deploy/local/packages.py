@@ -68,6 +68,27 @@ def find_promtool() -> Path:
     return Path(found)
 
 
+def find_front(name: str) -> Path:
+    """Return where `nginx` or `haproxy` is; install it first where it is missing.
+
+    Raises:
+        NotInstalledError: it cannot be installed.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    if shutil.which(name, path=path) is None:
+        _install(_manager(name, _no_front), name, _no_front)
+    found = shutil.which(name, path=path)
+    if found is None:
+        raise NotInstalledError(f"the package {name} brought no program of that name")
+    return Path(found)
+
+
+def _no_front(why: str, install: str) -> NotInstalledError:
+    return NotInstalledError(
+        f"a proxy is needed, which is not here{why}. Install it: {install}; or leave out tests/fronts"
+    )
+
+
 def _no_broker(why: str, install: str) -> NotInstalledError:
     return NotInstalledError(_WAYS_OUT.format(why=why, install=install))
 
