@@ -167,7 +167,7 @@ def test_no_value_is_folded_where_no_bridge_is_needed(
     assert [] == folded(screen(*command), told)
 
 
-@pytest.mark.parametrize("command", ["outbox status", "outbox list", "quarantine list"])
+@pytest.mark.parametrize("command", ["calls", "outbox status", "outbox list", "quarantine list"])
 async def test_no_value_of_the_rows_is_folded(
     command: str, filled: Process, screen: Screen, tmp_path: Path
 ) -> None:

@@ -28,10 +28,10 @@ _DATA = b"data: "
 @click.option("--id", "wanted", default="", metavar="ID", help="Only with this event id or request id.")
 @click.option("--limit", type=click.IntRange(1, MAX_ROWS), default=50, show_default=True, metavar="N")
 def calls(*, config: Path, out: Output, follow: bool, limit: int, wanted: str, **filters: str) -> None:
-    """Show the calls to a running bridge, the newest first, and what became of each.
+    """Show the calls to a running bridge, and what became of each.
 
-    Refused calls are among them, with what to do about it; several alike are one row with a count. With
-    --json each call is a line. Times are UTC.
+    The newest comes first. Refused calls are among them, with what to do about it; several alike are one row
+    with a count. With --json each call is a line. Times are UTC.
 
     \b
     Examples:
