@@ -3,8 +3,12 @@
 import msgspec
 
 from tms_bridge.admin.context import BrokerState, BrokerStatus
-from tms_bridge.bootstrap.standing import SteadyStanding
+from tms_bridge.bootstrap.standing import Onlooker, OnlookerParts, Reloads, SteadyStanding
+from tms_bridge.calls import Calls
+from tms_bridge.http.health import Health
 from tms_bridge.outbox.rows import Stats
+from tms_bridge.settings.model import Amqp, Outbox, Settings
+from tms_bridge.words.saying import say
 
 STATS = Stats(5, 500, None, 0, 0, 0, 0, 5, 1 << 30, "")
 
@@ -45,3 +49,19 @@ def test_a_full_outbox_counts_from_when_it_became_so() -> None:
         since.look(BrokerStatus("up", 0, []), full(reason), now)
         told.append(since.full)
     assert [None, 2.0, 2.0, None, 5.0] == told
+
+
+def test_a_disk_that_does_not_answer_is_told_apart_from_a_full_one() -> None:
+    settings = Settings(amqp=Amqp(urls=("amqp://h/",)), outbox=Outbox(dir="outbox"), sources={})
+    onlooker = Onlooker(
+        OnlookerParts(
+            settings=lambda: settings,
+            health=Health([]),
+            calls=Calls(),
+            stats=lambda: full("the disk does not answer"),
+            broker=lambda: BrokerStatus("up", 0, []),
+            late_s=lambda: 9.0,
+            reloads=Reloads(1.0),
+        )
+    )
+    assert "the disk has not finished a write for 9 s" in say(onlooker.standing).one

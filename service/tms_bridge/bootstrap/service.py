@@ -192,6 +192,7 @@ class Bridge:
             calls=self._calls,
             stats=self._outbox.stats,
             broker=self._broker_status,
+            late_s=lambda: self._outbox.late_s,
             reloads=self._reloads,
         )
 

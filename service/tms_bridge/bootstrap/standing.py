@@ -13,6 +13,7 @@ import msgspec
 
 from tms_bridge.admin.context import BrokerState, BrokerStatus
 from tms_bridge.calls import AnsweredCall, CallRow, Calls, Hook
+from tms_bridge.history import Seconds
 from tms_bridge.http.health import Health
 from tms_bridge.outbox.rows import Share, Stats
 from tms_bridge.settings.model import Settings
@@ -56,6 +57,7 @@ class OnlookerParts(msgspec.Struct, frozen=True):
     calls: Calls
     stats: Callable[[], Stats]
     broker: Callable[[], BrokerStatus]
+    late_s: Callable[[], float]
     reloads: Reloads
 
 
@@ -112,8 +114,8 @@ class Onlooker:
             parts.broker(),
             parts.calls.history,
         )
+        late_s = parts.late_s()
         second = int(now)
-        taken = history.taken.total(second, _MINUTE_S)
         unroutable = [row for row in parts.calls.open if row.fate and row.fate.state == "unroutable"]
         return Standing(
             now=now,
@@ -123,13 +125,14 @@ class Onlooker:
             oldest=stats.oldest_us / _US if stats.oldest_us is not None else None,
             stored_bytes=stats.bytes,
             free_bytes=stats.free_bytes,
-            full=stats.unavailable if settings.outbox is not None else "",
+            late_s=late_s,
+            full="" if late_s or settings.outbox is None else stats.unavailable,
             full_since=self._since.full,
             unavailable=_unavailable(parts.calls),
             has_outbox=settings.outbox is not None,
             room=_room(settings, stats),
-            per_s=round(taken / _MINUTE_S, 3),
-            delivered_per_s=round(history.delivered.total(second, _MINUTE_S) / _MINUTE_S, 3),
+            per_s=_per_s(history.taken, second),
+            delivered_per_s=_per_s(history.delivered, second),
             broker=broker.state,
             broker_since=self._since.broker,
             draining_since=self._since.draining,
@@ -153,6 +156,10 @@ class Onlooker:
             p99_ms=history.day.at(now).percentile_ms(0.99),
             max_age_days=settings.quarantine.max_age_days,
         )
+
+
+def _per_s(seconds: Seconds, now: int) -> float:
+    return round(seconds.total(now, _MINUTE_S) / _MINUTE_S, 3)
 
 
 def _room(settings: Settings, stats: Stats) -> int | None:

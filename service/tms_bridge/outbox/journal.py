@@ -309,13 +309,19 @@ class Journal:
             raise Unavailable(reason, retry_after_s=_RETRY_AFTER_S)
         return NewRow(message, blob, microseconds(self._machine.clock()), state)
 
+    @property
+    def late_s(self) -> float:
+        """How long a commit has taken that is late; 0 while none is."""
+        age_s = self._group.commit_age_s
+        return age_s if age_s > self.patience_s else 0.0
+
     def _unavailable(self) -> str:
         """Say why no row can be taken, whatever it is; empty if one can."""
         if self.failure is not None:
             return "the outbox is broken"
         if self._closed:
             return "the outbox is closed"
-        if self._group.commit_age_s > self.patience_s:
+        if self.late_s:
             return f"the disk does not answer: a commit has taken longer than {self.patience_s} s"
         if self._group.queued.all.bytes > MAX_QUEUED_BYTES:
             return f"the disk is too slow: over {MAX_QUEUED_BYTES} bytes wait for it"

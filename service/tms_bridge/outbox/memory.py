@@ -36,6 +36,9 @@ class MemoryOutbox:
     its window is dropped, for it was never answered 2xx.
     """
 
+    late_s = 0.0
+    """No disk, so none that is late."""
+
     durable: Durable = "broker"
     operators: Final = None
     """Nothing is kept that anybody could look at."""
