@@ -206,3 +206,14 @@ def test_the_last_messages_are_kept_by_bytes() -> None:
     assert [None, "b", "c"] == [one and one.id for one in map(kept.find, ("a", "b", "c"))]
     kept.note(message("d", b"x" * 11))
     assert kept.find("d") is None
+
+
+def test_a_key_that_a_queue_takes_again_is_open_no_more() -> None:
+    calls = Calls()
+    for event_id, key in (("a", "tms.class.scheduled"), ("b", "tms.class.denied")):
+        calls.note(call(id=event_id, routing_key=key))
+        calls.told(event_id, "unroutable")
+        calls.delivered(message(event_id), 1.0, 2.0)
+    calls.note(call(id="c", routing_key="tms.class.scheduled"))
+    calls.delivered(message("c"), 1.0, 2.0)
+    assert ["b"] == [row.call.id for row in calls.open]

@@ -194,6 +194,7 @@ class Calls:
         """By source and trigger, those that were ever called."""
         self._used: dict[tuple[str, str], float] = {}
         self._open: dict[int, CallRow] = {}
+        self._unbound: set[str] = set()
 
     @property
     def open(self) -> Collection[CallRow]:
@@ -211,7 +212,6 @@ class Calls:
         return self._change
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
         return len(self._rows)
 
     def __iter__(self) -> Iterator[CallRow]:
@@ -266,6 +266,7 @@ class Calls:
                 if fate.state != "unroutable":
                     fate.state = "delivered"
                     self._open.pop(row.number, None)
+                    self._bound(row.call.routing_key)
                 fate.published, fate.confirmed = fate.published or published, confirmed
                 self._touch(row)
 
@@ -275,7 +276,16 @@ class Calls:
             if (fate := row.fate) is not None:
                 fate.state, fate.reason = state, reason
                 self._open[row.number] = row
+                if state == "unroutable":
+                    self._unbound.add(row.call.routing_key)
                 self._touch(row)
+
+    def _bound(self, routing_key: str) -> None:
+        """A queue is bound to this key by now, so that its earlier events wait for a replay alone."""
+        if routing_key in self._unbound:
+            self._unbound.discard(routing_key)
+            for row in [row for row in self._open.values() if row.call.routing_key == routing_key]:
+                del self._open[row.number]
 
     def find(self, request_id: str) -> CallRow | None:
         """Return the row whose last call has this request id."""
