@@ -91,14 +91,15 @@ async def test_a_head_that_is_not_complete_in_time_is_answered_408() -> None:
 
 async def test_a_trickle_does_not_stretch_the_time_for_a_head() -> None:
     async with bridge_with(head_timeout_s=0.5) as bridge:
-        reader, writer = await bridge.connect()
+        _, writer = await bridge.connect()
         writer.write(b"GET /livez HTTP/1.1\r\n")
-        while not reader.at_eof() and not reader._buffer:  # type: ignore[attr-defined]
-            writer.write(b"X")
-            await asyncio.sleep(0.02)
-        answer = await read_answer(reader)
+        async with asyncio.timeout(10):
+            # What trickles in after the close resets the connection, and may overtake the answer.
+            while not bridge.count("head_timeout", "unknown", "unknown"):
+                writer.write(b"X")
+                await asyncio.sleep(0.02)
 
-    assert 408 == answer.status
+    assert 1 == bridge.count("head_timeout", "unknown", "unknown")
 
 
 async def test_a_quiet_connection_is_closed_after_its_idle_time() -> None:
