@@ -5,7 +5,9 @@
 Each connection to the Unix socket carries one line and is answered `ok` once it is in force:
 
     clock SECONDS            the wall clock goes by so much
-    fsync ok|error|SECONDS   syncing works, fails with EIO, or takes this much longer
+    fsync ok|error|hang|SECONDS
+                             syncing works, fails with EIO, never returns (until `fsync ok`), or takes so much
+                             longer
     write ok|full|readonly   writing works, or fails with ENOSPC or EROFS
     kill POINT [N]           SIGKILL the N-th time that POINT is passed
 
@@ -41,6 +43,8 @@ class Shaking:
         self.clock_s = 0.0
         self.fsync_error = 0
         self.fsync_delay_s = 0.0
+        self.disk_answers = threading.Event()
+        self.disk_answers.set()
         self.write_error = 0
         self.kill_at: str | None = None
         self.kill_after = 0
@@ -51,8 +55,7 @@ class Shaking:
         if word == "clock":
             self.clock_s = float(values[0])
         elif word == "fsync":
-            self.fsync_error = errno.EIO if values[0] == "error" else 0
-            self.fsync_delay_s = 0.0 if values[0] in ("ok", "error") else float(values[0])
+            self._sync(values[0])
         elif word == "write":
             self.write_error = _WRITE_ERRORS[values[0]]
         elif word == "kill" and values[0] in POINTS:
@@ -68,8 +71,17 @@ class Shaking:
             if self.kill_after <= 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    def _sync(self, how: str) -> None:
+        self.fsync_error = errno.EIO if how == "error" else 0
+        self.fsync_delay_s = 0.0 if how in ("ok", "error", "hang") else float(how)
+        if how == "hang":
+            self.disk_answers.clear()
+        else:
+            self.disk_answers.set()
+
     def syncing(self) -> int:
         """Say with which errno a sync fails, after what it takes."""
+        self.disk_answers.wait()
         if self.fsync_delay_s:
             time.sleep(self.fsync_delay_s)
         return self.fsync_error

@@ -166,5 +166,12 @@ class Subject(Program):
 
     def rss_bytes(self) -> int:
         """Return its resident memory; raises OSError where it is gone."""
+        return self._memory_bytes("VmRSS:")
+
+    def peak_rss_bytes(self) -> int:
+        """Return the most resident memory that it ever had since its start; raises OSError where it is gone."""
+        return self._memory_bytes("VmHWM:")
+
+    def _memory_bytes(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+        return int(status.partition(name)[2].split()[0]) * 1024
