@@ -169,7 +169,7 @@ class Subject(Program):
         return self._memory_bytes("VmRSS:")
 
     def peak_rss_bytes(self) -> int:
-        """Return the most resident memory that it ever had since its start; raises OSError where it is gone."""
+        """Return the most resident memory since its start; raises OSError where it is gone."""
         return self._memory_bytes("VmHWM:")
 
     def _memory_bytes(self, name: str) -> int:

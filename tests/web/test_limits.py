@@ -1,8 +1,12 @@
 import asyncio
 
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.waiting import until
 
-from tms_bridge.web.limits import Deadlines
+from tms_bridge.web.limits import Deadlines, InFlight
+
+SOURCES = ("contoso", "fabrikam", "acme")
 
 
 class Wait:
@@ -46,3 +50,45 @@ async def test_what_ends_in_time_is_left_alone_when_the_timer_goes_off() -> None
 async def test_a_deadline_leaves_time_to_say_that_it_has_passed() -> None:
     now = asyncio.get_running_loop().time()
     assert now + 57 <= Deadlines(60).next() < now + 60
+
+
+def begin(in_flight: InFlight, source: str) -> bool:
+    if in_flight.full_for(source):
+        return False
+    in_flight.enter(source)
+    return True
+
+
+def test_a_single_source_has_all_that_may_be_in_flight() -> None:
+    in_flight = InFlight(5)
+    in_flight.share_among(["contoso"])
+    assert [True] * 5 + [False] == [begin(in_flight, "contoso") for _ in range(6)]
+
+
+def test_a_greedy_source_leaves_the_others_their_parts() -> None:
+    in_flight = InFlight(20)
+    in_flight.share_among(["greedy", "contoso"])
+    assert 15 == sum(begin(in_flight, "greedy") for _ in range(20))
+    assert 5 == sum(begin(in_flight, "contoso") for _ in range(20))
+
+
+def test_what_is_kept_for_a_source_that_was_taken_away_is_free() -> None:
+    in_flight = InFlight(20)
+    in_flight.share_among(["greedy", "contoso"])
+    in_flight.share_among(["greedy"])
+    assert 20 == sum(begin(in_flight, "greedy") for _ in range(30))
+
+
+@given(st.lists(st.tuples(st.sampled_from([*SOURCES, "gone"]), st.booleans()), max_size=80))
+def test_a_source_within_its_part_may_always_begin(steps: list[tuple[str, bool]]) -> None:
+    in_flight, part, counts = InFlight(24), 4, dict.fromkeys([*SOURCES, "gone"], 0)
+    in_flight.share_among(SOURCES)
+    for source, ends in steps:
+        if ends and counts[source]:
+            in_flight.leave(source)
+            counts[source] -= 1
+        else:
+            began = begin(in_flight, source)
+            assert began or source == "gone" or counts[source] >= part
+            counts[source] += began
+        assert in_flight.count == sum(counts.values()) <= 24

@@ -264,6 +264,18 @@ async def test_over_max_in_flight_a_webhook_is_503_at_once_and_its_body_unread()
         assert (await first).status == 202
 
 
+async def test_the_slow_bodies_of_one_source_are_no_503_for_another() -> None:
+    greedy = request(b"", "/webhooks/greedy/class-changed", Content_Length="500")
+    async with serve(Http(max_in_flight=20), {"contoso": SOURCE, "greedy": SOURCE}) as bridge:
+        slow = [await bridge.connect() for _ in range(15)]
+        for _, writer in slow:
+            writer.write(greedy)
+        await until(lambda: bridge.webhooks.in_flight.count == 15)
+
+        assert [503] * 5 == [(await bridge.ask(greedy)).status for _ in range(5)]
+        assert [202] * 10 == [(await bridge.post()).status for _ in range(10)]
+
+
 async def test_a_defect_is_500_without_what_it_said(bridge: Bridge) -> None:
     bridge.shelf.failure = RuntimeError("hunter2")
     answer = await bridge.post()

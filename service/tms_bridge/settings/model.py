@@ -92,7 +92,10 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         int, Meta(ge=1, description="The same for one address (an IPv6 /64); trusted proxies are exempt.")
     ] = 256
     max_in_flight: Annotated[
-        int, Meta(ge=1, description="Webhooks worked on at once; more are answered 503.")
+        int,
+        Meta(
+            ge=1, description="Webhooks worked on at once; more get 503. Half is kept evenly for the sources."
+        ),
     ] = 1000
     success_status: Annotated[
         int, Meta(ge=200, le=299, description="The answer to an event that is durable.")

@@ -62,7 +62,9 @@ _NO_PATH: Final = (
     "/webhooks/SOURCE/class-changed; `tms-bridge tms-settings --source SOURCE` prints them."
 )
 _OLD_CHUNKS: Final = "HTTP/1.0 knows no Transfer-Encoding; send a Content-Length, or HTTP/1.1."
-_TOO_MANY: Final = "Too many webhooks are being taken in at once (http.max_in_flight); try again."
+_TOO_MANY: Final = (
+    "Too many webhooks are being taken in at once, of this source or of all (http.max_in_flight); try again."
+)
 _NO_EVENT: Final = (
     "The body is no event of this trigger: {reason}. It is kept in quarantine, from where the operator can "
     "replay it once it can be read; sending it again does not help."
@@ -198,10 +200,10 @@ class Call:
         if not self._connection.proved:
             self._connection.prove()
         check_framing(head.headers, desk.http.max_body_bytes)
-        if desk.in_flight.full:
+        if desk.in_flight.full_for(route.source):
             raise Unavailable(_TOO_MANY)
         self._counted = True
-        desk.in_flight.enter()
+        desk.in_flight.enter(route.source)
         if "Expect" in head.headers and not head.old:
             self._connection.write(CONTINUE)
         return True
@@ -327,7 +329,7 @@ class Call:
         desk, answered, http_status = self._desk, False, _GONE
         self.over = True
         if self._counted:
-            desk.in_flight.leave()
+            desk.in_flight.leave(self._visit.source)
             desk.deadlines.discard(self)
         if answer is not None:
             self.stays = self._may_stay(answer)

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 _NEVER: Final = float("inf")
@@ -67,28 +69,43 @@ class Deadlines:
 
 
 class InFlight:
-    """Counts them."""
+    """Counts the webhooks that are being taken in, and keeps to each source its part of what may be.
+
+    As with what is stored, half of the limit is shared out evenly among the sources that are configured, and
+    the other half is for whoever comes first.
+    """
 
     def __init__(self, limit: int) -> None:
         self.count = 0
         self._limit = limit
+        self._of: Counter[str] = Counter()
+        self._sources: Sequence[str] = ()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
-    @property
-    def full(self) -> bool:
-        """Whether no other may begin."""
-        return self.count >= self._limit
+    def share_among(self, sources: Iterable[str]) -> None:
+        """Keep to each of these its part."""
+        self._sources = tuple(sources)
 
-    def enter(self) -> None:
+    def full_for(self, source: str) -> bool:
+        """Whether no other of this source may begin."""
+        if 2 * self.count < self._limit:  # at most half is ever kept for others
+            return False
+        part = self._limit // (2 * len(self._sources)) if self._sources else 0
+        kept = sum(max(0, part - self._of[other]) for other in self._sources if other != source)
+        return self.count + kept >= self._limit
+
+    def enter(self, source: str) -> None:
         """One begins."""
         if not self.count:
             self._quiet.clear()
         self.count += 1
+        self._of[source] += 1
 
-    def leave(self) -> None:
+    def leave(self, source: str) -> None:
         """One has been answered, or will not be."""
         self.count -= 1
+        self._of[source] -= 1
         if not self.count:
             self._quiet.set()
 

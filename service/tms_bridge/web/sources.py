@@ -155,11 +155,15 @@ class Route(msgspec.Struct, frozen=True):
 class Routes:
     """All webhook URLs by path.
 
+    Attributes:
+        sources: the names of those that may send.
+
     Raises:
         SettingsError: a source's fields or prefix cannot be used.
     """
 
     def __init__(self, http: Http, sources: Mapping[str, Source]) -> None:
+        self.sources = tuple(sources)
         self._by_path = dict(_routes(http, sources))
 
     def find(self, raw_path: str) -> Route | None:

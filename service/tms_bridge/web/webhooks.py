@@ -47,10 +47,10 @@ class Webhooks:
         observations: Observations | None = None,
         now_us: Callable[[], int] = now_us,
     ) -> None:
-        self._routes = routes
         self._log = log
         self._limit = http.max_body_bytes
         self.in_flight = InFlight(http.max_in_flight)
+        self.take_over(routes)
         deadlines = Deadlines(http.deadline_s)
         seen = observations or Observations()
         self._desk = Desk(
@@ -60,6 +60,7 @@ class Webhooks:
     def take_over(self, routes: Routes) -> None:
         """Judge by these from now on; a reload does it."""
         self._routes = routes
+        self.in_flight.share_among(routes.sources)
 
     def take(self, message: RawRequestMessage, content: StreamReader, connection: Connection) -> None:
         """Answer a request that has come whole: the short way."""
