@@ -25,6 +25,7 @@ _MANAGERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "brew": (("brew", "install", "--quiet"),),
 }
 _RABBITMQ = {"pacman": "rabbitmq", "brew": "rabbitmq"}
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _PROMETHEUS = {"dnf": "golang-github-prometheus", "zypper": "golang-github-prometheus-prometheus"}
 
 
@@ -81,6 +82,30 @@ def find_front(name: str) -> Path:
     if found is None:
         raise NotInstalledError(f"the package {name} brought no program of that name")
     return Path(found)
+
+
+def find_chromium() -> Path:
+    """Return where Chromium, or Chrome, is; install it first where it is missing.
+
+    Raises:
+        NotInstalledError: it cannot be installed.
+    """
+    if (found := _chromium()) is None:
+        _install(_manager("chromium", _no_browser), "chromium", _no_browser)
+        found = _chromium()
+    if found is None:
+        raise NotInstalledError("the package chromium brought no program of that name")
+    return Path(found)
+
+
+def _chromium() -> str | None:
+    return next(filter(None, map(shutil.which, _BROWSERS)), None)
+
+
+def _no_browser(why: str, install: str) -> NotInstalledError:
+    return NotInstalledError(
+        f"Chromium is needed, which is not here{why}. Install it: {install}; or leave out tests/console"
+    )
 
 
 def _no_front(why: str, install: str) -> NotInstalledError:

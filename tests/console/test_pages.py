@@ -234,6 +234,17 @@ async def test_a_page_hears_of_new_calls_and_of_a_new_sentence(desk: Desk) -> No
     assert b"/events/new" in seen
 
 
+async def test_a_stream_that_broke_off_goes_on_after_what_it_told_last(desk: Desk) -> None:
+    desk.calls.note(call(time.time(), id="told"))
+    headers = {"Last-Event-ID": str(desk.calls.change)}
+    desk.calls.note(call(time.time(), id="missed"))
+    async with opened(desk) as client, client.get("/stream?view=calls&from=0", headers=headers) as stream:
+        seen = b""
+        while b"/events/missed" not in seen:
+            seen += await stream.content.readany()
+    assert b"/events/told" not in seen
+
+
 async def test_what_leads_nowhere_is_a_page_for_people_and_a_problem_for_programs(desk: Desk) -> None:
     async with opened(desk) as client:
         assert "There is no such page" in await page(client, "/nothing", 404)

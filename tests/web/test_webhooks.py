@@ -142,6 +142,17 @@ async def test_an_unknown_source_is_404_whatever_the_method(bridge: Bridge, meth
     assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
 
 
+async def test_who_mistypes_the_source_behind_a_proxy_is_told_by_their_own_address() -> None:
+    proxied = Http(client_address="x-forwarded-for", trusted_proxies=("127.0.0.1",))
+    async with serve(proxied, {"contoso": SOURCE}) as bridge:
+        await bridge.post(path="/webhooks/contso/class-changed", X_Forwarded_For="192.0.2.7")
+        await bridge.post(path="/webhooks/contso/class-changed", X_Forwarded_For="nobody")
+
+    assert [("192.0.2.7", "127.0.0.1"), ("127.0.0.1", None)] == [
+        (line["remote"], line.get("peer")) for line in bridge.lines.of("webhook")
+    ]
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/webhooks/contoso", "/webhooks/contoso/class-changed/", "/%zz%", "/%ff"]
 )

@@ -141,7 +141,7 @@ def _filters(request: web.Request) -> Filters:
 
 def _from(request: web.Request, newest: int) -> int:
     """Return the change to go on after: that of the page, or of a stream that broke off."""
-    text = request.headers.get("Last-StreamEvent-ID") or request.query.get("from", "")
+    text = request.headers.get("Last-Event-ID") or request.query.get("from", "")
     return min(int(text), newest) if text.isascii() and text.isdigit() and len(text) < _DIGITS else newest
 
 

@@ -26,6 +26,7 @@ from aiohttp import StreamReader
 
 from tms_bridge import ingest
 from tms_bridge.auth import Throttle
+from tms_bridge.auth.client import Client, Unreadable
 from tms_bridge.errors import (
     AddressRefused,
     MalformedRequest,
@@ -103,6 +104,7 @@ class Desk(msgspec.Struct, frozen=True):
     in_flight: InFlight
     deadlines: Deadlines
     throttle: Throttle
+    client: Client
     observations: ingest.Observations
     now_us: Callable[[], int]
 
@@ -183,10 +185,20 @@ class Call:
 
     def _probe(self, head: Head) -> Answer:
         if head.path not in PROBES:
+            self._caller = self._stranger(head)
             raise UnknownPath(_slip(head.path) + _NO_PATH)
         if head.method not in _READS:
             raise MethodNotAllowed("Probes are read with GET.", allow="GET, HEAD")
         return self._desk.health.probe(head.path)
+
+    def _stranger(self, head: Head) -> Caller:
+        """Return who asks for what is not there, so that TMS with a slip in its URL shows its address."""
+        client = self._desk.client
+        try:
+            address = str(client.find(self._connection.origin, client.told(head.headers)))
+        except Unreadable:
+            address = ""
+        return Caller(address, "", "on the list of no source", held=False, detail="")
 
     def _let_in(self, route: Route, head: Head) -> bool:
         desk, peer = self._desk, self._visit.peer

@@ -14,6 +14,7 @@ from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
 from tms_bridge.auth import Throttle
+from tms_bridge.auth.client import Client
 from tms_bridge.errors import SenderError
 from tms_bridge.http.answer import Head, Sent, kind_of, let_read
 from tms_bridge.http.health import Health
@@ -54,7 +55,17 @@ class Webhooks:
         deadlines = Deadlines(http.deadline_s)
         seen = observations or Observations()
         self._desk = Desk(
-            http, outbox, EventIds(), health, log, self.in_flight, deadlines, Throttle(), seen, now_us
+            http,
+            outbox,
+            EventIds(),
+            health,
+            log,
+            self.in_flight,
+            deadlines,
+            Throttle(),
+            Client(http),
+            seen,
+            now_us,
         )
 
     def take_over(self, routes: Routes) -> None:

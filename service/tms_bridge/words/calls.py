@@ -136,11 +136,10 @@ def _held(call: AnsweredCall) -> Words:
 
 
 def _quarantined(call: AnsweredCall) -> Words:
-    return Words(
-        "warn",
-        f"Not understood, kept in quarantine: {call.detail}",
-        "TMS gives it up after its retries; `tms-bridge quarantine` mends and replays it.",
-    )
+    then = "TMS gives it up after its retries; `tms-bridge quarantine` mends and replays it."
+    if "swapped" in call.detail:
+        then = "In TMS, exchange the URLs of the two webhooks; then replay it as the other trigger's."
+    return Words("warn", f"Not understood, kept in quarantine: {call.detail}", then)
 
 
 def _unavailable(call: AnsweredCall) -> Words:
