@@ -113,11 +113,11 @@ site: setup ## build the documentation as pages into build/site/html, and check 
 	$(PYTHON) deploy/site_pages.py build/site/pages
 	$(SITE) mkdocs build --quiet --config-file deploy/mkdocs.yml
 
-rehearsal: setup ## replace, scale and lose replicas behind HAProxy and nginx under load; five minutes, needs both installed
-	PYTHONPATH=deploy/local $(PYTHON) deploy/rehearsal.py --seed 1 2 3
+rehearsal: setup ## replace, scale and lose replicas and broker nodes behind HAProxy and nginx; twenty minutes
+	PYTHONPATH=deploy/local $(PYTHON) deploy/rehearsal.py --seed 1 2 3 --report docs/rehearsal
 
-rehearsal-short: setup ## the same once, behind HAProxy; a minute
-	PYTHONPATH=deploy/local $(PYTHON) deploy/rehearsal.py --proxy haproxy
+rehearsal-short: setup ## the worst of it once, behind HAProxy; a minute
+	PYTHONPATH=deploy/local $(PYTHON) deploy/rehearsal.py --short
 
 audit: setup ## hold what is deployed to the rules of checkov, and the workflows to those of zizmor
 	$(PYTHON) deploy/check.py --render build/rendered

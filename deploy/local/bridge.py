@@ -21,10 +21,11 @@ _CONFIGURATION = """\
 [http]
 listen = {listen}
 shutdown_delay_s = {shutdown_delay_s}
+drain_timeout_s = {drain_timeout_s}
 [admin]
 listen = {admin_listen}
 [amqp]
-urls = [{amqp_url}]
+urls = {amqp_urls}
 [outbox]
 dir = {outbox}
 [sources.contoso]
@@ -61,12 +62,14 @@ class Bridge(Program):
     title = "the bridge"
     failure = BridgeFailedError
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every argument but the first has a default
         self,
         amqp_url: str,
         *,
+        others: Sequence[str] = (),
         more: str = "",
         shutdown_delay_s: float = 0.0,
+        drain_timeout_s: float = 20.0,
         address: Address | None = None,
     ) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="tms-bridge-"))
@@ -82,10 +85,11 @@ class Bridge(Program):
         text = _CONFIGURATION.format(
             listen=json.dumps(f"127.0.0.1:{port}"),
             admin_listen=json.dumps(f"127.0.0.1:{admin_port}"),
-            amqp_url=json.dumps(amqp_url.replace("${", "$${")),
+            amqp_urls=json.dumps([url.replace("${", "$${") for url in (amqp_url, *others)]),
             outbox=json.dumps(str(self.outbox)),
             password=json.dumps(self.password),
             shutdown_delay_s=shutdown_delay_s,
+            drain_timeout_s=drain_timeout_s,
             more=more,
         )
         self.configuration.touch(mode=0o600)

@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 from tests.faults.checker import QUESTIONS, Counts, Verdict, Violation
 from tests.faults.conductor import Plan, Run
-from tests.faults.timeline import draw
+from tests.faults.records import EVERYTHING
+
+from timeline import Band, Panel, draw, rate
 
 MANY = 10
 """How many violations of one question are told in words."""
@@ -121,7 +123,7 @@ def write(report: Report, run: Run, directory: Path, name: str) -> Sequence[Path
     files = {
         directory / f"{name}.txt": in_words(report).encode() + b"\n",
         directory / f"{name}.json": msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n",
-        directory / f"{name}.svg": draw(run.history, run.began, run.ended, _title(report)).encode(),
+        directory / f"{name}.svg": _picture(run, _title(report)).encode(),
     }
     for path, content in files.items():
         replace(path, content)
@@ -138,3 +140,18 @@ def replace(path: Path, content: bytes) -> None:
 def _title(report: Report) -> str:
     plan = report.plan
     return f"RabbitMQ {report.broker}, seed {plan.seed}, {plan.senders} senders"
+
+
+def _picture(run: Run, title: str) -> str:
+    """Draw what was accepted, what waited and what was delivered, with the faults behind."""
+    history, began, seconds = run.history, run.began, run.ended - run.began
+    accepted = (call.answered_at - began for call in history.attempts if call.accepted)
+    waiting = [(each.at - began, each.depth) for each in history.samples if each.depth is not None]
+    delivered = (each.at - began for each in history.deliveries if each.queue == EVERYTHING)
+    panels = [
+        Panel("accepted, events/s", "#1a7f37", rate(accepted, seconds)),
+        Panel("waiting in the outbox, events", "#9a6700", waiting),
+        Panel("delivered, events/s", "#0969da", rate(delivered, seconds)),
+    ]
+    bands = [Band(each.name, each.began - began, each.ended - began) for each in history.bands]
+    return draw(title, seconds, panels, bands)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.faults.cluster import Cluster
 from tests.faults.control import empty
 from tests.faults.rig import Rig, until
 from tests.faults.trial import Trial
+
+from cluster import Cluster
 
 FAILOVER_S = 5.0
 

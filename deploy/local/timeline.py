@@ -1,11 +1,9 @@
-"""Draws the course of a run as SVG: rates and outbox depth over time, faults as bands behind them."""
+"""Draws the course of a run as SVG: curves over time, and what was wrong meanwhile as bands behind them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
-
-from tests.faults.records import EVERYTHING, FaultBand, History
 
 WIDTH: Final = 1000
 LEFT: Final = 140
@@ -14,53 +12,45 @@ PANEL: Final = 92
 GAP: Final = 30
 LANE: Final = 15
 TOP: Final = 46
+MARKS: Final = 15
 
 Point = tuple[float, float]
 
 
 class Panel(NamedTuple):
-    """One curve."""
+    """One curve, over the seconds from the start."""
 
     title: str
     colour: str
     points: Sequence[Point]
 
 
-def draw(history: History, began: float, ended: float, title: str) -> str:
+class Band(NamedTuple):
+    """What was wrong for a while, in seconds from the start; all of one name share a lane."""
+
+    name: str
+    began: float
+    ended: float
+
+
+def draw(title: str, seconds: float, panels: Sequence[Panel], bands: Sequence[Band]) -> str:
     """Return the picture."""
-    panels = [
-        Panel(
-            "accepted, events/s",
-            "#1a7f37",
-            _rate((a.answered_at for a in history.attempts if a.accepted), began, ended),
-        ),
-        Panel(
-            "waiting in the outbox, events",
-            "#9a6700",
-            [(s.at - began, s.depth) for s in history.samples if s.depth is not None],
-        ),
-        Panel(
-            "delivered, events/s",
-            "#0969da",
-            _rate((d.at for d in history.deliveries if d.queue == EVERYTHING), began, ended),
-        ),
-    ]
-    names = list(dict.fromkeys(band.name for band in sorted(history.bands, key=lambda band: band.began)))
-    scale = (WIDTH - LEFT - RIGHT) / max(1.0, ended - began)
+    names = list(dict.fromkeys(band.name for band in sorted(bands, key=lambda band: band.began)))
+    scale = (WIDTH - LEFT - RIGHT) / max(1.0, seconds)
     lanes_top = TOP + len(panels) * (PANEL + GAP)
     height = lanes_top + len(names) * LANE + 34
     parts = [_head(height, title)]
-    parts += _bands(history.bands, names, began, scale, lanes_top)
+    parts += _bands(bands, names, scale, lanes_top)
     for number, panel in enumerate(panels):
         parts += _panel(panel, TOP + number * (PANEL + GAP), scale)
-    parts += _axis(ended - began, scale, height - 20)
+    parts += _axis(seconds, scale, height - 20)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _rate(moments: Iterable[float], began: float, ended: float) -> list[Point]:
-    """Count by second."""
-    seconds = Counter(int(moment - began) for moment in moments)
-    return [(second + 0.5, seconds[second]) for second in range(int(ended - began) + 1)]
+def rate(moments: Iterable[float], seconds: float) -> list[Point]:
+    """Count moments by the second in which they lie."""
+    counts = Counter(int(moment) for moment in moments)
+    return [(second + 0.5, counts[second]) for second in range(int(seconds) + 1)]
 
 
 def _head(height: int, title: str) -> str:
@@ -72,13 +62,11 @@ def _head(height: int, title: str) -> str:
     )
 
 
-def _bands(
-    bands: Sequence[FaultBand], names: Sequence[str], began: float, scale: float, lanes_top: int
-) -> list[str]:
-    """Draw each fault behind the curves, and in the lane of its kind below them."""
+def _bands(bands: Sequence[Band], names: Sequence[str], scale: float, lanes_top: int) -> list[str]:
+    """Draw each band behind the curves, and in the lane of its name below them."""
     parts = []
     for band in bands:
-        x, width = LEFT + (band.began - began) * scale, max(1.5, (band.ended - band.began) * scale)
+        x, width = LEFT + band.began * scale, max(1.5, (band.ended - band.began) * scale)
         lane = lanes_top + names.index(band.name) * LANE
         across = f'<rect x="{x:.1f}" width="{width:.1f}" fill="#cf222e"'
         parts.append(f'{across} y="{TOP}" height="{lanes_top - TOP}" fill-opacity="0.07"/>')
@@ -108,7 +96,7 @@ def _panel(panel: Panel, top: int, scale: float) -> list[str]:
 
 
 def _axis(seconds: float, scale: float, y: int) -> list[str]:
-    step = next(step for step in (5, 10, 30, 60, 120, 300) if seconds / step <= 15 or step == 300)
+    step = next((step for step in (5, 10, 30, 60, 120) if seconds / step <= MARKS), 300)
     return [
         f'<text x="{LEFT + at * scale:.1f}" y="{y + 12}" text-anchor="middle" fill="#57606a">{at} s</text>'
         for at in range(0, int(seconds) + 1, step)

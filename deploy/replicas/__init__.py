@@ -1,0 +1,1 @@
+"""Several bridges behind one proxy, before a broker of three nodes, and what a cluster does to them."""
