@@ -1,6 +1,7 @@
 """Keeps the last status of each class; survives copies, failures, crashes and bodies that are no event."""
 
 import asyncio
+import json
 import os
 import sqlite3
 
@@ -47,14 +48,16 @@ async def handle(inbox: sqlite3.Connection, message: AbstractIncomingMessage) ->
 def apply(inbox: sqlite3.Connection, event: tms_events.Event) -> None:
     """Apply an event once, however often it comes: its id and its effect are one transaction."""
     with inbox:
-        if inbox.execute("INSERT OR IGNORE INTO inbox VALUES (?)", [event.id]).rowcount:
-            inbox.execute(
-                "INSERT INTO class VALUES (?, ?, 1, ?) ON CONFLICT (key) DO UPDATE SET changes = changes + 1,"
-                # Ids rise with time: an older event that comes late changes no status.
-                " status = iif(excluded.last > last, excluded.status, status),"
-                " last = max(excluded.last, last)",
-                [tms_events.entity_key(event), event.status, event.id],
-            )
+        if not inbox.execute("INSERT OR IGNORE INTO inbox VALUES (?)", [event.id]).rowcount:
+            return  # a copy
+        [(state,)] = inbox.execute(
+            "INSERT INTO class VALUES (?, ?, 1, ?) ON CONFLICT (key) DO UPDATE SET changes = changes + 1,"
+            # Ids rise with time: an older event that comes late changes no status.
+            " status = iif(excluded.last > last, excluded.status, status),"
+            " last = max(excluded.last, last) RETURNING status",
+            [tms_events.entity_key(event), event.status, event.id],
+        ).fetchall()
+    print(json.dumps({"handled": event.id, "state": state}), flush=True)  # `tms-events torture` listens
 
 
 asyncio.run(main())

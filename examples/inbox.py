@@ -1,5 +1,6 @@
 """An inbox: applies each event once, however often it comes. PostgreSQL takes the same statements."""
 
+import json
 import os
 import sqlite3
 
@@ -16,6 +17,7 @@ INSERT INTO class VALUES (?, ?, 1, ?) ON CONFLICT (key) DO UPDATE SET
     -- Ids rise with time: an older event that comes late is counted, and changes no status.
     status = CASE WHEN excluded.last > class.last THEN excluded.status ELSE class.status END,
     last = CASE WHEN excluded.last > class.last THEN excluded.last ELSE class.last END
+RETURNING status
 """
 
 
@@ -36,5 +38,13 @@ class Inbox:
             sqlite3.Error: nothing was applied; try again later.
         """
         with self._database as transaction:
-            if transaction.execute(ONCE, [event.id]).rowcount:
-                transaction.execute(APPLY, [tms_events.entity_key(event), event.status, event.id])
+            if not transaction.execute(ONCE, [event.id]).rowcount:
+                return
+            members = [tms_events.entity_key(event), event.status, event.id]
+            [(state,)] = transaction.execute(APPLY, members).fetchall()
+        tell(event, state)
+
+
+def tell(event: tms_events.Event, state: str) -> None:
+    """Say that an event was applied, before it is acknowledged; `tms-events torture` listens."""
+    print(json.dumps({"handled": event.id, "state": state}), flush=True)

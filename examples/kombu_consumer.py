@@ -42,7 +42,8 @@ class Crm(ConsumerMixin):  # type: ignore[misc]  # kombu ships no types
     def handle(self, message: Message) -> None:
         """Apply an event, or say what is to become of its message."""
         try:
-            self.inbox.apply(tms_events.decode(bytes(message.body)))
+            # An empty body is a text to kombu, and every other one is bytes.
+            self.inbox.apply(tms_events.decode(bytes(message.body or b"")))
         except tms_events.MessageError:
             message.reject()  # to the dead letters at once: no retry makes it an event
         except sqlite3.Error:

@@ -8,7 +8,7 @@ import psycopg
 from aio_pika.abc import AbstractIncomingMessage
 
 import tms_events
-from inbox import APPLY, ONCE, TABLES
+from inbox import APPLY, ONCE, TABLES, tell
 
 QUEUE = "crm"
 DEAD = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{QUEUE}.dead", "x-delivery-limit": 20}
@@ -51,9 +51,12 @@ async def apply(event: tms_events.Event) -> None:
     """
     async with await psycopg.AsyncConnection.connect(DATABASE) as transaction:
         once = await transaction.execute(ONCE.replace("?", "%s"), [event.id])
-        if once.rowcount:
-            members = [tms_events.entity_key(event), event.status, event.id]
-            await transaction.execute(APPLY.replace("?", "%s"), members)
+        if not once.rowcount:
+            return
+        members = [tms_events.entity_key(event), event.status, event.id]
+        applied = await transaction.execute(APPLY.replace("?", "%s"), members)
+        [(state,)] = await applied.fetchall()
+    tell(event, state)
 
 
 asyncio.run(main())

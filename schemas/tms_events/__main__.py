@@ -1,4 +1,4 @@
-"""`python -m tms_events`: write what a consumer may rely on, or compare it with what was released."""
+"""`tms-events`: write the contract, compare it with released ones, or torture a consumer."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from tms_events.topics import EXCHANGE, PREFIX
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command, and return its exit code: 1 where a contract breaks a released one."""
-    parser = argparse.ArgumentParser(prog="python -m tms_events", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tms-events", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     export = commands.add_parser(
         "export", help="write JSON Schemas, AsyncAPI, TypeScript types and golden messages into DIR"
@@ -25,12 +25,37 @@ def main(arguments: Sequence[str]) -> int:
     gate = commands.add_parser("compare", help="say what the contract in DIR breaks of the RELEASED ones")
     gate.add_argument("released", type=Path, metavar="RELEASED", help="a directory of them, named by version")
     gate.add_argument("directory", type=Path, metavar="DIR")
+    _add_torture(commands)
     options = parser.parse_args(arguments)
+    if options.command == "torture":
+        return _torture(options)
     if options.command == "compare":
         return _compare(options.released, options.directory)
     for path in write(options.directory, options.exchange, (options.prefix,)):
         sys.stdout.write(f"{path}\n")
     return 0
+
+
+def _add_torture(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command that needs an AMQP client, which readers of messages do without."""
+    parser = commands.add_parser(
+        "torture", help="do to a consumer what may happen to it, and say what it did wrong"
+    )
+    try:
+        from tms_events.torture import command  # noqa: PLC0415 - see above
+    except ModuleNotFoundError:
+        parser.add_argument("consumer", nargs=argparse.REMAINDER, metavar="COMMAND")
+        return
+    command.arguments(parser)
+
+
+def _torture(options: argparse.Namespace) -> int:
+    try:
+        from tms_events.torture import command  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{error}: pip install 'tms-events[torture]'\n")
+        return 2
+    return command.run(options)
 
 
 def _compare(released: Path, directory: Path) -> int:
@@ -58,5 +83,10 @@ def write(directory: Path, exchange: str, prefixes: tuple[str, ...]) -> list[Pat
     return written
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run the command `tms-events`."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()
