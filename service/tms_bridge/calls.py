@@ -18,6 +18,7 @@ here waits or reads a clock; whoever watches asks every so often what has change
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from itertools import dropwhile, islice
+from operator import attrgetter
 from typing import Final, Literal
 
 import msgspec
@@ -178,9 +179,8 @@ class Calls:
         self.max_rows = max_rows
         self._delivered_at_once = durable == "broker"
         self._rows: OrderedDict[int, CallRow] = OrderedDict()
-        self._by_change: OrderedDict[int, CallRow] = OrderedDict()
         self._folds: dict[tuple[str, ...], CallRow] = {}
-        self._by_event: dict[str, list[CallRow]] = {}
+        self._by_event: dict[str, tuple[CallRow, ...]] = {}
         self._senders: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._strangers: set[str] = set()
         self._strangers_since = 0.0
@@ -297,12 +297,11 @@ class Calls:
 
     def since(self, change: int, limit: int) -> list[CallRow]:
         """Return up to `limit` of the rows that changed after a change, the latest of them, in order."""
-        latest: list[CallRow] = []
-        for row in reversed(self._by_change.values()):
-            if row.changed <= change or len(latest) == limit:
-                break
-            latest.append(row)
-        return latest[::-1]
+        if change >= self._change:
+            return []
+        # Who watches is rare and asks seldom; an order by change would have to be kept at every webhook.
+        later = sorted((row for row in self._rows.values() if row.changed > change), key=_CHANGED)
+        return later[-limit:]
 
     def select(
         self, wanted: Callable[[CallRow], bool], limit: int, before: int | None = None
@@ -345,11 +344,11 @@ class Calls:
 
     def _append(self, call: AnsweredCall, fate: Fate | None, fold: tuple[str, ...] = ()) -> CallRow:
         self._number += 1
-        row = CallRow(self._number, call, call.at, fate=fate, fold=fold)
+        self._change += 1
+        row = CallRow(self._number, call, call.at, changed=self._change, fate=fate, fold=fold)
         self._rows[row.number] = row
         if fate is not None:
-            self._by_event.setdefault(call.id, []).append(row)
-        self._touch(row)
+            self._by_event[call.id] = (*self._by_event.get(call.id, ()), row)
         if len(self._rows) > self.max_rows:
             self._forget_oldest()
         return row
@@ -357,20 +356,17 @@ class Calls:
     def _touch(self, row: CallRow) -> None:
         self._change += 1
         row.changed = self._change
-        self._by_change[row.number] = row
-        self._by_change.move_to_end(row.number)
 
     def _forget_oldest(self) -> None:
         number, row = self._rows.popitem(last=False)
-        del self._by_change[number]
         self._open.pop(number, None)
-        if self._folds.get(row.fold) is row:
-            del self._folds[row.fold]
-        if row.fate is not None:
-            rows = self._by_event[row.call.id]
-            rows.remove(row)
-            if not rows:
-                del self._by_event[row.call.id]
+        if row.fate is None:
+            if self._folds.get(row.fold) is row:
+                del self._folds[row.fold]
+            return
+        # The calls of one event are in the order in which they came.
+        if later := self._by_event.pop(row.call.id)[1:]:
+            self._by_event[row.call.id] = later
 
     def _fold_of(self, call: AnsweredCall) -> tuple[str, ...]:
         """Name what a call without an event has in common with others."""
@@ -392,6 +388,7 @@ class Calls:
         return _MANY
 
 
+_CHANGED: Final = attrgetter("changed")
 _EVENTS: Final = frozenset({"accepted", "duplicate"})
 _NO_REFUSALS: Final = frozenset({"looked", "probed", "aborted", "held"})
 _REFUSED: Final = 400

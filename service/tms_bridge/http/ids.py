@@ -99,7 +99,7 @@ class EventIds:
 
 def _format(ms: int, random: int) -> str:
     value = (ms << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & _LOW_62)
-    text = f"{value:032x}"
+    text = value.to_bytes(16).hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
