@@ -96,7 +96,6 @@ Store
 Stream
 Supervisor
 Tail
-Taken
 Tally
 TapFactory
 Timed

@@ -53,7 +53,7 @@ async def test_what_waits_for_it_is_bounded(tmp_path: Path, monkeypatch: pytest.
             journal.take(event(0, body=bytes(1000), digest=secrets.token_hex(32)), Told(journal))
         with pytest.raises(Unavailable, match="the disk is too slow: over 100000 bytes wait"):
             journal.take(event(1), Told(journal))
-        assert 100_000 <= journal._group.queued.all.bytes <= 110_000
+        assert 100_000 <= journal._group.queued_bytes <= 110_000
         await journal.close(0.05)
 
 

@@ -79,21 +79,21 @@ async def test_a_page_shows_nothing_that_left_before_however_late_the_loop_takes
 def test_the_tail_forgets_the_older_half_when_it_is_full() -> None:
     tail = Tail(0, max_entries=4)
     for seq in range(1, 6):
-        tail.append(OutboxEntry(seq, event(seq)))
+        tail.extend([OutboxEntry(seq, event(seq))])
     assert (2, [3, 4, 5]) == (tail.floor, [entry.seq for entry in tail.after(2, 10)])
 
 
 def test_the_tail_is_bounded_in_bytes_too() -> None:
     tail = Tail(0, max_bytes=5000)
     for seq in range(1, 4):
-        tail.append(OutboxEntry(seq, event(seq, body=bytes(1000))))
+        tail.extend([OutboxEntry(seq, event(seq, body=bytes(1000)))])
     assert (1, [2]) == (tail.floor, [entry.seq for entry in tail.after(1, 1)])
 
 
 def test_what_has_left_does_not_fill_the_tail() -> None:
     tail = Tail(0, max_entries=4)
     for seq in range(1, 100):
-        tail.append(OutboxEntry(seq, event(seq)))
+        tail.extend([OutboxEntry(seq, event(seq))])
         tail.remove(seq)
     assert (0, []) == (tail.floor, tail.after(0, 10))
     assert len(tail._seqs) <= 10

@@ -3,12 +3,14 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.outbox.outboxes import event
 
 from tms_bridge.outbox import plain_batch
+from tms_bridge.outbox.contract import Receipt
 from tms_bridge.outbox.rows import Batch, NewRow, Totals, pack
 from tms_bridge.outbox.schema import SCHEMA
 from tms_bridge.outbox.states import States
@@ -31,7 +33,7 @@ def fresh() -> States:
 
 def row(number: int) -> NewRow:
     message = event(number, body=bytes(number % 50))
-    return NewRow(message, pack(message), number)
+    return NewRow(message, pack(message), Receipt(0, message.id, message.routing_key, message.digest, number))
 
 
 def batch(first: int, length: int, settled: Sequence[int] = ()) -> Batch:
@@ -77,7 +79,7 @@ def test_what_is_not_plain_or_not_small_is_left_to_a_transaction() -> None:
         Batch(seen={1: 2}),
         batch(1, plain_batch.MAX_ROWS + 1),
         batch(1, 1, range(1, 4 * plain_batch.MAX_RUNS, 2)),
-        Batch(rows=[NewRow(event(1), bytes(plain_batch.MAX_BYTES + 1), 1)]),
+        Batch(rows=[msgspec.structs.replace(row(1), blob=bytes(plain_batch.MAX_BYTES + 1))]),
     ):
         assert plain_batch.runs_of(other) is None
 

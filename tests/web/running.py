@@ -53,7 +53,7 @@ class Shelf:
     def join(self, digest: str, waiter: Waiter) -> bool:
         found = self.unanswered_receipts.get(digest)
         if found is not None:
-            again = Receipt(found.seq, found.id, found.routing_key, digest, duplicate=True)
+            again = Receipt(found.seq, found.id, found.routing_key, digest, first=found)
             self._later(waiter, lambda: self._answer(again, waiter))
         return found is not None
 

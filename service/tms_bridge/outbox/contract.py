@@ -13,38 +13,36 @@ from tms_bridge.message import Message
 Durable = Literal["outbox", "broker"]
 
 
-class Answers(msgspec.Struct, gc=False):
-    """The 2xx answers to one event, over all the requests that brought it; its receipts share it.
-
-    A first request and its retry may be answered at the same moment. That one of them failed must not
-    bring the event back into recognition while the other stands.
+class Receipt(msgspec.Struct):
+    """One event or undecodable body that the outbox took in; whoever is told of it as durable answers 2xx.
 
     Attributes:
-        taken_s: when the body was first taken in, by the monotonic clock.
-        standing: how many answers were begun and not taken back.
-    """
-
-    taken_s: float = 0.0
-    standing: int = 0
-
-
-class Receipt(msgspec.Struct, gc=False):
-    """What the outbox says of one event that it took in; whoever gets it answers 2xx.
-
-    Attributes:
-        seq: place in the outbox, rising by one for each message taken in.
+        seq: place in the outbox, rising by one for each message taken in; 0 until it is durable.
         id: the event's id, the same for every retry of this body.
         routing_key: where the event goes; empty when held.
-        duplicate: true for a retry of an event that was taken in before.
-        answers: the outbox's own count, shared by every receipt of the event.
+        taken_s: when the body was first taken in, by the monotonic clock.
+        first: what this is a retry's receipt of; None for that of the first request.
+        waiters: who waits for it to be durable; none once it is.
+        standing: how many 2xx were begun and not taken back, over all requests that brought the event, of
+            which the first's receipt keeps count. A first request and its retry may be answered at the same
+            moment: that one of them failed must not bring the event back while the other stands.
+        seen: how often the body came; counted for undecodable ones.
     """
 
     seq: int
     id: str
     routing_key: str
     digest: str
-    duplicate: bool = False
-    answers: Answers = msgspec.field(default_factory=Answers)
+    taken_s: float = 0.0
+    first: "Receipt | None" = None
+    waiters: "tuple[Waiter, ...]" = ()
+    standing: int = 0
+    seen: int = 1
+
+    @property
+    def duplicate(self) -> bool:
+        """Whether it is a retry's."""
+        return self.first is not None
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, gc=False):

@@ -13,8 +13,7 @@ import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.outbox.database import Committed, Snapshot, Store, is_fatal
-from tms_bridge.outbox.retries import Taken
-from tms_bridge.outbox.rows import Batch, NewRow, Owed, Totals
+from tms_bridge.outbox.rows import Batch, NewRow, Owed, State, Totals
 
 T = TypeVar("T")
 
@@ -172,11 +171,17 @@ STUCK_S = 1.0
 """How long departures wait that a full disk did not take."""
 
 
-class Incoming(msgspec.Struct, frozen=True):
-    """A new row, and who waits for it."""
+class Arrivals(msgspec.Struct):
+    """New rows that wait for their commit, and their bytes by source and state."""
 
-    row: NewRow
-    taken: Taken
+    rows: list[NewRow] = []
+    sizes: dict[tuple[str, State], int] = {}
+
+    def add(self, row: NewRow) -> None:
+        """Let one more wait."""
+        self.rows.append(row)
+        key = row.message.source, row.state
+        self.sizes[key] = self.sizes.get(key, 0) + len(row.blob)
 
 
 class GroupCommit:
@@ -185,14 +190,15 @@ class GroupCommit:
     def __init__(
         self,
         writer: Writer,
-        landed: Callable[[Committed, Sequence[Incoming]], None],
-        failed: Callable[[BridgeError, Sequence[Incoming]], None],
+        landed: Callable[[Committed, Sequence[NewRow]], None],
+        failed: Callable[[BridgeError, Sequence[NewRow]], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._writer = writer
         self._landed = landed
         self._failed = failed
-        self._arrivals: list[Incoming] = []
+        self._arrivals = Arrivals()
+        self._in_commit = Arrivals()
         self._departures = Batch()
         self._departing = 0
         self._writing = False
@@ -202,16 +208,27 @@ class GroupCommit:
         self._idle = asyncio.Event()
         self._idle.set()
         self._writing_since = 0.0
-        self.queued = Totals()
-        """What arrived and is not committed yet."""
+        self.queued_bytes = 0
+        """Of what arrived and is not committed yet."""
         self.leaving: set[int] = set()
         """What has left and is not deleted yet."""
 
-    def arrive(self, arrival: Incoming) -> None:
+    def arrive(self, row: NewRow) -> None:
         """Write a new row with the next batch."""
-        self._arrivals.append(arrival)
-        self.queued.note(arrival.row)
-        self._next()
+        self._arrivals.add(row)
+        self.queued_bytes += len(row.blob)
+        if self._soon is None and not self._writing:
+            self._next()
+
+    def queued(self) -> Totals:
+        """Return what arrived and is not committed yet, of an undecodable body its copy too, in bytes."""
+        totals = Totals()
+        for arrivals in (self._arrivals, self._in_commit):
+            for (source, state), size in arrivals.sizes.items():
+                totals.add(state, source, 0, size)
+                if state is State.UNDECODABLE:
+                    totals.add(State.PENDING, source, 0, size)
+        return totals
 
     def settle(self, seq: int, owed: Owed | None) -> None:
         """Delete a row, leaving a receipt if an answer is owed."""
@@ -242,7 +259,7 @@ class GroupCommit:
 
     async def drain(self) -> None:
         """Wait until everything is written, or nothing more can be."""
-        if self._arrivals or self._departing:
+        if self._arrivals.rows or self._departing:
             self._idle.clear()
         self._push()
         await self._idle.wait()
@@ -255,8 +272,8 @@ class GroupCommit:
     def give_up(self, error: BridgeError) -> None:
         """Fail whoever waits; nothing more is written."""
         self._cancel_timers()
-        arrivals, self._arrivals = self._arrivals, []
-        self._failed(error, arrivals)
+        arrivals, self._arrivals = self._arrivals, Arrivals()
+        self._failed(error, arrivals.rows)
         self._idle.set()
 
     def _depart(self, owed: Owed | None) -> None:
@@ -269,7 +286,7 @@ class GroupCommit:
         """Write what gathers: arrivals with the turn of the loop that brought them, departures in company."""
         if self._writing:
             return
-        if self._arrivals or (self._departing >= ENOUGH_DEPARTURES and not self._stuck):
+        if self._arrivals.rows or (self._departing >= ENOUGH_DEPARTURES and not self._stuck):
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._push)
         elif self._departing and self._later is None:
@@ -278,30 +295,41 @@ class GroupCommit:
     def _push(self) -> None:
         """Hand over what has gathered, unless a batch is being written."""
         self._cancel_timers()
-        if self._writing or not (self._arrivals or self._departing):
+        if self._writing or not (self._arrivals.rows or self._departing):
             return
-        arrivals, self._arrivals = self._arrivals[:MAX_ARRIVALS], self._arrivals[MAX_ARRIVALS:]
+        self._in_commit = self._gathered()
         batch, self._departures, self._departing = self._departures, Batch(), 0
-        batch.rows = [arrival.row for arrival in arrivals]
+        batch.rows = rows = self._in_commit.rows
         self._writing, self._writing_since = True, self._loop.time()
         self._idle.clear()
         self._writer.submit(
             lambda store: store.commit(batch),
-            lambda committed, error: self._written(batch, arrivals, committed, error),
+            lambda committed, error: self._written(batch, rows, committed, error),
         )
+
+    def _gathered(self) -> Arrivals:
+        """Return what has arrived, as much as one commit may hold."""
+        arrivals, self._arrivals = self._arrivals, Arrivals()
+        if len(arrivals.rows) <= MAX_ARRIVALS:
+            return arrivals
+        gathered = Arrivals()
+        for number, row in enumerate(arrivals.rows):
+            (gathered if number < MAX_ARRIVALS else self._arrivals).add(row)
+        return gathered
 
     def _written(
         self,
         batch: Batch,
-        arrivals: Sequence[Incoming],
+        rows: Sequence[NewRow],
         committed: Committed | None,
         error: Exception | None,
     ) -> None:
         """Tell everyone what became of a batch, and write the next."""
         self._writing = False
-        self._uncount(arrivals)
+        self.queued_bytes -= sum(self._in_commit.sizes.values())
+        self._in_commit = Arrivals()
         if committed is None:
-            self._not_written(batch, arrivals, error)
+            self._not_written(batch, rows, error)
             return
         self._stuck = not committed.departed
         if committed.departed:
@@ -309,25 +337,25 @@ class GroupCommit:
             self.leaving.difference_update(seq for seq, _ in batch.refused)
         else:
             self._take_back(batch)
-        if self._arrivals and len(arrivals) <= FEW_ARRIVALS:
+        if self._arrivals.rows and len(rows) <= FEW_ARRIVALS:
             self._push()
-        self._landed(committed, arrivals)
+        self._landed(committed, rows)
         self._next()
-        if not self._writing and (self._stuck or not (self._arrivals or self._departing)):
+        if not self._writing and (self._stuck or not (self._arrivals.rows or self._departing)):
             self._idle.set()
 
-    def _not_written(self, batch: Batch, arrivals: Sequence[Incoming], error: Exception | None) -> None:
+    def _not_written(self, batch: Batch, rows: Sequence[NewRow], error: Exception | None) -> None:
         """The outbox broke; or a defect cost this batch, whose departures are written another time."""
         if isinstance(error, OutboxBroken):
-            self._failed(error, arrivals)
+            self._failed(error, rows)
             self.give_up(error)
             return
         _log.error("a batch could not be written", exc_info=error)
-        self._failed(Unavailable("a defect kept the outbox from writing this; it is in the log"), arrivals)
+        self._failed(Unavailable("a defect kept the outbox from writing this; it is in the log"), rows)
         self._stuck = True
         self._take_back(batch)
         self._next()
-        if not self._arrivals:
+        if not self._arrivals.rows:
             self._idle.set()
 
     def _take_back(self, batch: Batch) -> None:
@@ -340,11 +368,6 @@ class GroupCommit:
         batch.seen |= later.seen
         self._departures = batch
         self._departing += len(batch.settled) + len(batch.refused) + len(batch.owed) + len(batch.seen)
-
-    def _uncount(self, arrivals: Sequence[Incoming]) -> None:
-        """Count what waits to be written, for the caps, without what waits no more."""
-        for arrival in arrivals:
-            self.queued.note(arrival.row, -1)
 
     def _cancel_timers(self) -> None:
         for handle in (self._soon, self._later):

@@ -11,14 +11,14 @@ import msgspec
 
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
-from tms_bridge.outbox.contract import Answers, Durable, OutboxEntry, Receipt, Waiter
+from tms_bridge.outbox.contract import Durable, OutboxEntry, Receipt, Waiter
 from tms_bridge.outbox.database import Ages, Committed, Snapshot, Store
 from tms_bridge.outbox.files import Directory, FreeBytes, Space, free_bytes
-from tms_bridge.outbox.group_commit import GroupCommit, Incoming, Writer
+from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.operators import Operators
-from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken, microseconds
+from tms_bridge.outbox.retries import Cases, Clock, Receipts, RetryWindow, fail, owed
 from tms_bridge.outbox.ring import Ring, boot_id
-from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, Unanswered, pack
+from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, Unanswered, microseconds, pack
 from tms_bridge.outbox.tail import Tail
 from tms_bridge.settings import model as settings
 
@@ -27,6 +27,9 @@ OnCommit = Callable[[float, int], None]
 
 _DAY_US = 86_400_000_000
 _RETRY_AFTER_S = 1
+
+# Python 3.11 takes 0.2 µs to look a member of an enumeration up.
+_PENDING, _HELD, _UNDECODABLE = State.PENDING, State.HELD, State.UNDECODABLE
 
 MAX_QUEUED_BYTES = 32 << 20
 """So much may wait for a commit, however long the disk takes for one."""
@@ -71,6 +74,8 @@ class Journal:
         self._receipts = Receipts(dedup.window_s, machine.clock, self._mark)
         self._cases = Cases(dedup.window_s, machine.clock)
         self._closed = False
+        self._ample_bytes = 0
+        """So many may wait for a commit without a closer look at caps and disk."""
         self.patience_s = 5.0
         """How long a commit may take until nothing new is taken in: what came would be answered too late."""
         self.broken = asyncio.Event()
@@ -117,6 +122,7 @@ class Journal:
         max_age_us = round(self._quarantine_limits.max_age_days * _DAY_US)
         ages = Ages(self._window_us, max_age_us, self._machine.clock)
         self._snapshot = await self._writer.start(lambda: Store.open(self._directory, space, ages))
+        self._observe(self._snapshot)
         try:
             await self._recover()
         except BaseException:
@@ -142,12 +148,12 @@ class Journal:
         self._remember(unanswered)
 
     def _remember(self, unanswered: Unanswered) -> None:
-        for owed in unanswered.events:
-            answers = Answers(owed.taken_us / 1_000_000)
-            self._receipts.restore(Taken(owed.id, owed.routing_key, owed.digest, answers, owed.seq))
+        for event in unanswered.events:
+            taken_s = event.taken_us / 1_000_000
+            self._receipts.restore(Receipt(event.seq, event.id, event.routing_key, event.digest, taken_s))
         for case in unanswered.cases:
-            answers = Answers(case.taken_us / 1_000_000)
-            self._cases.restore(Taken(case.id, "", case.digest, answers, case.seq, seen=case.seen))
+            taken_s = case.taken_us / 1_000_000
+            self._cases.restore(Receipt(case.seq, case.id, "", case.digest, taken_s, seen=case.seen))
 
     async def close(self, timeout_s: float = 30.0) -> bool:
         """Write what is left, move it into the journal proper, and let the directory go.
@@ -156,7 +162,7 @@ class Journal:
             False where the disk does not answer in time. Then a thread hangs in it, and the directory is held
             until this process ends; nothing that was answered 2xx is lost.
         """
-        self._closed = True
+        self._closed, self._ample_bytes = True, 0
         try:
             async with asyncio.timeout(timeout_s):
                 await self._group.drain()
@@ -219,21 +225,17 @@ class Journal:
         Raises:
             Unavailable: there is no room for it.
         """
-        row = self._row(message, State.PENDING)
-        taken = self._receipts.take(message.id, message.routing_key, message.digest, waiter)
-        self._group.arrive(Incoming(row, taken))
+        self._keep(message, message.routing_key, _PENDING, self._receipts, waiter)
 
     def hold(self, message: Message, waiter: Waiter) -> None:
         """Keep an event in quarantine, unpublished, until an operator releases it."""
-        row = self._row(message, State.HELD)
-        self._group.arrive(Incoming(row, self._receipts.take(message.id, "", message.digest, waiter)))
+        self._keep(message, "", _HELD, self._receipts, waiter)
 
     def quarantine(self, message: Message, waiter: Waiter) -> None:
         """Keep an undecodable body, and send its copy to the bus; a body is one row within its window."""
         case = self._cases.join(message.digest, waiter)
         if case is None:
-            row = self._row(message, State.UNDECODABLE)
-            self._group.arrive(Incoming(row, self._cases.take(message.id, "", message.digest, waiter)))
+            self._keep(message, "", _UNDECODABLE, self._cases, waiter)
         elif case.seq:
             self._group.saw(case.seq, case.seen)
 
@@ -242,7 +244,7 @@ class Journal:
         again = self._receipts.unanswer(receipt)
         if again is not None:
             self._ring.clear(receipt.seq)
-            self._group.owe(again.owed())  # its row may have been settled while it counted as answered
+            self._group.owe(owed(again))  # its row may have been settled while it counted as answered
 
     # Pending
 
@@ -290,7 +292,7 @@ class Journal:
         """The broker has it: forget the row with the next batch."""
         self._tail.remove(seq)
         unanswered = self._receipts.unanswered(seq)
-        self._group.settle(seq, unanswered.owed() if unanswered else None)
+        self._group.settle(seq, owed(unanswered) if unanswered else None)
 
     def refuse(self, seq: int, reason: str) -> None:
         """No retry can deliver it: park it for an operator."""
@@ -299,15 +301,20 @@ class Journal:
 
     # What happens inside
 
-    def _row(self, message: Message, state: State) -> NewRow:
-        """Return the row of a new message, if there is room for it."""
-        blob = pack(message)
-        stored, queued = self._snapshot.totals, self._group.queued
-        if reason := self._unavailable() or self._caps.why_full(
-            stored, queued, state, message.source, len(blob)
+    def _keep(
+        self, message: Message, routing_key: str, state: State, window: RetryWindow, waiter: Waiter
+    ) -> None:
+        """Let a new message wait for its commit, if there is room for it."""
+        blob, group = pack(message), self._group
+        is_event = state is _PENDING
+        ample = is_event and group.queued_bytes + len(blob) <= self._ample_bytes and not self.late_s
+        if not ample and (
+            reason := self._unavailable()
+            or self._caps.why_full(self._snapshot.totals, group.queued(), state, message.source, len(blob))
         ):
             raise Unavailable(reason, retry_after_s=_RETRY_AFTER_S)
-        return NewRow(message, blob, microseconds(self._machine.clock()), state)
+        receipt = window.take(message.id, routing_key, message.digest, waiter)
+        group.arrive(NewRow(message, blob, receipt, state))
 
     @property
     def late_s(self) -> float:
@@ -323,42 +330,36 @@ class Journal:
             return "the outbox is closed"
         if self.late_s:
             return f"the disk does not answer: a commit has taken longer than {self.patience_s} s"
-        if self._group.queued.all.bytes > MAX_QUEUED_BYTES:
+        if self._group.queued_bytes > MAX_QUEUED_BYTES:
             return f"the disk is too slow: over {MAX_QUEUED_BYTES} bytes wait for it"
         if self._snapshot.totals.all.event_bytes > self._limits.max_bytes:
             return f"the outbox holds its {self._limits.max_bytes} bytes (outbox.max_bytes)"
         return self._snapshot.full
 
-    def _landed(self, committed: Committed, arrivals: Sequence[Incoming]) -> None:
+    def _landed(self, committed: Committed, rows: Sequence[NewRow]) -> None:
         """A batch is on the disk: hand it to the relay and let its waiters answer."""
         self._observe(committed.snapshot)
         if committed.before is None:
-            self._failed(Unavailable(self._snapshot.full, retry_after_s=_RETRY_AFTER_S), arrivals)
+            self._failed(Unavailable(self._snapshot.full, retry_after_s=_RETRY_AFTER_S), rows)
             return
-        unmarked = self._mark_events(committed.before + 1, arrivals)
-        for seq, arrival in enumerate(arrivals, committed.before + 1):
-            state, taken = arrival.row.state, arrival.taken
-            if state is State.UNDECODABLE:
-                self._cases.committed(taken, seq)
-                if taken.seen > 1:
-                    self._group.saw(seq, taken.seen)
+        first = committed.before + 1
+        events = [seq for seq, row in enumerate(rows, first) if row.state is not _UNDECODABLE]
+        unmarked = self._mark(events) if events else None
+        for seq, row in enumerate(rows, first):
+            receipt = row.receipt
+            if row.state is _UNDECODABLE:
+                self._cases.committed(receipt, seq)
+                if receipt.seen > 1:
+                    self._group.saw(seq, receipt.seen)
             elif unmarked is None:
-                self._receipts.committed(taken, seq)
+                self._receipts.committed(receipt, seq)
             else:
-                taken.fail(unmarked)
-            if state is not State.HELD:
-                self._tail.append(OutboxEntry(seq, arrival.row.message))
+                fail(receipt, unmarked)
+        self._tail.extend(
+            [OutboxEntry(seq, row.message) for seq, row in enumerate(rows, first) if row.state is not _HELD]
+        )
         if self._on_commit is not None:
-            self._on_commit(committed.duration_s, len(arrivals))
-
-    def _mark_events(self, first_seq: int, arrivals: Sequence[Incoming]) -> Unavailable | None:
-        """Note as answered, in one go, the events of a commit; return why that cannot be noted."""
-        events = [
-            seq
-            for seq, arrival in enumerate(arrivals, first_seq)
-            if arrival.row.state is not State.UNDECODABLE
-        ]
-        return self._mark(events) if events else None
+            self._on_commit(committed.duration_s, len(rows))
 
     def _mark(self, seqs: Sequence[int]) -> Unavailable | None:
         """Note rising seqs as answered; return what to say instead of a 2xx where that cannot be noted."""
@@ -369,17 +370,21 @@ class Journal:
             return Unavailable("the outbox broke", retry_after_s=_RETRY_AFTER_S)
         return None
 
-    def _failed(self, error: BridgeError, arrivals: Sequence[Incoming]) -> None:
+    def _failed(self, error: BridgeError, rows: Sequence[NewRow]) -> None:
         """A batch is not on the disk: its waiters must not answer 2xx, and nothing of it is remembered."""
         if not isinstance(error, Unavailable):
             error = Unavailable(str(error), retry_after_s=_RETRY_AFTER_S)
-        for arrival in arrivals:
-            undecodable = arrival.row.state is State.UNDECODABLE
-            (self._cases if undecodable else self._receipts).failed(arrival.taken, error)
+        for row in rows:
+            (self._cases if row.state is _UNDECODABLE else self._receipts).failed(row.receipt, error)
 
     def _observe(self, snapshot: Snapshot) -> None:
         """Note how the journal stands, and say so when it fills up or has room again."""
         was, self._snapshot = self._snapshot.full, snapshot
+        if snapshot.full or self._closed or self.failure is not None:
+            self._ample_bytes = 0
+        else:  # half of what a cap leaves is nobody's part
+            room = self._limits.max_bytes // 2 - snapshot.totals.all.event_bytes
+            self._ample_bytes = min(room, MAX_QUEUED_BYTES)
         if snapshot.full and not was:
             _log.warning("the outbox takes nothing new: %s", snapshot.full)
         if was and not snapshot.full:
@@ -388,7 +393,7 @@ class Journal:
     def _break(self, failure: OutboxBroken) -> None:
         """Nothing more can be made durable: tell everyone, once."""
         if self.failure is None:
-            self.failure = failure
+            self.failure, self._ample_bytes = failure, 0
             _log.critical("%s", failure)
             self.broken.set()
             self._group.give_up(failure)

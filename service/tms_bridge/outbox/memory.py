@@ -10,7 +10,7 @@ import msgspec
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, OutboxEntry, Receipt, Waiter
-from tms_bridge.outbox.retries import Cases, Clock, Receipts, Taken
+from tms_bridge.outbox.retries import Cases, Clock, Receipts
 from tms_bridge.outbox.rows import Stats
 from tms_bridge.outbox.tail import Tail
 
@@ -24,7 +24,7 @@ MAX_BYTES = 32 << 20
 class Waiting(msgspec.Struct, frozen=True):
     """A message that is not confirmed yet, and where it is remembered."""
 
-    taken: Taken
+    receipt: Receipt
     window: Receipts | Cases
     size: int
 
@@ -153,23 +153,24 @@ class MemoryOutbox:
     def settle(self, seq: int) -> None:
         """The broker has it: whoever waits may answer."""
         if (waiting := self._leave(seq)) is not None:
-            waiting.window.committed(waiting.taken, seq)
+            waiting.window.committed(waiting.receipt, seq)
 
     def refuse(self, seq: int, reason: str) -> None:
         """No retry can deliver it, and there is nowhere to park it: whoever waits answers 503."""
         self.refused += 1
         if (waiting := self._leave(seq)) is not None:
-            waiting.window.failed(waiting.taken, Unavailable(f"the broker cannot take this event: {reason}"))
+            unavailable = Unavailable(f"the broker cannot take this event: {reason}")
+            waiting.window.failed(waiting.receipt, unavailable)
 
     def _enter(self, message: Message, window: Receipts | Cases, routing_key: str, waiter: Waiter) -> None:
         self._drop_leftovers()
         if len(self._waiting) >= self._max_events or self._bytes + len(message.body) > MAX_BYTES:
             raise Unavailable(f"{self._max_events} events wait for the broker's confirm")
-        taken = window.take(message.id, routing_key, message.digest, waiter)
-        self._last_seq = taken.seq = self._last_seq + 1
-        self._waiting[taken.seq] = Waiting(taken, window, len(message.body))
+        receipt = window.take(message.id, routing_key, message.digest, waiter)
+        self._last_seq = seq = self._last_seq + 1
+        self._waiting[seq] = Waiting(receipt, window, len(message.body))
         self._bytes += len(message.body)
-        self._tail.append(OutboxEntry(taken.seq, message))
+        self._tail.extend((OutboxEntry(seq, message),))
 
     def _leave(self, seq: int) -> Waiting | None:
         self._tail.remove(seq)
@@ -181,7 +182,7 @@ class MemoryOutbox:
         """Drop, from the oldest on, what nobody has come back for."""
         while self._waiting:
             seq, waiting = next(iter(self._waiting.items()))
-            if self._clock() - waiting.taken.answers.taken_s <= self._window_s:
+            if self._clock() - waiting.receipt.taken_s <= self._window_s:
                 return
             self._leave(seq)
-            waiting.window.failed(waiting.taken, Unavailable("the broker did not confirm in time"))
+            waiting.window.failed(waiting.receipt, Unavailable("the broker did not confirm in time"))

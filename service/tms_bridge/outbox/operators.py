@@ -244,8 +244,7 @@ class Operators:
         await self._writer.call(work, self._hand_over)
 
     def _hand_over(self, appended: Appended) -> None:
-        for entry in appended.pending:
-            self._tail.append(entry)
+        self._tail.extend(appended.pending)
 
     async def _drop_pending(self, seq: int) -> None:
         carried = self.carrier is not None and not self.carrier.withhold(seq)

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import msgspec
-
-from tms_bridge.outbox.contract import Answers, Receipt, Waiter
-from tms_bridge.outbox.rows import Owed
+from tms_bridge.outbox.contract import Receipt, Waiter
+from tms_bridge.outbox.rows import Owed, microseconds
 
 T = TypeVar("T")
 
@@ -21,35 +19,16 @@ MAX_RECEIPTS = 65_536
 """More unanswered events are not remembered: the oldest is forgotten, which costs a copy at most."""
 
 
-class Taken(msgspec.Struct):
-    """A body that was taken in, and what became of it so far.
+def owed(receipt: Receipt) -> Owed:
+    """Return what the journal keeps of an unanswered event when its row goes."""
+    taken_us = microseconds(receipt.taken_s)
+    return Owed(receipt.seq, taken_us, receipt.id, receipt.routing_key, receipt.digest)
 
-    Attributes:
-        waiters: who waits for it to be durable; None once it is.
-        seen: how often the body came; counted for undecodable ones.
-    """
 
-    id: str
-    routing_key: str
-    digest: str
-    answers: Answers
-    seq: int = 0
-    waiters: list[Waiter] | None = None
-    seen: int = 1
-
-    def receipt(self, *, duplicate: bool) -> Receipt:
-        """Return what a waiter gets for it."""
-        return Receipt(self.seq, self.id, self.routing_key, self.digest, duplicate, self.answers)
-
-    def owed(self) -> Owed:
-        """Return what the journal keeps of it when its row goes."""
-        return Owed(self.seq, microseconds(self.answers.taken_s), self.id, self.routing_key, self.digest)
-
-    def fail(self, error: Exception) -> None:
-        """It is not durable, or cannot be noted as answered: nobody may answer 2xx."""
-        waiters, self.waiters = self.waiters or (), None
-        for waiter in waiters:
-            _tell(waiter.failed, error)
+def fail(receipt: Receipt, error: Exception) -> None:
+    """It is not durable, or cannot be noted as answered: nobody may answer 2xx."""
+    for waiter in _release(receipt):
+        _tell(waiter.failed, error)
 
 
 class RetryWindow:
@@ -58,74 +37,75 @@ class RetryWindow:
     def __init__(self, window_s: float, clock: Clock) -> None:
         self._window_s = window_s
         self._clock = clock
-        self._by_digest: dict[str, Taken] = {}
+        self._by_digest: dict[str, Receipt] = {}
+        self._by_seq: dict[int, Receipt] = {}
+        """Of those, the events that are durable and not answered."""
 
-    def find(self, digest: str) -> Taken | None:
+    def find(self, digest: str) -> Receipt | None:
         """Return what came of this digest, if its window is not over."""
-        taken = self._by_digest.get(digest)
-        return taken if taken is not None and self._fresh(taken.answers) else None
+        receipt = self._by_digest.get(digest)
+        return receipt if receipt is not None and self._is_fresh(receipt) else None
 
-    def take(self, row_id: str, routing_key: str, digest: str, waiter: Waiter) -> Taken:
+    def take(self, row_id: str, routing_key: str, digest: str, waiter: Waiter) -> Receipt:
         """Remember a new body, not yet durable, and who waits for it."""
-        return self._put(Taken(row_id, routing_key, digest, Answers(self._clock()), waiters=[waiter]))
+        receipt = Receipt(0, row_id, routing_key, digest, self._clock(), waiters=(waiter,))
+        self._put(receipt)
+        return receipt
 
-    def failed(self, taken: Taken, error: Exception) -> None:
+    def failed(self, receipt: Receipt, error: Exception) -> None:
         """It did not become durable: nothing is remembered of it."""
-        self._forget(taken)
-        taken.fail(error)
+        self._forget(receipt)
+        fail(receipt, error)
 
-    def restore(self, taken: Taken) -> Taken:
+    def restore(self, receipt: Receipt) -> None:
         """Remember again what is durable."""
-        return self._put(taken)
+        self._put(receipt)
 
     def forget(self, digest: str) -> None:
         """Take the next body of this digest for a new one."""
-        if (taken := self._by_digest.get(digest)) is not None:
-            self._forget(taken)
+        if (receipt := self._by_digest.get(digest)) is not None:
+            self._forget(receipt)
 
-    def _put(self, taken: Taken) -> Taken:
-        self.forget(taken.digest)
-        self._by_digest[taken.digest] = taken
-        self._sweep()
-        return taken
-
-    def _fresh(self, answers: Answers) -> bool:
-        return 0 <= self._clock() - answers.taken_s <= self._window_s
-
-    def _sweep(self) -> None:
-        """Forget from the oldest on what is past its window, or too many."""
-        while self._by_digest:
-            oldest = next(iter(self._by_digest.values()))
-            if len(self._by_digest) <= MAX_RECEIPTS and self._fresh(oldest.answers):
+    def _put(self, receipt: Receipt) -> None:
+        """Remember it as the newest, and forget from the oldest on what is past its window, or too many."""
+        self.forget(receipt.digest)
+        known = self._by_digest
+        known[receipt.digest] = receipt
+        while known:
+            oldest = next(iter(known.values()))
+            if len(known) <= MAX_RECEIPTS and self._is_fresh(oldest):
                 return
             self._forget(oldest)
 
-    def _forget(self, taken: Taken) -> None:
-        if self._by_digest.get(taken.digest) is taken:
-            del self._by_digest[taken.digest]
+    def _is_fresh(self, receipt: Receipt) -> bool:
+        return 0 <= self._clock() - receipt.taken_s <= self._window_s
+
+    def _forget(self, receipt: Receipt) -> None:
+        if self._by_digest.get(receipt.digest) is receipt:
+            del self._by_digest[receipt.digest]
+            self._by_seq.pop(receipt.seq, None)
 
 
 class Cases(RetryWindow):
     """The undecodable bodies of the window: each is one row, however often it comes."""
 
-    def join(self, digest: str, waiter: Waiter) -> Taken | None:
+    def join(self, digest: str, waiter: Waiter) -> Receipt | None:
         """Count a body that came before, and let its waiter wait with the first; None: it is new."""
         case = self.find(digest)
         if case is None:
             return None
         case.seen += 1
-        if case.waiters is not None:
-            case.waiters.append(waiter)
+        if case.waiters:
+            case.waiters += (waiter,)
         else:
             asyncio.get_running_loop().call_soon(_tell, waiter.quarantined, case.id)
         return case
 
-    def committed(self, taken: Taken, seq: int) -> None:
+    def committed(self, case: Receipt, seq: int) -> None:
         """It is kept: say so to all who brought it."""
-        taken.seq = seq
-        waiters, taken.waiters = taken.waiters or (), None
-        for waiter in waiters:
-            _tell(waiter.quarantined, taken.id)
+        case.seq = seq
+        for waiter in _release(case):
+            _tell(waiter.quarantined, case.id)
 
 
 class Receipts(RetryWindow):
@@ -134,65 +114,67 @@ class Receipts(RetryWindow):
     def __init__(self, window_s: float, clock: Clock, mark: Mark) -> None:
         super().__init__(window_s, clock)
         self._mark = mark
-        self._by_seq: dict[int, Taken] = {}
 
-    def unanswered(self, seq: int) -> Taken | None:
+    def unanswered(self, seq: int) -> Receipt | None:
         """Return the unanswered event of this seq."""
         return self._by_seq.get(seq)
 
     def join(self, digest: str, waiter: Waiter) -> bool:
         """Let a retry wait with its event, or answer it soon where that is durable; False: it is new."""
-        taken = self.find(digest)
-        if taken is None:
+        receipt = self.find(digest)
+        if receipt is None:
             return False
-        if taken.waiters is not None:
-            taken.waiters.append(waiter)
+        if receipt.waiters:
+            receipt.waiters += (waiter,)
         else:
-            asyncio.get_running_loop().call_soon(self._answer_retry, taken, waiter)
+            asyncio.get_running_loop().call_soon(self._answer_retry, receipt, waiter)
         return True
 
-    def committed(self, taken: Taken, seq: int) -> None:
+    def committed(self, receipt: Receipt, seq: int) -> None:
         """It is durable and noted as answered: let all who wait for it answer."""
-        taken.seq = seq
-        waiters, taken.waiters = taken.waiters or (), None
-        self._answer(taken, waiters, duplicate=False)
+        receipt.seq = seq
+        self._forget(receipt)  # the next equal body is a new event
+        waiters = _release(receipt)
+        receipt.standing += len(waiters)
+        _tell(waiters[0].durable, receipt)
+        for waiter in waiters[1:]:
+            _tell(waiter.durable, _again(receipt))
 
-    def restore(self, taken: Taken) -> Taken:
+    def restore(self, receipt: Receipt) -> None:
         """Remember again what is durable."""
-        super().restore(taken)
+        super().restore(receipt)
         # Only now: what it takes the place of may have had the same seq.
-        if self._by_digest.get(taken.digest) is taken:
-            self._by_seq[taken.seq] = taken
-        return taken
+        if self._by_digest.get(receipt.digest) is receipt:
+            self._by_seq[receipt.seq] = receipt
 
-    def unanswer(self, receipt: Receipt) -> Taken | None:
+    def unanswer(self, receipt: Receipt) -> Receipt | None:
         """A 2xx failed; return the event if it is to be recognised again, for no other 2xx of it stands."""
-        receipt.answers.standing -= 1
-        stands = receipt.answers.standing > 0 or not self._fresh(receipt.answers)
-        if stands or self.find(receipt.digest) is not None:
+        event = receipt.first or receipt
+        event.standing -= 1
+        if event.standing > 0 or not self._is_fresh(event) or self.find(event.digest) is not None:
             return None
-        return self.restore(
-            Taken(receipt.id, receipt.routing_key, receipt.digest, receipt.answers, receipt.seq)
-        )
+        self.restore(event)
+        return event
 
-    def _answer_retry(self, taken: Taken, waiter: Waiter) -> None:
+    def _answer_retry(self, event: Receipt, waiter: Waiter) -> None:
         """Note a durable event as answered and let its retry say so; nothing is awaited in between."""
-        if (error := self._mark([taken.seq])) is not None:
+        if (error := self._mark([event.seq])) is not None:
             _tell(waiter.failed, error)
         else:
-            self._answer(taken, (waiter,), duplicate=True)
+            self._forget(event)
+            event.standing += 1
+            _tell(waiter.durable, _again(event))
 
-    def _answer(self, taken: Taken, waiters: Sequence[Waiter], *, duplicate: bool) -> None:
-        """Answers begin: the next equal body is a new event. All but the first are a retry's."""
-        taken.answers.standing += len(waiters)
-        self._forget(taken)
-        for waiter in waiters:
-            _tell(waiter.durable, taken.receipt(duplicate=duplicate))
-            duplicate = True
 
-    def _forget(self, taken: Taken) -> None:
-        super()._forget(taken)
-        self._by_seq.pop(taken.seq, None)
+def _again(event: Receipt) -> Receipt:
+    """Return a retry's receipt of an event."""
+    return Receipt(event.seq, event.id, event.routing_key, event.digest, event.taken_s, event)
+
+
+def _release(receipt: Receipt) -> tuple[Waiter, ...]:
+    """Return who waits, for the last time."""
+    waiters, receipt.waiters = receipt.waiters, ()
+    return waiters
 
 
 def _tell(say: Callable[[T], None], what: T) -> None:
@@ -202,8 +184,3 @@ def _tell(say: Callable[[T], None], what: T) -> None:
     except Exception as error:  # noqa: BLE001 - it ends in the log
         context = {"message": "whoever waited for an event failed", "exception": error}
         asyncio.get_running_loop().call_exception_handler(context)
-
-
-def microseconds(seconds: float) -> int:
-    """Return seconds as the journal stores them."""
-    return round(seconds * 1_000_000)

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.contract import OutboxEntry
+from tms_bridge.outbox.contract import OutboxEntry, Receipt
 
 MAX_SEQ: Final = (1 << 63) - 1
 """What SQLite can hold."""
@@ -176,13 +176,6 @@ class Totals(msgspec.Struct):
         if rows < 0 and share == _EMPTY:
             del self.ledger.shares[source]
 
-    def note(self, row: "NewRow", sign: int = 1) -> None:
-        """Count a new row, of an undecodable body its copy too, as coming in; -1: as not coming any more."""
-        source, size, state = row.message.source, sign * len(row.blob), row.state
-        self.add(state, source, sign, size)
-        if state is _UNDECODABLE:
-            self.add(State.PENDING, source, sign, size)
-
     def copy(self) -> "Totals":
         """Return totals that can be changed apart from these."""
         replace = msgspec.structs.replace
@@ -208,7 +201,6 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 _EMPTY: Final = Share()
-_UNDECODABLE: Final = State.UNDECODABLE  # Python 3.11 takes 0.2 µs to look it up
 
 
 class Caps(msgspec.Struct, frozen=True):
@@ -287,14 +279,24 @@ class NewRow(msgspec.Struct, frozen=True):
     Attributes:
         message: what is kept.
         blob: the message as stored.
-        taken_us: when its body was taken in, monotonic microseconds; None where no retry is to be expected.
+        receipt: what is remembered of it, and who waits.
         state: PENDING, HELD or UNDECODABLE.
     """
 
     message: Message
     blob: bytes
-    taken_us: int | None
+    receipt: Receipt
     state: State = State.PENDING
+
+    @property
+    def taken_us(self) -> int:
+        """When its body was taken in, monotonic microseconds."""
+        return microseconds(self.receipt.taken_s)
+
+
+def microseconds(seconds: float) -> int:
+    """Return seconds as the journal stores them."""
+    return round(seconds * 1_000_000)
 
 
 class Owed(msgspec.Struct, frozen=True):

@@ -224,7 +224,7 @@ class States:
             if state is not held:
                 bus += (seq, row.taken_us if state is pending else None, row.message.id, row.blob)
             if state is not pending:
-                self._quarantine(seq, row)
+                self._quarantine(seq, row.message, row.blob, row.taken_us, state)
         sizes = map(_size_of, (row for row in rows if row.state is not held))
         for source, (count, size) in _by_source(sizes).items():
             self._count(pending, source, count, size)
@@ -233,10 +233,12 @@ class States:
         for start, length in _chunks(len(bus) // 4):
             self.connection.execute(_inserts[length], bus[start * 4 : (start + length) * 4])
 
-    def _quarantine(self, seq: int, row: NewRow, seen: int = 1) -> None:
-        values = (seq, row.taken_us, row.message.id, row.blob, row.state, seen, row.message.received_at_us)
+    def _quarantine(  # noqa: PLR0913, PLR0917 - the columns
+        self, seq: int, message: Message, blob: bytes, taken_us: int | None, state: State, seen: int = 1
+    ) -> None:
+        values = (seq, taken_us, message.id, blob, state, seen, message.received_at_us)
         self._execute("INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
-        self._enter(row.state, row.message.source, row.blob)
+        self._enter(state, message.source, blob)
 
     def _settle(self, seqs: Sequence[int]) -> None:
         for source, (rows, size) in self._measure(seqs).items():
@@ -286,7 +288,7 @@ class States:
             self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
             self._enter(State.REFUSED, row.source, blob)
         else:
-            self._quarantine(seq, NewRow(row.message, blob, None, row.state), row.seen)
+            self._quarantine(seq, row.message, blob, None, row.state, row.seen)
         return None
 
     def _holds(self, row: Row) -> bool:

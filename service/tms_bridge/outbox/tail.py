@@ -2,6 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Sequence
 
 from tms_bridge.outbox.contract import OutboxEntry
 
@@ -24,12 +25,13 @@ class Tail:
         self._seqs: list[int] = []
         self._arrival = asyncio.Event()
 
-    def append(self, entry: OutboxEntry) -> None:
-        """Add what was committed last."""
-        self._entries[entry.seq] = entry
-        self._seqs.append(entry.seq)
-        self._bytes += _size(entry)
-        if len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+    def extend(self, entries: Sequence[OutboxEntry]) -> None:
+        """Add what was committed last, in order."""
+        for entry in entries:
+            self._entries[entry.seq] = entry
+            self._seqs.append(entry.seq)
+            self._bytes += _OVERHEAD_BYTES + len(entry.message.body)
+        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             self._evict()
         if len(self._seqs) > 2 * self._max_entries + 2 * len(self._entries):
             self._seqs = list(self._entries)
@@ -38,7 +40,7 @@ class Tail:
     def remove(self, seq: int) -> None:
         """Forget what has left."""
         if (entry := self._entries.pop(seq, None)) is not None:
-            self._bytes -= _size(entry)
+            self._bytes -= _OVERHEAD_BYTES + len(entry.message.body)
 
     def after(self, seq: int, limit: int) -> list[OutboxEntry]:
         """Return up to `limit` entries after `seq`, which must not be below `floor`."""
@@ -52,7 +54,7 @@ class Tail:
         return found
 
     async def arrival(self) -> None:
-        """Wait for the next append."""
+        """Wait for what is committed next."""
         self._arrival.clear()
         await self._arrival.wait()
 
@@ -61,12 +63,8 @@ class Tail:
         self._arrival.set()
 
     def _evict(self) -> None:
-        """Give the older half to the disk alone, so that the cost is shared by many appends."""
+        """Give the older half to the disk alone, so that the cost is shared by many."""
         for seq in list(self._entries)[: max(1, len(self._entries) // 2)]:
             self.remove(seq)
             self.floor = seq
         self._seqs = list(self._entries)
-
-
-def _size(entry: OutboxEntry) -> int:
-    return len(entry.message.body) + _OVERHEAD_BYTES
