@@ -22,8 +22,8 @@ MOST_WAITING: Final = 10_000
 """How many messages the broker keeps for a reader that is slower than the bus."""
 
 UNROUTABLE_QUEUE: Final = UNROUTABLE_EXCHANGE
-BY_QUEUE: Final = frozenset({"x-delivery-count", "x-acquired-count"})
-"""Headers that a quorum queue adds to what it delivers."""
+BY_QUEUE: Final = frozenset({"x-delivery-count", "x-acquired-count", "x-stream-offset"})
+"""Headers that a quorum queue or a stream adds to what it delivers."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -56,6 +56,34 @@ class Delivery(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Subscription:
+    """Messages as the broker sends them; whoever waits for one is told when the connection is lost."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._messages: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        session.link.watch(self._note_loss)
+
+    async def put(self, message: AbstractIncomingMessage) -> None:
+        """Take one in; this is the consumer's callback."""
+        self._messages.put_nowait(message)
+
+    async def get(self) -> AbstractIncomingMessage:
+        """Return the next one.
+
+        Raises:
+            BrokerError: the connection was lost.
+        """
+        message = await self._messages.get()
+        if message is None:
+            raise self._session.closed("the connection was lost")
+        return message
+
+    def _note_loss(self) -> None:
+        if self._session.link.lost:
+            self._messages.put_nowait(None)
+
+
 async def listen(
     session: Session, exchange: str, keys: Sequence[str], on_ready: Callable[[], object] = lambda: None
 ) -> AsyncGenerator[Delivery, None]:
@@ -72,29 +100,20 @@ async def listen(
     Raises:
         BrokerError: the exchange is missing, a permission is, or the connection was lost.
     """
-    inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
-
-    def note_loss() -> None:
-        if session.link.lost:
-            inbox.put_nowait(None)
-
-    session.link.watch(note_loss)
+    incoming = Subscription(session)
     with session.doing("listen"):
         async with asyncio.timeout(CHANNEL_TIMEOUT_S):
-            await _subscribe(await session.channel(), exchange, keys, inbox)
+            await _subscribe(await session.channel(), exchange, keys, incoming)
     on_ready()
-    while (message := await inbox.get()) is not None:
+    while True:
+        message = await incoming.get()
         yield _delivery(message)
         with session.doing("acknowledge"):
             await message.ack()
-    raise session.closed("the connection was lost")
 
 
 async def _subscribe(
-    channel: AbstractChannel,
-    exchange: str,
-    keys: Sequence[str],
-    inbox: asyncio.Queue[AbstractIncomingMessage | None],
+    channel: AbstractChannel, exchange: str, keys: Sequence[str], incoming: Subscription
 ) -> None:
     await channel.set_qos(prefetch_count=PREFETCH)
     queue = await channel.declare_queue(
@@ -102,7 +121,7 @@ async def _subscribe(
     )
     for key in keys:
         await queue.bind(exchange, key)
-    await queue.consume(inbox.put)
+    await queue.consume(incoming.put)
 
 
 def _delivery(message: AbstractIncomingMessage) -> Delivery:
@@ -166,23 +185,28 @@ async def replay(session: Session, exchange: str, at_most: int) -> AsyncGenerato
 
 
 async def _again(channel: AbstractChannel, message: AbstractIncomingMessage, exchange: str) -> Replayed:
-    routed = await _publish(channel, message, exchange, {REPLAYED_HEADER: True})
-    if not routed and not await _publish(channel, message, UNROUTABLE_EXCHANGE, {}):
+    key = message.routing_key or ""
+    routed = await publish_copy(channel, message, exchange, key, {REPLAYED_HEADER: True})
+    if not routed and not await publish_copy(channel, message, UNROUTABLE_EXCHANGE, key, {}):
         raise BrokerError(f"no queue takes what is published to {UNROUTABLE_EXCHANGE}; apply the topology")
     return Replayed(message.message_id or "", message.routing_key or "", routed)
 
 
-async def _publish(
-    channel: AbstractChannel, message: AbstractIncomingMessage, exchange: str, headers: HeadersType
+async def publish_copy(
+    channel: AbstractChannel, message: AbstractIncomingMessage, exchange: str, key: str, headers: HeadersType
 ) -> bool:
-    """Publish a message as it is; return whether a queue has it."""
+    """Publish a message as it is, with some headers more; return whether a queue has it.
+
+    Raises:
+        BrokerError: the queue refuses it.
+    """
     target = await channel.get_exchange(exchange, ensure=False)
     try:
-        await target.publish(_copy(message, headers), message.routing_key or "")
+        await target.publish(_copy(message, headers), key)
     except PublishError:
         return False
     except DeliveryError as refused:
-        raise BrokerError(f"a queue refuses {message.routing_key}: it is full; try again later") from refused
+        raise BrokerError(f"a queue refuses {key}: it is full; try again later") from refused
     return True
 
 

@@ -38,6 +38,7 @@ COMMANDS = {
     ),
     "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
     "tail": Entry("tail", "tail", "Show events as they arrive on the bus."),
+    "replay": Entry("replay", "replay", "Copy events from the archive into one queue."),
     "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
     "bindings": Entry("bindings", "bindings", "See which events a queue gets, which not, and why."),
     "status": Entry("status", "status", "Say how a running bridge is, in a sentence and in numbers."),
