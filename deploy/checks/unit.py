@@ -18,6 +18,8 @@ _CREDENTIALS: Final = "/run/credentials/tms-bridge.service"
 # systemd's own measure goes from 0 (safe) to 10; below this it says "OK".
 _EXPOSURE: Final = 15
 _WANTED: Final = {
+    "Type": "notify",
+    "WatchdogSec": "30",
     "DynamicUser": "yes",
     "NoNewPrivileges": "yes",
     "ProtectSystem": "strict",
@@ -85,7 +87,10 @@ def _time(directory: Path) -> Iterator[str]:
 
 
 _CHECKS: Final[tuple[Check[Path], ...]] = (
-    ("the unit runs as a user of its own, may write to its state alone, and is started again", _rights),
+    (
+        "it runs as a user of its own, may write to its state alone, and starts again, also after it hung",
+        _rights,
+    ),
     ("`systemd-analyze security` is content, where that is there", _exposure),
     ("its configuration loads with the credentials of the unit, and has no traps", _configuration),
     ("its time to stop outlasts delay, last requests and drain", _time),

@@ -13,6 +13,8 @@ from tms_events import table
 from tms_events.artefact.files import files
 
 ROOT = Path(__file__).resolve().parents[2]
+_MONITORING = ROOT / "deploy" / "monitoring"
+_COMPONENT = ROOT / "deploy" / "kustomize" / "components" / "monitoring"
 
 _RULE_HEAD = """\
 # deploy/monitoring/alerts.yaml for the Prometheus Operator; `make docs` writes it.
@@ -31,7 +33,9 @@ def documents() -> Iterator[tuple[Path, str]]:
         yield ROOT / "schemas" / name, content
     yield ROOT / "docs" / "cli.md", cli.markdown()
     yield ROOT / "docs" / "metrics.md", metrics_page.render()
-    yield ROOT / "deploy/kustomize/components/monitoring/prometheusrule.yaml", _prometheus_rule()
+    # Kustomize reads nothing outside of a component's own directory.
+    yield _COMPONENT / "prometheusrule.yaml", _prometheus_rule()
+    yield _COMPONENT / "dashboard.json", (_MONITORING / "dashboard.json").read_text()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text()
         if reference.BEGIN in text:
@@ -40,7 +44,7 @@ def documents() -> Iterator[tuple[Path, str]]:
 
 def _prometheus_rule() -> str:
     """Return the alerts as the Prometheus Operator takes them."""
-    rules = (ROOT / "deploy" / "monitoring" / "alerts.yaml").read_text()
+    rules = (_MONITORING / "alerts.yaml").read_text()
     spec = indent(rules[rules.index("groups:") :], "  ")
     return f"{_RULE_HEAD}{spec}"
 

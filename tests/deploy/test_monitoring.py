@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from checks.rendering import render_together
 from packages import find_promtool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,3 +56,13 @@ def test_the_runbook_knows_every_line_of_the_log() -> None:
     page = RUNBOOK.read_text()
     assert len(events) > 10
     assert [] == sorted(event for event in events if f"`{event}`" not in page)
+
+
+def test_the_component_ships_the_same_alerts_and_the_same_dashboard() -> None:
+    objects: Any = render_together(ROOT / "deploy" / "kustomize", ("monitoring",), "")
+    (operated,) = (each for each in objects if each["kind"] == "PrometheusRule")
+    assert rules() == [rule for group in operated["spec"]["groups"] for rule in group["rules"]]
+    marked = (each for each in objects if "grafana_dashboard" in each["metadata"].get("labels", {}))
+    assert [{"tms-bridge.json": (MONITORING / "dashboard.json").read_text()}] == [
+        each["data"] for each in marked
+    ]

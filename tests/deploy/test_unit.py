@@ -4,7 +4,7 @@ import pytest
 
 from checks.unit import judge_unit
 
-RIGHTS = "the unit runs as a user of its own, may write to its state alone, and is started again"
+RIGHTS = "it runs as a user of its own, may write to its state alone, and starts again, also after it hung"
 EXPOSURE = "`systemd-analyze security` is content, where that is there"
 CONFIGURATION = "its configuration loads with the credentials of the unit, and has no traps"
 TIME = "its time to stop outlasts delay, last requests and drain"
@@ -22,6 +22,8 @@ def test_the_unit_passes(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "sentence"),
     [
+        (UNIT, "Type=notify", "Type=exec", RIGHTS),
+        (UNIT, "WatchdogSec=30", "# WatchdogSec=30", RIGHTS),
         (UNIT, "ProtectSystem=strict", "ProtectSystem=full", RIGHTS),
         (UNIT, "Restart=always", "Restart=on-failure", RIGHTS),
         (UNIT, "StateDirectory=tms-bridge", "StateDirectory=other", RIGHTS),

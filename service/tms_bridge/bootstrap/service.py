@@ -23,6 +23,7 @@ from tms_bridge.bootstrap.observed import ObservationKeeper
 from tms_bridge.bootstrap.reload import Reloader
 from tms_bridge.bootstrap.signals import Signals
 from tms_bridge.bootstrap.standing import Onlooker, OnlookerParts, Reloads
+from tms_bridge.bootstrap.systemd import ServiceManager
 from tms_bridge.broker import Supervisor
 from tms_bridge.calls import Calls
 from tms_bridge.errors import ClientUnfit, OutboxError
@@ -64,6 +65,7 @@ class Bridge:
         self._log = log
         self._logger = log.logger
         self._signals = Signals()
+        self._service_manager = ServiceManager(os.environ)
         self._metrics = Metrics(CollectorRegistry())
         self._in_force = self._settings
         self._reloads = Reloads(time.time())
@@ -150,6 +152,7 @@ class Bridge:
                 group.create_task(self._reloader().run(), name="reloader"),
                 group.create_task(self._onlooker.run(), name="onlooker"),
                 group.create_task(self._keeper.run(), name="observations"),
+                group.create_task(self._service_manager.keep_alive(), name="watchdog"),
             ]
             async with self._listening(traffic, operators) as runner:
                 await self._signals.stop.wait()
@@ -223,6 +226,7 @@ class Bridge:
             runner = await start(server, traffic, _WEB_FINISH_S, self._certificates.http)
             closing.push_async_callback(runner.cleanup)
             self._health.started = True
+            self._service_manager.tell("READY=1")
             self._logger.info(
                 "ready",
                 version=VERSION,
@@ -296,6 +300,7 @@ class Bridge:
         """Stop taking in, then carry away what is there (invariant 7)."""
         http = self._settings.http
         self._health.stopping = True
+        self._service_manager.tell("STOPPING=1")
         patience_s = http.shutdown_delay_s + http.deadline_s + http.drain_timeout_s
         self._stop_by = asyncio.get_running_loop().time() + patience_s
         self._logger.info("stopping", shutdown_delay_s=http.shutdown_delay_s)
