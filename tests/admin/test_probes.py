@@ -1,6 +1,8 @@
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 from tests.admin.running import Client, Desk
 
+from tms_bridge.admin.app import SCRAPES_AT_ONCE, Scrapes
 from tms_bridge.http.health import Health
 
 
@@ -40,3 +42,21 @@ async def test_metrics_are_text_for_prometheus(client: Client) -> None:
 async def test_metrics_may_be_open_metrics(client: Client) -> None:
     async with client.get("/metrics", headers={"Accept": "application/openmetrics-text"}) as answer:
         assert (await answer.text()).endswith("# EOF\n")
+
+
+def test_a_flood_of_scrapes_gets_a_page_that_was_written_before_and_a_patient_scraper_a_new_one() -> None:
+    registry, moments = CollectorRegistry(), [100.0]
+    scraped = Counter("scraped", "Pages asked for.", registry=registry)
+    scrapes = Scrapes(registry, lambda: moments[-1])
+
+    def scrape(accept: str = "") -> bytes:
+        scraped.inc()
+        return scrapes.page(accept)[1].splitlines()[2]
+
+    pages = [scrape() for _ in range(SCRAPES_AT_ONCE + 10)]
+    other = scrape("application/openmetrics-text; version=1.0.0")
+    moments.append(101.0)
+
+    assert [b"scraped_total %d.0" % min(page, SCRAPES_AT_ONCE) for page in range(1, len(pages) + 1)] == pages
+    assert pages[-1] == other
+    assert b"scraped_total 62.0" == scrape()

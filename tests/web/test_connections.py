@@ -137,9 +137,22 @@ async def test_who_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
         transport = bridge.server.connections[0].transport
         assert transport is not None
         shrink(transport.get_extra_info("socket"))
-        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)
+        writer.write(request() + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)
         await until(lambda: bridge.refused("write_timeout") == 1)
         await until(lambda: not bridge.server.connections)
+
+
+async def test_who_asks_on_before_the_answer_and_has_proved_nothing_gets_one() -> None:
+    async with bridge_with() as bridge:
+        reader, writer = await bridge.connect()
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+        answer, rest = await read_answer(reader), await reader.read()
+        proved, writer = await bridge.connect()
+        writer.write(request() + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+        statuses = [(await read_answer(proved)).status for _ in range(51)]
+
+    assert (200, "close", b"") == (answer.status, answer.headers["connection"], rest)
+    assert [202, *[200] * 50] == statuses
 
 
 async def test_the_longest_idle_that_has_not_proved_itself_gives_way_first() -> None:

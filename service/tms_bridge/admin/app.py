@@ -1,12 +1,14 @@
 """The admin listener's routes, and the one place that makes problems of errors there."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import msgspec
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from tms_bridge.admin.context import CONTEXT, Context
@@ -25,7 +27,14 @@ from tms_bridge.outbox.rows import Row
 
 _SHOWN: Final = 200
 
+SCRAPES_AT_ONCE: Final = 50
+"""How many pages of metrics are written one right after the other."""
+
+_SCRAPE_EVERY_S: Final = 0.25
+"""After so long there may be another one."""
+
 THROTTLE: Final = web.AppKey("throttle", Throttle)
+SCRAPES: Final = web.AppKey["Scrapes"]("scrapes")
 STRANGERS: Final = web.AppKey("requests of strangers", Strangers)
 GUARD: Final = web.AppKey("guard", Guard)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
@@ -37,6 +46,7 @@ def build(context: Context, guard_of_api: Guard) -> web.Application:
     """Return the application of the admin listener; the guard may be told of new tokens later."""
     app = web.Application(middlewares=[problems, guard])
     app[CONTEXT], app[GUARD] = context, guard_of_api
+    app[SCRAPES] = Scrapes(context.metrics.registry)
     app[THROTTLE], app[STRANGERS] = Throttle(), Strangers("admin", context.logger)
     for path in PROBES:
         app.router.add_get(path, probe)
@@ -111,9 +121,28 @@ async def probe(request: web.Request) -> web.StreamResponse:
 
 async def scrape(request: web.Request) -> web.StreamResponse:
     """Answer Prometheus."""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    body = encode(request.app[CONTEXT].metrics.registry)
+    content_type, body = request.app[SCRAPES].page(request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+class Scrapes:
+    """Writes the page of metrics, at most so often: in the milliseconds it takes no webhook is taken in."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._full_at = 0.0
+        self._last = ("", b"")
+
+    def page(self, accept: str) -> tuple[str, bytes]:
+        """Return its content type and the page; the last one, of either type, while none may be written."""
+        now = self._clock()
+        used_s = max(self._full_at - now, 0.0)
+        if used_s <= (SCRAPES_AT_ONCE - 1) * _SCRAPE_EVERY_S:
+            self._full_at = now + used_s + _SCRAPE_EVERY_S
+            encode, content_type = choose_encoder(accept)
+            self._last = (content_type, encode(self._registry))
+        return self._last
 
 
 async def show_description(request: web.Request) -> web.StreamResponse:

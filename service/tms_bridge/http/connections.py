@@ -9,6 +9,7 @@ when it is lost; in between one timer, shared by all, looks at each of them. No 
 | it is quiet between requests for `idle_timeout_s` | closed |
 | it does not read its answers for WRITE_TIMEOUT_S | cut off |
 | it has lived for MAX_LIFE_S | its next answer says `Connection: close` |
+| it asks on before it is answered, and has proved nothing | the same: no browser, probe or proxy does so |
 | it is one too many, in all or of one peer | another gives way: see `_whom_to_end` |
 
 A connection has proved itself when a request on it showed right credentials. Whoever only connects, or

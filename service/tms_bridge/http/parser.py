@@ -52,6 +52,25 @@ class Progress:
         self.passed = 0
         self.error: HttpProcessingError | None = None
 
+    def let_go(self) -> None:
+        """Parse nothing more, and hold nothing."""
+
+
+class _Spent:
+    """Stands where a parser was of which nothing more is wanted."""
+
+    def feed_data(self, _: bytes) -> Parsed:
+        return (), False, b""
+
+    def message_consumed(self) -> None:
+        """Do nothing, as aiohttp tells of each request that it takes."""
+
+    def set_upgraded(self, _: bool) -> None:  # noqa: FBT001 - aiohttp's signature
+        """Do nothing."""
+
+
+_SPENT: Final = _Spent()
+
 
 class WatchedParser(Progress):
     """Stands before aiohttp's parser, and notes the progress."""
@@ -73,7 +92,16 @@ class WatchedParser(Progress):
             return self._feed_watched(data)
         except HttpProcessingError as error:
             self.error = error
+            self.let_go()
             raise
+
+    def let_go(self) -> None:
+        """Parse nothing more, and hold nothing: a parser holds all of the head that it is in.
+
+        It holds the connection, too, which holds it: a cycle, and the collector looks for those now and then.
+        """
+        self._parser, self._feed, self._offer = _SPENT, _SPENT.feed_data, _take_nothing
+        self._payload = EMPTY_PAYLOAD
 
     def _feed_watched(self, data: bytes) -> Parsed:
         within_body = not self._payload.is_eof()
@@ -115,6 +143,10 @@ class WatchedParser(Progress):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)
+
+
+def _take_nothing(_message: RawRequestMessage, _payload: StreamReader) -> bool:
+    return False
 
 
 def watch(

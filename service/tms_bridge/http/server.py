@@ -140,6 +140,7 @@ class Connection(web.RequestHandler):
         """Give its room to others."""
         self._connections.leave(self)
         super().connection_lost(exc)
+        self._watched.let_go()
 
     @property
     def busy(self) -> bool:
@@ -147,9 +148,10 @@ class Connection(web.RequestHandler):
         return self._owing or self._watched.passed > 0
 
     @property
-    def expired(self) -> bool:
-        """Whether it has lived long enough, and ends with its next answer."""
-        return self._clock() - self._made > MAX_LIFE_S
+    def outstayed(self) -> bool:
+        """Whether it ends with its next answer: it has lived long enough, or asks on with nothing proved."""
+        pipelined = not self.proved and self._watched.passed > 1
+        return pipelined or self._clock() - self._made > MAX_LIFE_S
 
     def prove(self) -> None:
         """Right credentials came on it."""
@@ -161,7 +163,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Answer a request that aiohttp has, and be idle from then on."""
-        if self.expired and not resp.prepared:
+        if self.outstayed and not resp.prepared:
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
         self._ending = not resp.keep_alive

@@ -357,7 +357,7 @@ class Call:
 
     def _may_stay(self, answer: Answer) -> bool:
         """Return whether the connection goes on after this answer."""
-        ends = answer.refusal or self._desk.health.stopping or self._connection.expired
+        ends = answer.refusal or self._desk.health.stopping or self._connection.outstayed
         return not ends and self._head.keep_alive and self._content.is_eof()
 
     async def ended(self) -> None:
