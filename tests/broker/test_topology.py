@@ -9,6 +9,7 @@ from tms_bridge.broker import topology
 from tms_bridge.broker.check import try_publishing
 from tms_bridge.broker.topology import Finding, Likeness, Part
 from tms_bridge.errors import BrokerError
+from tms_bridge.message import Outcome
 from tms_bridge.settings.model import Amqp, Archive, Queue
 
 
@@ -134,6 +135,27 @@ async def test_an_archive_of_another_age_is_told_to_be_different(bench: Any, vho
     await topology.apply(session, archived(vhost, max_age="7d"))
     found = states(await topology.show(session, archived(vhost, max_age="36h")))
     assert Likeness.DIFFERENT is found["queue tms.archive"]
+
+
+async def test_a_policy_sends_on_what_nobody_takes_beside_an_archive(
+    bench: Any, vhost: str, rabbitmq: Node, event: Any, collect: Any
+) -> None:
+    """The steps that docs/operations.md tells."""
+    publisher = await bench.publisher(exchange="tms.entry", archive=Archive())
+    channel = await bench.channel()
+    await channel.exchange_declare("tms.events", exchange_type="topic", durable=True)
+    await channel.exchange_bind("tms.events", "tms.entry", "#")
+    policy = ("tms-unbound", r"^tms\.events$", '{"alternate-exchange": "tms.unroutable"}')
+    name = vhost.rpartition("/")[2]
+    rabbitmq.ctl("set_policy", "--vhost", name, "--apply-to", "exchanges", *policy)
+    await channel.exchange_declare("tms.events", exchange_type="topic", durable=True)  # as a consumer does
+    bound = await bench.queue("tms.class.scheduled")
+    for number, key in enumerate(("tms.class.scheduled", "tms.class.denied")):
+        publisher.publish(number, event(id=key, routing_key=key), "tms.entry")
+    assert {0: Outcome.CONFIRMED, 1: Outcome.CONFIRMED} == await collect(publisher, 2)
+    assert "tms.class.denied" == (await bench.get("tms.unroutable")).header.properties.message_id
+    assert "tms.class.scheduled" == (await bench.get(bound)).header.properties.message_id
+    assert (0, 0) == (await bench.depth("tms.unroutable"), await bench.depth(bound))
 
 
 @pytest.mark.parametrize(

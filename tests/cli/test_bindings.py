@@ -6,6 +6,7 @@ import pytest
 from tms_bridge.cli.bindings import judge
 from tms_bridge.settings.bindings import routing_keys
 
+from .archived import fill, spread, with_archive
 from .conftest import QUEUE, Invoke
 
 KEYS = routing_keys("tms")
@@ -85,3 +86,36 @@ def test_a_queue_that_nobody_knows_is_a_wrong_call(invoke: Invoke, with_queue: P
 
 def test_a_queue_without_bindings_gets_nothing() -> None:
     assert {"the queue has no binding"} == {event.why for event in judge("rooms", [], KEYS).events}
+
+
+@pytest.fixture
+def archive(with_broker: Path, vhost: str) -> Path:
+    fill(vhost, spread(300, hours=3))
+    return with_archive(with_broker)
+
+
+def test_the_archive_says_what_a_queue_has_missed(invoke: Invoke, archive: Path) -> None:
+    asked = ("bindings", "check", "--config", archive, "--since", "2026-11-20T10:00Z")
+    result = invoke(*asked, "crm", "--json")
+    events = {event["routing_key"]: event for event in json.loads(result.stdout)["events"]}
+    assert (0, 100, True) == (
+        result.exit_code, events["tms.class.scheduled"]["events"], events["tms.class.scheduled"]["gets"]
+    )  # fmt: skip
+    assert {
+        "routing_key": "tms.course_assignment.started",
+        "gets": False,
+        "why": "tms.class.* wants class, this has course_assignment",
+        "events": 100,
+        "first": "2026-11-20T10:00:00Z",
+        "last": "2026-11-20T11:58:48Z",
+    } == events["tms.course_assignment.started"]
+    assert 0 == events["tms.class.denied"]["events"]
+    said = "crm takes 100 of 200 events; it would take the others by tms.course_assignment.started (100)"
+    assert said in invoke(*asked, "crm").stdout
+    with_others = invoke(*asked, "rooms", "--binding", "tms.class.*", "--binding", "tms.*.started")
+    assert "rooms takes 200 of 200 events\n" in with_others.stdout
+
+
+def test_without_an_archive_nobody_knows_what_was_missed(invoke: Invoke, with_queue: Path) -> None:
+    result = invoke("bindings", "check", "crm", "--config", with_queue, "--since", "1d")
+    assert (2, True) == (result.exit_code, "there is no [amqp.archive]" in result.stderr)

@@ -1,26 +1,57 @@
-"""The command `bindings check`: which events a queue gets, which not, and why, without touching the queue."""
+"""The command `bindings check`: which events a queue gets, or got, which not, and why."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
+from tms_bridge.broker.archive import Selection, read
+from tms_bridge.cli.broker import open_broker
 from tms_bridge.cli.configuration import load
-from tms_bridge.cli.output import Output, common_options
+from tms_bridge.cli.event_loop import run_async
+from tms_bridge.cli.output import Output, common_options, visible
 from tms_bridge.cli.program import DONE, NO
+from tms_bridge.cli.replay import MOMENT, archive_name, reported
 from tms_bridge.errors import SettingsError
 from tms_bridge.settings.bindings import routing_keys, takes
-from tms_bridge.settings.model import Settings
+from tms_bridge.settings.model import Amqp, Settings
 
 
-class QueueEvent(msgspec.Struct, frozen=True):
-    """What becomes of one routing key at a queue: a row for people, an element for `--json`."""
+class QueueEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What becomes of one routing key at a queue: a row for people, an element for `--json`.
+
+    Attributes:
+        routing_key: the topic.
+        gets: whether a binding of the queue takes it.
+        why: by which binding, or what differs.
+        events: how many of them the archive has; None: it was not asked.
+        first: the earliest receipt among them.
+        last: the latest.
+    """
 
     routing_key: str
     gets: bool
     why: str
+    events: int | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+class ArchivedTopic(msgspec.Struct):
+    """How many events of one topic the archive has, with the earliest and the latest receipt."""
+
+    first: datetime
+    last: datetime
+    events: int = 0
+
+    def add(self, received_at: datetime) -> None:
+        """Count one more."""
+        self.events += 1
+        self.first, self.last = min(self.first, received_at), max(self.last, received_at)
 
 
 class IdleBinding(msgspec.Struct, frozen=True):
@@ -54,34 +85,102 @@ def bindings() -> None:
     metavar="KEY",
     help="A binding of the queue, where [[amqp.queues]] does not have it; may be given several times.",
 )
-def check(*, config: Path, out: Output, queue: str, patterns: tuple[str, ...]) -> int:
-    """Say which events QUEUE gets and which not, with the reason; takes no message and asks no broker.
+@click.option(
+    "--since", type=MOMENT, metavar="T", help="Count the archive's events, received since then: 1d, 2h."
+)
+def check(*, config: Path, out: Output, queue: str, patterns: tuple[str, ...], since: datetime | None) -> int:
+    """Say which events QUEUE gets and which not, with the reason; takes no message from it.
 
     A consumer's own queue is not in the configuration, and AMQP has no question for its bindings:
-    `rabbitmqctl list_bindings` names them. Exits 1 if a binding takes no event, or the queue gets none.
+    `rabbitmqctl list_bindings` names them. With --since the archive is read: how many events there were of
+    each topic, so that one sees what a queue has missed. Exits 1 if a binding takes no event, or the queue
+    gets none.
 
     \b
     Examples:
       tms-bridge bindings check crm
+      tms-bridge bindings check crm --since 1d
       tms-bridge bindings check rooms --binding 'tms.class.*' --binding 'tms.*.cancelled'
     """  # noqa: D301 - \b is how click is told to keep line breaks
     settings = load(config)
-    checked = judge(queue, patterns or _configured(settings, queue), _keys(settings))
+    wanted = patterns or _configured(settings, queue)
+    topics = run_async(_topics(settings.amqp, since)) if since is not None else None
+    checked = judge(queue, wanted, _keys(settings), topics)
     if out.as_json:
         out.document(checked)
     else:
-        rows = [(event.routing_key, "ok" if event.gets else "no", event.why) for event in checked.events]
-        out.table(("routing key", "gets it", "why"), rows)
-        for idle in checked.idle:
-            out.text(f"{idle.binding} takes no event of this bridge: {idle.why}", style="yellow")
+        _show(out, checked)
     nothing = not any(event.gets for event in checked.events)
     return NO if nothing or checked.idle else DONE
 
 
-def judge(queue: str, patterns: Sequence[str], keys: Sequence[str]) -> QueueEvents:
-    """Compare a queue's bindings with every routing key that there may be."""
+async def _topics(amqp: Amqp, since: datetime) -> dict[str, ArchivedTopic]:
+    """Return how many events the archive has, by routing key."""
+    topics: dict[str, ArchivedTopic] = {}
+    archive = archive_name(amqp)
+    selection = Selection(since=since, until=datetime.now(UTC))
+    async with (
+        open_broker(amqp) as session,
+        aclosing(read(session, archive, selection)) as archived,
+        aclosing(
+            reported(archived, lambda: f"{sum(one.events for one in topics.values()):,} counted")
+        ) as events,
+    ):
+        async for event in events:
+            if selection.takes(event):
+                one = topics.setdefault(
+                    event.routing_key, ArchivedTopic(event.received_at, event.received_at)
+                )
+                one.add(event.received_at)
+    return topics
+
+
+def _show(out: Output, checked: QueueEvents) -> None:
+    if any(event.events is not None for event in checked.events):
+        counted = [
+            (event.routing_key, event.events or 0, "ok" if event.gets else "no", event.why)
+            for event in checked.events
+        ]
+        out.table(("routing key", "events", "gets it", "why"), counted)
+        out.text(visible(_missed(checked)))
+    else:
+        rows = [(event.routing_key, "ok" if event.gets else "no", event.why) for event in checked.events]
+        out.table(("routing key", "gets it", "why"), rows)
+    for idle in checked.idle:
+        out.text(f"{idle.binding} takes no event of this bridge: {idle.why}", style="yellow")
+
+
+def _missed(checked: QueueEvents) -> str:
+    """Say how many of the archive's events the bindings take, and by which others it would be all."""
+    missed = [event for event in checked.events if event.events and not event.gets]
+    total = sum(event.events or 0 for event in checked.events)
+    lacking = sum(event.events or 0 for event in missed)
+    taken = f"{checked.queue} takes {total - lacking:,} of {total:,} events"
+    if not missed:
+        return taken
+    others = ", ".join(f"{event.routing_key} ({event.events:,})" for event in missed)
+    return f"{taken}; it would take the others by {others}"
+
+
+def judge(
+    queue: str,
+    patterns: Sequence[str],
+    keys: Sequence[str],
+    topics: Mapping[str, ArchivedTopic] | None = None,
+) -> QueueEvents:
+    """Compare a queue's bindings with every routing key that there may be, or was."""
+    keys = list(dict.fromkeys([*keys, *(topics or ())]))
     idle = [IdleBinding(pattern, _why_idle(pattern, keys)) for pattern in patterns if not _any(pattern, keys)]
-    return QueueEvents(queue, tuple(patterns), [_event(key, patterns) for key in keys], idle)
+    events = [_event(key, patterns) for key in keys]
+    if topics is not None:
+        events = [_counted(event, topics.get(event.routing_key)) for event in events]
+    return QueueEvents(queue, tuple(patterns), events, idle)
+
+
+def _counted(event: QueueEvent, one: ArchivedTopic | None) -> QueueEvent:
+    if one is None:
+        return msgspec.structs.replace(event, events=0)
+    return msgspec.structs.replace(event, events=one.events, first=one.first, last=one.last)
 
 
 def _configured(settings: Settings, name: str) -> tuple[str, ...]:

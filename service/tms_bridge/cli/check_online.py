@@ -1,7 +1,7 @@
 """What `check --online` finds: each broker, and on the first that answers, whether `serve` can work."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from tms_bridge.broker import topology
@@ -69,16 +69,28 @@ async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterat
 
 async def _bindings(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterator[Checkup]:
     """Warn of each topic that nothing is bound to; the configured queues are bound by `serve`."""
-    if amqp.archive is not None:
-        yield Checkup("bindings", OK, "not looked for: the archive takes every event, so none is unroutable")
-        return
     ours = [binding for queue in amqp.queues for binding in queue.bindings] if amqp.declare else []
+    if amqp.archive is not None:
+        every = [key for prefix in prefixes for key in routing_keys(prefix)]
+        yield _archived_alone([key for key in every if not any(takes(binding, key) for binding in ours)])
+        return
     for prefix in prefixes:
         keys = [key for key in routing_keys(prefix) if not any(takes(binding, key) for binding in ours)]
         for key in await unbound(session, amqp.exchange, prefix, keys):
             yield Checkup(
                 "bindings", WARN, f"no queue is bound to {key}; its events will go to tms.unroutable"
             )
+
+
+def _archived_alone(keys: Sequence[str]) -> Checkup:
+    """Say which topics may reach nobody: the broker returns nothing that the archive takes."""
+    configured = f"no queue of [[amqp.queues]] takes {', '.join(keys)}; " if keys else ""
+    return Checkup(
+        "bindings",
+        OK,
+        f"{configured}the archive takes every event, so none is unroutable; "
+        "`bindings check QUEUE --since 1d` counts what a queue has missed",
+    )
 
 
 def archive_finding(version: str) -> Checkup:

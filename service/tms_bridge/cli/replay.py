@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,7 +171,8 @@ async def _replay(amqp: Amqp, selection: Selection, report: ReplayReport, rate: 
             await message_count(session, report.queue)
         async with (
             aclosing(read(session, archive_name(amqp), selection)) as archived,
-            aclosing(_selected(archived, selection, report)) as events,
+            aclosing(reported(archived, lambda: _progress(report))) as told,
+            aclosing(_selected(told, selection, report)) as events,
         ):
             if report.dry_run:
                 async for event in events:
@@ -194,21 +195,31 @@ async def _copy(
                 report.add(event)
 
 
+async def reported(
+    archived: AsyncIterator[Archived], progress: Callable[[], str]
+) -> AsyncGenerator[Archived, None]:
+    """Pass on what is read, and say now and then how far it is."""
+    clock = asyncio.get_running_loop().time
+    told_at = clock()
+    async for event in archived:
+        yield event
+        if clock() - told_at >= PROGRESS_EVERY_S:
+            told_at = clock()
+            note(f"{progress()}; reading what came at {event.received_at:%Y-%m-%d %H:%M:%SZ}")
+
+
 async def _selected(
     archived: AsyncIterator[Archived], selection: Selection, report: ReplayReport
 ) -> AsyncGenerator[Archived, None]:
-    """Yield what is selected, and say now and then how far it is."""
-    clock = asyncio.get_running_loop().time
-    told_at = clock()
     async for event in archived:
         if report.next_offset is None:
             report.next_offset = event.offset
         if selection.takes(event):
             yield event
-        if clock() - told_at >= PROGRESS_EVERY_S:
-            told_at = clock()
-            at = f"{event.received_at:%Y-%m-%d %H:%M:%SZ}"
-            note(f"{_done(report)}, with all before offset {report.next_offset}; reading what came at {at}")
+
+
+def _progress(report: ReplayReport) -> str:
+    return f"{_done(report)}, with all before offset {report.next_offset}"
 
 
 def _done(report: ReplayReport) -> str:
