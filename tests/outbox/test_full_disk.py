@@ -175,7 +175,9 @@ def test_free_space_is_what_the_file_system_says(tmp_path: Path) -> None:
 
 async def test_a_drained_journal_gives_its_pages_back(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(accept(journal, event(number, body=bytes(1 << 20))) for number in range(24)))
+    for first in range(0, 24, 8):  # no more may wait for a commit
+        numbers = range(first, first + 8)
+        await asyncio.gather(*(accept(journal, event(number, body=bytes(1 << 20))) for number in numbers))
     for seq in range(1, 25):
         journal.settle(seq)
     await quiet(journal)

@@ -53,6 +53,8 @@ _LEAST_S: Final = 1.0
 """The outbox's time to close in at least, and after a second SIGTERM."""
 
 _MOST_S: Final = 30.0
+_SPARE_S: Final = 0.5
+"""What is left for the end of the process itself, so that it is in time too."""
 
 
 class Bridge:
@@ -123,7 +125,7 @@ class Bridge:
     async def _close_outbox(self) -> None:
         """Close it in what is left of the time to stop in; where its disk hangs, end all the same."""
         left_s = self._stop_by - asyncio.get_running_loop().time()
-        closing = self._outbox.close(max(_LEAST_S, min(left_s, _MOST_S)))
+        closing = self._outbox.close(max(_LEAST_S, min(left_s - _SPARE_S, _MOST_S)))
         if not await self._signals.soon(closing, _LEAST_S):
             self._log.close()
             os._exit(FAILED)  # a thread that hangs in the disk would keep an orderly end waiting

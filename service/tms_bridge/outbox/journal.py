@@ -31,8 +31,8 @@ _RETRY_AFTER_S = 1
 # Python 3.11 takes 0.2 µs to look a member of an enumeration up.
 _PENDING, _HELD, _UNDECODABLE = State.PENDING, State.HELD, State.UNDECODABLE
 
-MAX_QUEUED_BYTES = 32 << 20
-"""So much may wait for a commit, however long the disk takes for one."""
+MAX_QUEUED_BYTES = 16 << 20
+"""So much may wait for a commit, however long the disk takes for one; in memory it is twice as much."""
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.outbox.rows import Case, Owed, Row, State, Stored, Unanswered, unpack
 
-PAGE_BYTES = 8 << 20
+PAGE_BYTES = 4 << 20
 _CHUNK = 256
 _PLACES = "(" + ", ".join("?" * _CHUNK) + ")"
 _STORED = tuple(
