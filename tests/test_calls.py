@@ -200,12 +200,20 @@ def test_a_refusal_stands_until_its_address_brings_an_event() -> None:
 
 
 def test_the_last_messages_are_kept_by_bytes() -> None:
-    kept = Messages(max_bytes=10)
+    kept = Messages(max_bytes=2 * message("a", b"12345").memory_bytes)
     for event_id in ("a", "b", "b", "c"):
         kept.note(message(event_id, b"12345"))
     assert [None, "b", "c"] == [one and one.id for one in map(kept.find, ("a", "b", "c"))]
-    kept.note(message("d", b"x" * 11))
+    kept.note(message("d", b"x" * 5_000))
     assert kept.find("d") is None
+
+
+def test_the_shortest_messages_count_as_what_they_cost_in_memory() -> None:
+    kept = Messages(max_bytes=1 << 20)
+    for number in range(5_000):
+        kept.note(message(str(number), b""))
+    found = sum(kept.find(str(number)) is not None for number in range(5_000))
+    assert 0 < found <= 1_024
 
 
 def test_a_key_that_a_queue_takes_again_is_open_no_more() -> None:

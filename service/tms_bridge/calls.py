@@ -159,13 +159,10 @@ class Messages:
     def note(self, message: Message) -> None:
         """Keep a message, and forget the oldest where there is no room."""
         former = self._messages.pop(message.id, None)
-        if former is not None:
-            self._bytes -= len(former.body)
+        self._bytes += message.memory_bytes - (former.memory_bytes if former is not None else 0)
         self._messages[message.id] = message
-        self._bytes += len(message.body)
         while self._bytes > self._max_bytes:
-            _, oldest = self._messages.popitem(last=False)
-            self._bytes -= len(oldest.body)
+            self._bytes -= self._messages.popitem(last=False)[1].memory_bytes
 
     def find(self, event_id: str) -> Message | None:
         """Return the message of an event, if it is still kept."""

@@ -13,6 +13,10 @@ QUARANTINE_EXCHANGE = "tms.quarantine"
 """Fanout exchange (and quorum queue) for bodies that could not be understood."""
 
 
+AROUND_BODY_BYTES = 1024
+"""About what a message costs in memory besides its body: most bodies are shorter than that."""
+
+
 class Kind(enum.StrEnum):
     """What a message carries."""
 
@@ -52,6 +56,11 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
     body: bytes
     replayed: bool = False
     reason: str = ""
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what it costs in memory."""
+        return len(self.body) + AROUND_BODY_BYTES
 
     @property
     def order_key(self) -> str:

@@ -4,12 +4,11 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from tms_bridge.message import AROUND_BODY_BYTES
 from tms_bridge.outbox.contract import OutboxEntry
 
 MAX_ENTRIES = 8192
 MAX_BYTES = 16 * 1024 * 1024
-_OVERHEAD_BYTES = 1024
-"""What an entry costs besides its body."""
 
 
 class Tail:
@@ -30,7 +29,7 @@ class Tail:
         for entry in entries:
             self._entries[entry.seq] = entry
             self._seqs.append(entry.seq)
-            self._bytes += _OVERHEAD_BYTES + len(entry.message.body)
+            self._bytes += AROUND_BODY_BYTES + len(entry.message.body)
         while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             self._evict()
         if len(self._seqs) > 2 * self._max_entries + 2 * len(self._entries):
@@ -40,7 +39,7 @@ class Tail:
     def remove(self, seq: int) -> None:
         """Forget what has left."""
         if (entry := self._entries.pop(seq, None)) is not None:
-            self._bytes -= _OVERHEAD_BYTES + len(entry.message.body)
+            self._bytes -= AROUND_BODY_BYTES + len(entry.message.body)
 
     def after(self, seq: int, limit: int) -> list[OutboxEntry]:
         """Return up to `limit` entries after `seq`, which must not be below `floor`."""
