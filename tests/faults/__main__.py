@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--duration", type=float, default=600.0, help="seconds in which faults begin")
     parser.add_argument("--senders", type=int, default=64, help="events under way at once")
     parser.add_argument("--rate", type=float, default=200.0, help="events a second")
+    parser.add_argument("--every", type=float, default=0.0, help="seconds from one fault to the next")
     parser.add_argument(
         "--kinds", nargs="+", default=[], choices=[fault.name for fault in FAULTS], help="only these"
     )
@@ -56,6 +57,7 @@ def _one(options: argparse.Namespace, seed: int) -> bool:
         rate=options.rate,
         kinds=tuple(options.kinds),
         disk=not options.no_outbox,
+        every_s=options.every,
     )
     directory = Path(tempfile.mkdtemp(prefix="tms-faults-"))
     passed = False
@@ -84,7 +86,9 @@ def _run(plan: Plan, options: argparse.Namespace, directory: Path) -> bool:
 def _name(report: Report) -> str:
     """Name a report by what was run: the next run of the same takes its place."""
     generation = report.broker.partition(".")[0]
-    return f"rabbitmq-{generation}-{'journal' if report.plan.disk else 'no-outbox'}-seed-{report.plan.seed}"
+    kept = "journal" if report.plan.disk else "no-outbox"
+    soak = "-soak" if report.plan.every_s else ""
+    return f"rabbitmq-{generation}-{kept}{soak}-seed-{report.plan.seed}"
 
 
 if __name__ == "__main__":

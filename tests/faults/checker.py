@@ -14,6 +14,8 @@ What it asks, by the words of the design:
 | changed        | routing key and payload are those of the event that was sent                           |
 | quarantine     | every undecodable body: only 422, one id, one row, its count, a copy on its queue      |
 | given-up       | the sender gave nothing up while there was room                                        |
+| clock          | `received_at` of an entity's events never falls, whatever the wall clock does          |
+| shares         | beside a greedy source, nothing of another one is refused                              |
 """
 
 import math
@@ -35,8 +37,11 @@ QUESTIONS: Final = (
     "changed",
     "quarantine",
     "given-up",
+    "clock",
+    "shares",
 )
 
+REFUSED: Final = 503
 RECOVERY_S: Final = 10.0
 """How long after a fault a call may still be refused for it: the back-off that it leaves behind."""
 
@@ -145,6 +150,8 @@ class _Judge:
             "changed": self._changed,
             "quarantine": self._quarantine,
             "given-up": self._given_up,
+            "clock": self._clock,
+            "shares": self._shares,
         }
         return answers[question]()
 
@@ -300,6 +307,30 @@ class _Judge:
                     f"{given_up.trigger} {given_up.entity} #{given_up.ordinal} was given up at "
                     f"{given_up.at:.3f}: {', '.join(map(_tell, calls))}"
                 )
+
+    def _clock(self) -> Iterator[str]:
+        """Without a disk nothing outlives a restart, and so not the newest moment either."""
+        if not self._history.outbox:
+            return
+        received = {each.message_id: each.received_at for each in self._history.deliveries}
+        newest: dict[tuple[str, int], float] = {}
+        for (trigger, entity, _), event in sorted(self._events.items()):
+            at = received.get(event.id or "", 0.0)
+            before = newest.get((trigger, entity), 0.0)
+            if at and at < before:
+                yield f"{event.describe()} was received {before - at:.6f} s before an earlier one"
+            newest[trigger, entity] = max(at, before)
+
+    def _shares(self) -> Iterator[str]:
+        bands = [band for band in self._history.bands if band.spares_others]
+        for call in self._history.attempts:
+            if call.code == REFUSED and any(_met(band, call) for band in bands):
+                yield f"{call.trigger} {call.entity} #{call.ordinal} was refused: {_tell(call)}"
+
+
+def _met(band: FaultBand, call: Attempt) -> bool:
+    """Tell whether a call came while a fault was in force, and those before it were over."""
+    return band.began + SETTLING_S <= call.sent_at <= band.ended
 
 
 def _row(body: _Event, told: set[str | None], rows: Sequence[Case], *, killed: bool) -> Iterator[str]:

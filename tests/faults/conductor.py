@@ -30,7 +30,12 @@ SECONDS_SHARE: Final = 0.6
 """How many of the faults that last so long get a second one."""
 
 MOST_TOLD: Final = 10
+_DRAIN_S: Final = 400.0
+"""A crowd of 150,000 may still be waiting, and the machine may do other things as well."""
+
 _SAMPLE_EVERY_S: Final = 0.5
+_ASK_FOR_TASKS_EVERY: Final = 40
+"""Samples: to count them holds the bridge up for some milliseconds."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         kinds: names of faults; empty: all that fit.
         duration_s: how long new faults begin; the senders stop with the last of them.
         rate: events a second, all senders together.
+        every_s: a fault begins as often as that; 0: soon after the one before it.
     """
 
     seed: int = 1
@@ -48,6 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 200.0
     kinds: tuple[str, ...] = ()
     disk: bool = True
+    every_s: float = 0.0
 
     def faults(self) -> list[Fault]:
         """Return the faults of this run."""
@@ -103,7 +110,7 @@ def bring_to_rest(rig: Rig) -> list[Case]:
         rig.finish_sending()
         if not rig.subject.running:
             rig.start_bridge()
-        rig.drain()
+        rig.drain(timeout_s=_DRAIN_S)
         rig.observations += rig.proxy.doubles[:MOST_TOLD]
         cases = rig.cases()
         rig.stop()
@@ -122,11 +129,12 @@ class Conductor:
         self._rng = random.Random(f"{plan.seed}/faults")
         self._ends_at = time.monotonic() + plan.duration_s
         self._bridge_up_since = time.monotonic() - LEAST_UP_S / 2
+        self._next_at = time.monotonic()
 
     def run(self) -> None:
         """Inject and heal until the time is up; every kind has its turn before one comes again."""
         for fault in self._order():
-            self._pause(self._rng.uniform(0.3, 1.5))
+            self._rest()
             if not self._room_for(fault):
                 return
             if fault.takes_bridge:
@@ -137,6 +145,14 @@ class Conductor:
             except FAILURES as failure:
                 self._rig.observations.append(f"{fault.name} could not be carried out: {failure!r}")
                 return
+
+    def _rest(self) -> None:
+        """Let nothing happen, until it is time for the next fault."""
+        pause_s = self._rng.uniform(0.3, 1.5)
+        if self._plan.every_s:
+            pause_s = max(pause_s, self._next_at - time.monotonic())
+            self._next_at = time.monotonic() + pause_s + self._plan.every_s
+        self._pause(pause_s)
 
     def _order(self) -> Iterator[Fault]:
         faults = self._plan.faults()
@@ -177,6 +193,7 @@ class Conductor:
                 may_give_up=fault.may_give_up or (not rig.disk and (fault.takes_broker or fault.takes_some)),
                 topology=fault.topology,
                 answers_take_s=fault.answers_take_s,
+                spares_others=fault.spares_others,
             )
         )
 
@@ -214,6 +231,7 @@ class Sampler:
     def __init__(self, rig: Rig) -> None:
         self.samples: list[Sample] = []
         self._rig = rig
+        self._count = 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._thread.start()
@@ -232,6 +250,9 @@ class Sampler:
         try:
             metrics = self._rig.subject.metrics()
             rss_bytes = self._rig.subject.rss_bytes()
+            descriptors = self._rig.subject.open_descriptors()
+            self._count += 1
+            tasks = None if self._count % _ASK_FOR_TASKS_EVERY else self._rig.subject.tasks()
         except (OSError, ValueError, IndexError, SubjectFailedError):
             return Sample(at=at)
         depth = metrics.get("tms_bridge_outbox_events", 0)
@@ -240,4 +261,6 @@ class Sampler:
             depth=int(depth),
             outstanding=int(metrics["tms_bridge_publishes_outstanding"]),
             rss_bytes=rss_bytes,
+            descriptors=descriptors,
+            tasks=tasks,
         )

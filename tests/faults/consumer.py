@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import aio_pika
@@ -47,6 +48,7 @@ class Envelope(msgspec.Struct):
     id: str
     source: str
     trigger: str
+    received_at: datetime
     payload: msgspec.Raw
 
 
@@ -92,35 +94,41 @@ class Consumer:
     async def _take(self, message: AbstractIncomingMessage) -> None:
         self._positions[self._queue] += 1
         headers = message.headers
+        content, received_at = _read(self._queue, message)
         self._log.write(
             Delivery(
                 queue=self._queue,
                 message_id=message.message_id or "",
                 digest=str(headers.get("tms-digest", "")),
-                content=_content(self._queue, message),
+                content=content,
                 routing_key=message.routing_key or "",
                 redelivered=bool(message.redelivered),
                 at=time.monotonic(),
                 position=self._positions[self._queue],
                 connection=self._turn,
                 replayed=bool(headers.get("tms-replayed", False)),
+                received_at=received_at,
             )
         )
         await message.ack()
 
 
-def _content(queue: str, message: AbstractIncomingMessage) -> str:
-    """Compute the digest of the sender's body from the message alone; a text where it is not whole."""
+def _read(queue: str, message: AbstractIncomingMessage) -> tuple[str, float]:
+    """Return the digest of the sender's body and when it was received, by the message alone.
+
+    Where the message is not whole, a text takes the digest's place.
+    """
     if queue == QUARANTINE:
         headers = message.headers
-        return _digest(str(headers["tms-source"]), str(headers["tms-trigger"]), message.body)
+        return _digest(str(headers["tms-source"]), str(headers["tms-trigger"]), message.body), 0.0
     try:
         event = _ENVELOPES.decode(message.body)
     except msgspec.DecodeError as error:
-        return f"not an event: {error}"
+        return f"not an event: {error}", 0.0
+    content = _digest(event.source, event.trigger, bytes(event.payload))
     if event.id != message.message_id:
-        return f"the body has the id {event.id}"
-    return _digest(event.source, event.trigger, bytes(event.payload))
+        content = f"the body has the id {event.id}"
+    return content, event.received_at.timestamp()
 
 
 def _digest(source: str, trigger: str, body: bytes) -> str:

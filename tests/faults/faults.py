@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
+from tests.faults import strains
 from tests.faults.half_open import Manner
 from tests.faults.rig import BINDINGS, FULL, Rig, until
 from tests.faults.subject import Subject, SubjectFailedError
@@ -17,6 +18,7 @@ Step = Callable[[Rig, random.Random], None]
 
 _HOUR_S: Final = 3600
 _SLOW_SYNC_S: Final = 0.15
+_VERY_SLOW_SYNC_S: Final = 1.0
 _SMALL_MESSAGE_BYTES: Final = 4000
 """Lower than the messages of the sender's large bodies, larger than all others."""
 
@@ -26,13 +28,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         hold_s: how long it lasts, at least and at most, from the end of the injection.
-        takes_bridge: the bridge is down for a while.
+        takes_bridge: the bridge is down for a while, or cannot be reached.
         takes_broker: the broker cannot be reached or takes nothing; then a bridge may die as well.
         takes_some: the broker does not confirm some events, so that without an outbox they are given up.
         may_give_up: the sender may have to give events up: the outbox has no room.
         topology: consumers' queues may miss events that others get.
         needs_disk: it is a fault of the outbox on disk.
         answers_take_s: no 2xx can come sooner than this after its call.
+        spares_others: none of the sender's calls may be refused because of it.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     topology: bool = False
     needs_disk: bool = False
     answers_take_s: float = 0.0
+    spares_others: bool = False
 
 
 def _nothing(_rig: Rig, _rng: random.Random) -> None:
@@ -137,16 +141,7 @@ def _lift_size(rig: Rig, _rng: random.Random) -> None:
     rig.control.set_max_message_size(16 << 20)
     rig.proxy.reset()
     if rig.disk:
-        until(lambda: _retried(rig), "what was refused to be sent again")
-
-
-def _retried(rig: Rig) -> bool:
-    """Retry while there is something in flight that may still be refused."""
-    outstanding = rig.subject.metrics()["tms_bridge_outbox_refused"]
-    if outstanding:
-        rig.subject.command("outbox", "retry", "--all")
-        return False
-    return rig.subject.metrics()["tms_bridge_broker_connected"] == 1
+        until(lambda: strains.retried(rig), "what was refused to be sent again")
 
 
 def _stop_reading(rig: Rig, _rng: random.Random) -> None:
@@ -290,6 +285,63 @@ FAULTS: Final = (
         needs_disk=True,
     ),
     Fault(name="clock-jump", inject=_jump, heal=_shake("clock 0"), hold_s=(2, 6)),
+    Fault(
+        name="disk-hang",
+        inject=strains.hang_disk,
+        heal=strains.unhang_disk,
+        hold_s=(7, 12),
+        may_give_up=True,
+        needs_disk=True,
+    ),
+    Fault(
+        name="very-slow-disk",
+        inject=_shake(f"fsync {_VERY_SLOW_SYNC_S}"),
+        heal=_shake("fsync ok"),
+        answers_take_s=_VERY_SLOW_SYNC_S,
+        hold_s=(4, 8),
+        needs_disk=True,
+    ),
+    Fault(
+        name="quota",
+        inject=_shake("write quota"),
+        heal=_shake("write ok"),
+        hold_s=(1, 6),
+        may_give_up=True,
+        needs_disk=True,
+    ),
+    Fault(
+        name="descriptors",
+        inject=strains.exhaust_descriptors,
+        heal=strains.give_descriptors,
+        hold_s=(2, 5),
+        takes_bridge=True,
+        takes_broker=True,
+    ),
+    Fault(name="hostile-import", inject=strains.import_hostile_lines, heal=_nothing, needs_disk=True),
+    Fault(
+        name="poison",
+        inject=strains.poison,
+        heal=strains.cure,
+        hold_s=(2, 5),
+        takes_some=True,
+        needs_disk=True,
+    ),
+    Fault(
+        name="greedy-source",
+        inject=strains.be_greedy,
+        heal=strains.be_modest,
+        hold_s=(5, 9),
+        spares_others=True,
+        needs_disk=True,
+    ),
+    Fault(
+        name="clock-step",
+        inject=strains.step_clock_back,
+        heal=strains.set_clock_right,
+        hold_s=(2, 4),
+        takes_bridge=True,
+    ),
+    Fault(name="crowded-queue", inject=strains.crowd, heal=strains.disperse, hold_s=(5, 15), needs_disk=True),
     Fault(name="second-bridge", inject=_second_bridge, heal=_nothing, needs_disk=True),
 )
 

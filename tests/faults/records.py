@@ -76,6 +76,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         content: the same digest, computed by the consumer from what the message carries of the body.
         redelivered: the broker says that it gave this very message to a consumer before.
         replayed: the header `tms-replayed`.
+        received_at: the event's own, in seconds since 1970; 0 where it has none.
         position: counts the deliveries of one queue.
         connection: counts the connections of the queue's consumer.
     """
@@ -90,6 +91,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     position: int
     connection: int = 1
     replayed: bool = False
+    received_at: float = 0.0
 
 
 class FaultBand(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,7 @@ class FaultBand(msgspec.Struct, frozen=True, kw_only=True):
         may_give_up: the sender may give events up because of it.
         topology: exchanges, queues or bindings were not as the consumers had made them.
         answers_take_s: no 2xx can have come sooner than this after its call.
+        spares_others: none of the sender's calls may be refused because of it.
     """
 
     name: str
@@ -108,6 +111,7 @@ class FaultBand(msgspec.Struct, frozen=True, kw_only=True):
     may_give_up: bool = False
     topology: bool = False
     answers_take_s: float = 0.0
+    spares_others: bool = False
 
 
 class Disruption(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,12 +144,16 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         depth: events in the outbox.
         rss_bytes: resident memory.
+        descriptors: how many it has open.
+        tasks: asyncio tasks; asked for less often than the rest.
     """
 
     at: float
     depth: int | None = None
     outstanding: int | None = None
     rss_bytes: int | None = None
+    descriptors: int | None = None
+    tasks: int | None = None
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Tells of a run in words, as JSON, and as a picture of its course."""
 
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -18,6 +19,26 @@ MANY = 10
 MEGABYTE = 1_000_000
 
 
+STRETCH_S = 600
+"""How much of a long run is one row of its course."""
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """How the bridge stood in a part of the run: medians of what it had, and the most memory.
+
+    Attributes:
+        begins_s: from the run's beginning.
+        tasks: 0 where nobody has counted them.
+    """
+
+    begins_s: int
+    accepted: int
+    rss_mb: float
+    most_rss_mb: float
+    descriptors: int
+    tasks: int
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What a release is judged by.
 
@@ -25,6 +46,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         answers: calls by HTTP status; `none` where no answer came.
         p99_ms: of the calls that were answered 2xx, from the request to the whole answer.
         longest_silence_s: the longest time in which the bridge's admin listener did not answer.
+        course: of ten minutes each.
     """
 
     seconds: float
@@ -34,6 +56,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     most_waiting: int
     peak_rss_mb: float
     longest_silence_s: float
+    course: list[Stretch] = []
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +96,26 @@ def _figures(run: Run) -> Figures:
         most_waiting=max((sample.depth or 0 for sample in history.samples), default=0),
         peak_rss_mb=round(max((each.rss_bytes or 0 for each in history.samples), default=0) / MEGABYTE, 1),
         longest_silence_s=round(max((later - at for at, later in pairwise(heard)), default=0.0), 1),
+        course=[_stretch(run, begins_s) for begins_s in range(0, int(run.ended - run.began), STRETCH_S)],
     )
+
+
+def _stretch(run: Run, begins_s: int) -> Stretch:
+    begins, ends = run.began + begins_s, run.began + begins_s + STRETCH_S
+    samples = [sample for sample in run.history.samples if begins <= sample.at < ends]
+    memory = [sample.rss_bytes / MEGABYTE for sample in samples if sample.rss_bytes]
+    return Stretch(
+        begins_s=begins_s,
+        accepted=sum(call.accepted and begins <= call.answered_at < ends for call in run.history.attempts),
+        rss_mb=round(_median(memory), 1),
+        most_rss_mb=round(max(memory, default=0.0), 1),
+        descriptors=int(_median([sample.descriptors for sample in samples if sample.descriptors])),
+        tasks=int(_median([sample.tasks for sample in samples if sample.tasks])),
+    )
+
+
+def _median(numbers: Sequence[float]) -> float:
+    return statistics.median(numbers) if numbers else 0.0
 
 
 def _tally(words: Iterable[str]) -> dict[str, int]:
@@ -98,6 +140,11 @@ def in_words(report: Report) -> str:
         f"second ids of one event: {counts.second_ids}",
         f"given up by the sender: {counts.given_up}, {_excused(report)} of them for a fault that allows it",
         f"peak RSS {figures.peak_rss_mb:g} MB; longest silence of the bridge {figures.longest_silence_s:g} s",
+        *(
+            f"from {each.begins_s} s: {each.accepted} accepted, RSS {each.rss_mb:g} MB, at most "
+            f"{each.most_rss_mb:g}; {each.descriptors} descriptors, {each.tasks} tasks"
+            for each in figures.course
+        ),
         "",
     ]
     for question in QUESTIONS:

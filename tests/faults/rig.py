@@ -41,6 +41,25 @@ FULL: Final = "limited"
 """The queue that refuses when it holds LIMIT events and nobody reads it."""
 
 LIMIT: Final = 20
+
+ASIDE: Final = "aside"
+"""The prefix of what is not the sender's: the checker does not look at it."""
+
+GREEDY: Final = "greedy"
+_MAX_IN_FLIGHT: Final = 400
+_OTHERS: Final = f"""\
+[held]
+max_bytes = 1000000
+[sources.{GREEDY}]
+allow_from = ["127.0.0.0/24"]
+on_unlisted_address = "hold"
+routing_key_prefix = "{ASIDE}"
+[[sources.{GREEDY}.credentials]]
+name = "2026"
+basic = {{ username = "Webhookuser", password = "${{TMS_PASSWORD}}" }}
+"""
+"""A second source, whose room for held events is soon used up."""
+
 _PLAIN: Final[Mapping[str, str | int]] = {}
 _LIMITED: Final[Mapping[str, str | int]] = {"x-max-length": LIMIT, "x-overflow": "reject-publish"}
 
@@ -77,6 +96,7 @@ class Rig(Lifetime):
     Attributes:
         proxies: one before each node of the cluster; `proxy` is that before the first.
         observations: what was seen besides the records and must not be, in words.
+        beside: what a fault runs until it is healed.
     """
 
     def __init__(
@@ -102,6 +122,7 @@ class Rig(Lifetime):
         self._consumer: subprocess.Popen[bytes] | None = None
         self._sender: subprocess.Popen[bytes] | None = None
         self.subject: Subject
+        self.beside = contextlib.ExitStack()
 
     def start(self) -> None:
         """Start all but the sender; return when the bridge is connected."""
@@ -111,7 +132,10 @@ class Rig(Lifetime):
             self._stack.enter_context(proxy)
         self._start_consumer()
         self.subject = Subject(
-            [self.control.bridge_url(proxy.port) for proxy in self.proxies], disk=self.disk
+            [self.control.bridge_url(proxy.port) for proxy in self.proxies],
+            disk=self.disk,
+            max_in_flight=_MAX_IN_FLIGHT,
+            more=_OTHERS,
         )
         self._stack.push(self.subject)
         self._stack.callback(self._keep_logs)
@@ -188,6 +212,11 @@ class Rig(Lifetime):
         """Let the queue be read again."""
         (self._paused / queue).unlink(missing_ok=True)
 
+    def delivered_bytes(self) -> int:
+        """Return how much the consumers have written down so far."""
+        deliveries = self.directory / "deliveries.jsonl"
+        return deliveries.stat().st_size if deliveries.exists() else 0
+
     def drain(self, *, timeout_s: float = 120.0) -> None:
         """Wait until the outbox and all queues are empty."""
         until(self._is_drained, "the outbox and the queues to be empty", timeout_s=timeout_s)
@@ -220,10 +249,11 @@ class Rig(Lifetime):
 
     def history(self, cases: Sequence[Case], samples: Sequence[Sample]) -> History:
         """Read back all that was written down."""
+        deliveries = read(self.directory / "deliveries.jsonl", Delivery)
         return History(
             attempts=read(self.directory / "attempts.jsonl", Attempt),
             given_up=read(self.directory / "given_up.jsonl", GivenUp),
-            deliveries=read(self.directory / "deliveries.jsonl", Delivery),
+            deliveries=[each for each in deliveries if not each.routing_key.startswith(f"{ASIDE}.")],
             bands=read(self.directory / "bands.jsonl", FaultBand),
             disruptions=read(self.directory / "disruptions.jsonl", Disruption),
             confirms=read(self.directory / "confirms.jsonl", Confirm),
@@ -235,6 +265,7 @@ class Rig(Lifetime):
 
     def close(self) -> None:
         """End everything at once."""
+        self.beside.close()
         self._janitor.clean()
         for process in (self._sender, self._consumer):
             if process is not None:

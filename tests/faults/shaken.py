@@ -4,27 +4,33 @@
 
 Each connection to the Unix socket carries one line and is answered `ok` once it is in force:
 
-    clock SECONDS            the wall clock goes by so much
+    clock SECONDS            the wall clock goes by so much; at the start by SHAKEN_CLOCK_S of the environment
     fsync ok|error|hang|SECONDS
                              syncing works, fails with EIO, never returns (until `fsync ok`), or takes so much
                              longer
-    write ok|full|readonly   writing works, or fails with ENOSPC or EROFS
+    write ok|full|quota|readonly
+                             writing works, or fails with ENOSPC, EDQUOT or EROFS
+    poison ok|N              publishing works, or one message in N meets a defect in our own code
     kill POINT [N]           SIGKILL the N-th time that POINT is passed
+    tasks                    changes nothing; the answer is how many tasks there are
 
 The points: `committed` (an event is durable, its answer is not noted), `marked` (noted, not a byte of the
 answer written), `published` (bytes are with the kernel, no confirm yet), `acked` (the confirm is there, the
 row is not deleted).
 """
 
+import asyncio
 import contextlib
 import errno
 import functools
+import gc
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -33,19 +39,20 @@ from tests.faults import imports
 POINTS: Final = ("committed", "marked", "published", "acked")
 _SYNCS: Final = ("fsync", "fdatasync")
 _WRITES: Final = ("write", "pwrite", "pwrite64", "ftruncate", "ftruncate64")
-_WRITE_ERRORS: Final = {"ok": 0, "full": errno.ENOSPC, "readonly": errno.EROFS}
+_WRITE_ERRORS: Final = {"ok": 0, "full": errno.ENOSPC, "quota": errno.EDQUOT, "readonly": errno.EROFS}
 
 
 class Shaking:
     """What is in force just now."""
 
     def __init__(self) -> None:
-        self.clock_s = 0.0
+        self.clock_s = float(os.environ.get("SHAKEN_CLOCK_S", "0"))
         self.fsync_error = 0
         self.fsync_delay_s = 0.0
         self.disk_answers = threading.Event()
         self.disk_answers.set()
         self.write_error = 0
+        self.poison_every = 0
         self.kill_at: str | None = None
         self.kill_after = 0
 
@@ -58,11 +65,23 @@ class Shaking:
             self._sync(values[0])
         elif word == "write":
             self.write_error = _WRITE_ERRORS[values[0]]
+        elif word == "poison":
+            self.poison_every = 0 if values[0] == "ok" else int(values[0])
         elif word == "kill" and values[0] in POINTS:
             self.kill_after = int(values[1]) if len(values) > 1 else 1
             self.kill_at = values[0]
         else:
             raise ValueError(line)
+
+    def publishing(self, message_id: str) -> None:
+        """Meet a defect that nobody foresaw; the id decides, so that a message meets it each time."""
+        if self.poison_every and zlib.crc32(message_id.encode()) % self.poison_every == 0:
+            raise ZeroDivisionError("poison")
+
+    def allocating(self) -> None:
+        """Refuse room where the quota is used up: SQLite is not the only one that asks."""
+        if self.write_error == errno.EDQUOT:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     def passing(self, point: str) -> None:
         """Die here, if that is asked."""
@@ -112,8 +131,16 @@ def _obey(server: socket.socket, shaking: Shaking) -> None:
     while True:
         connection, _ = server.accept()
         with connection, connection.makefile("rw") as stream:
-            shaking.obey(stream.readline())
-            stream.write("ok\n")
+            line = stream.readline().strip()
+            if line == "tasks":
+                stream.write(f"{_tasks()}\n")
+            else:
+                shaking.obey(line)
+                stream.write("ok\n")
+
+
+def _tasks() -> int:
+    return sum(isinstance(each, asyncio.Task) and not each.done() for each in gc.get_objects())
 
 
 def _shake_clock(shaking: Shaking) -> None:
@@ -127,6 +154,7 @@ def _shake_disk(shaking: Shaking) -> None:
     for names, decide in ((_SYNCS, shaking.syncing), (_WRITES, lambda: shaking.write_error)):
         if not sum(imports.interpose(name, decide) for name in names):
             raise RuntimeError(f"SQLite imports none of {names}")
+    _watch(os, "posix_fallocate", before=lambda *_: shaking.allocating())
 
 
 def _shake_life(shaking: Shaking) -> None:
@@ -134,26 +162,31 @@ def _shake_life(shaking: Shaking) -> None:
     from tms_bridge.outbox.journal import Journal  # noqa: PLC0415 - see main
 
     # Every way to a 2xx leads through it, once for all that one commit has made durable.
-    _watch(Journal, "_mark", before=lambda: shaking.passing("committed"))
-    _watch(Journal, "_mark", after=lambda: shaking.passing("marked"))
-    _watch(PipelinedPublisher, "_flush", after=lambda: shaking.passing("published"))
-    _watch(Journal, "settle", before=lambda: shaking.passing("acked"))
+    _watch(Journal, "_mark", before=lambda *_: shaking.passing("committed"))
+    _watch(Journal, "_mark", after=lambda *_: shaking.passing("marked"))
+    _watch(PipelinedPublisher, "_flush", after=lambda *_: shaking.passing("published"))
+    _watch(Journal, "settle", before=lambda *_: shaking.passing("acked"))
+    _watch(PipelinedPublisher, "publish", before=lambda *call: shaking.publishing(call[2].id))
 
 
-def _nothing() -> None:
+def _nothing(*_: Any) -> None:
     """Do nothing."""
 
 
 def _watch(
-    owner: type, name: str, *, before: Callable[[], None] = _nothing, after: Callable[[], None] = _nothing
+    owner: object,
+    name: str,
+    *,
+    before: Callable[..., None] = _nothing,
+    after: Callable[..., None] = _nothing,
 ) -> None:
     original = getattr(owner, name)
 
     @functools.wraps(original)
     def watched(*args: Any, **kwargs: Any) -> Any:
-        before()
+        before(*args)
         result = original(*args, **kwargs)
-        after()
+        after(*args)
         return result
 
     setattr(owner, name, watched)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -27,7 +28,7 @@ _CONFIGURATION = """\
 listen = {listen}
 shutdown_delay_s = 0.5
 drain_timeout_s = 3
-max_in_flight = 2000
+max_in_flight = {max_in_flight}
 [admin]
 listen = {admin}
 [amqp]
@@ -70,6 +71,7 @@ class Subject(Program):
         outbox_options: str = "min_free_bytes = 0",
         heartbeat_s: int = 2,
         max_outstanding: int = MAX_OUTSTANDING,
+        max_in_flight: int = 2000,
         more: str = "",
         prefix: Sequence[str] = (),
     ) -> None:
@@ -83,6 +85,7 @@ class Subject(Program):
         self.configuration = self.directory / "tms-bridge.toml"
         self._control = self.directory / "control"
         self._probe = "/readyz"
+        self._clock_s = "0"
         self._log = self.directory / "log"
         # A JSON string or list is a TOML one too.
         text = _CONFIGURATION.format(
@@ -91,6 +94,7 @@ class Subject(Program):
             urls=json.dumps([url.replace("${", "$${") for url in urls]),
             heartbeat_s=heartbeat_s,
             max_outstanding=max_outstanding,
+            max_in_flight=max_in_flight,
             outbox=f"[outbox]\ndir = {json.dumps(str(self.outbox))}\n{outbox_options}" if disk else "",
             more=more,
         )
@@ -114,7 +118,8 @@ class Subject(Program):
     @property
     def environment(self) -> dict[str, str]:
         """What its process and its command line need in their environment."""
-        return {**os.environ, "TMS_PASSWORD": "webhookpassword", "PYTHONPATH": str(ROOT)}
+        known = {"TMS_PASSWORD": "webhookpassword", "PYTHONPATH": str(ROOT), "SHAKEN_CLOCK_S": self._clock_s}
+        return os.environ | known
 
     def start(self, *, wait: bool = True, probe: str = "/readyz", timeout_s: float = 20.0) -> None:
         """Start it, and wait until it answers this probe unless told otherwise."""
@@ -137,13 +142,21 @@ class Subject(Program):
 
     def shake(self, line: str) -> None:
         """Put a line of `tests.faults.shaken` in force; return when it is."""
+        if line.startswith("clock "):  # the machine's clock outlives the bridge
+            self._clock_s = line.removeprefix("clock ")
+        if self._ask(line) != "ok\n":
+            raise SubjectFailedError(f"the bridge did not take {line!r}:\n{self.tail()}")
+
+    def tasks(self) -> int:
+        """Return how many asyncio tasks it has; raises OSError where it does not answer."""
+        return int(self._ask("tasks"))
+
+    def _ask(self, line: str) -> str:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5.0)
             connection.connect(str(self._control))
             connection.sendall(f"{line}\n".encode())
-            answer = connection.recv(16)
-        if answer != b"ok\n":
-            raise SubjectFailedError(f"the bridge did not take {line!r}:\n{self.tail()}")
+            return connection.recv(16).decode()
 
     def answers(self, path: str) -> bool:
         """Tell whether a probe of the admin listener answers 2xx."""
@@ -171,6 +184,15 @@ class Subject(Program):
     def peak_rss_bytes(self) -> int:
         """Return the most resident memory since its start; raises OSError where it is gone."""
         return self._memory_bytes("VmHWM:")
+
+    def open_descriptors(self) -> int:
+        """Return how many descriptors it has open; raises OSError where it is gone."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - names, and on each sample: cheap
+
+    def limit_descriptors(self, most: int | None) -> None:
+        """Let it have no more descriptors than so many (setrlimit); None: as many as at its start."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (soft if most is None else most, hard))
 
     def _memory_bytes(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()

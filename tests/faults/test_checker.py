@@ -318,3 +318,23 @@ def test_what_came_while_there_was_no_room_may_be_given_up() -> None:
 
 def test_a_body_that_is_no_event_is_always_given_up() -> None:
     assert wrong(check(history(given_up=[given_up(kind="undecodable")]))) == {}
+
+
+@pytest.mark.parametrize(("step_s", "found"), [(0.0, {}), (30.0, {}), (-0.001, {"clock": 1})])
+def test_received_at_never_falls_from_one_event_of_an_entity_to_the_next(
+    step_s: float, found: dict[str, int]
+) -> None:
+    noon = 1_800_000_000.0
+    deliveries = [*without(history().deliveries), delivery(2, 2, received_at=noon + step_s)]
+    deliveries += [delivery(2, 2, queue=NARROW, received_at=noon + step_s)]
+    deliveries[0] = msgspec.structs.replace(deliveries[0], received_at=noon)
+    deliveries[1] = msgspec.structs.replace(deliveries[1], received_at=noon)
+    assert wrong(check(history(deliveries=deliveries))) == found
+
+
+def test_beside_a_greedy_source_nothing_of_another_one_is_refused() -> None:
+    band = FaultBand(name="greedy-source", began=6.0, ended=12.0, spares_others=True)
+    later = msgspec.structs.replace(band, began=8.0)  # so soon, the fault before it may be why
+    whole = history(attempts=refused_calls(), bands=[band])
+    assert wrong(check(whole)) == {"shares": 1}
+    assert wrong(check(msgspec.structs.replace(whole, bands=[later]))) == {}

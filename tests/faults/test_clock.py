@@ -6,6 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from tests.faults.records import Delivery, read
 from tests.faults.rig import until
 from tests.faults.subject import AUTHORIZATION, Subject
 from tests.faults.trial import Trial
@@ -23,6 +24,19 @@ def test_a_clock_that_jumps_disturbs_nothing(trial: Trial, jump_s: int) -> None:
     verdict = trial.verdict()
     assert [] == verdict.violations
     assert {0} == set(verdict.counts.copies.values())
+    assert 0 == verdict.counts.given_up
+
+
+def test_what_is_received_after_a_step_back_and_a_restart_is_no_older(trial: Trial) -> None:
+    """The checker compares the `received_at` of each class's events in the order in which they were sent."""
+    with trial.under("clock-step"):
+        trial.deliver(100)
+        last = read(trial.rig.directory / "deliveries.jsonl", Delivery)[-20:]
+        assert 1 == len(
+            {delivery.received_at for delivery in last}
+        )  # it stands, until the clock has come there
+    verdict = trial.verdict()
+    assert [] == verdict.violations
     assert 0 == verdict.counts.given_up
 
 

@@ -82,7 +82,15 @@ class Trial:
         fault.inject(self.rig, self.rng)
         yield
         fault.heal(self.rig, self.rng)
-        self.rig.note_band(FaultBand(name=name, began=began, ended=time.monotonic(), topology=fault.topology))
+        self.rig.note_band(
+            FaultBand(
+                name=name,
+                began=began,
+                ended=time.monotonic(),
+                topology=fault.topology,
+                spares_others=fault.spares_others,
+            )
+        )
 
     def hold_up(self, publishes: int, *, delay_s: float = 0.5) -> None:
         """Slow the network down until so many publishes are on their way; `rig.proxy.heal` ends it."""
