@@ -45,7 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         kinds: names of faults; empty: all that fit.
         duration_s: how long new faults begin; the senders stop with the last of them.
         rate: events a second, all senders together.
-        every_s: a fault begins as often as that; 0: soon after the one before it.
+        every_s: a fault begins as often as that, and none kills the bridge that is not one for it; 0: soon
+            after the one before it.
     """
 
     seed: int = 1
@@ -203,7 +204,8 @@ class Conductor:
         if hold_s < LEAST_HOLD_S or not (fault.takes_broker or fault.takes_some) or chance > SECONDS_SHARE:
             return ""
         began = time.monotonic()
-        if chance < SECONDS_SHARE / 2 or began - self._bridge_up_since < LEAST_UP_S:
+        spared = self._plan.every_s or began - self._bridge_up_since < LEAST_UP_S
+        if chance < SECONDS_SHARE / 2 or spared:
             name = "reset"
             self._rig.proxy.reset()
         else:

@@ -37,7 +37,7 @@ def test_what_was_published_and_never_arrived_is_published_again(trial: Trial) -
     trial.rig.kill_bridge()
     with trial.under("broker-kill"):
         trial.rig.proxy.heal()
-    trial.rig.subject.start()
+        trial.rig.subject.start()  # it waits for its broker: until it is up, events would be given up
     trial.deliver(60)
     verdict = trial.verdict()
     assert [] == verdict.violations
