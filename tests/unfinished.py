@@ -85,7 +85,6 @@ Salvage
 Sender
 Sent
 Shape
-Shown
 Signals
 Snapshot
 Space

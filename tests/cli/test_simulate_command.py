@@ -148,3 +148,21 @@ async def test_saved_bodies_are_sent_in_the_order_of_their_names(
     done = await asyncio.to_thread(run, *args)
     assert (2, 3) == (done.returncode, len(receiver.bodies))
     assert "notes.txt" in done.stderr
+
+
+async def test_events_that_tail_has_saved_are_sent_as_their_sender_sent_them(
+    run: Run, receiver: Receiver, url: str, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    event = '{{"routing_key":"k","properties":{{}},"headers":{{}},"body":{{"trigger":"{}"{}}}}}'
+    (saved / "0001.json").write_text(event.format("course_assignment", ',"payload":{"Id":1.50}'))
+    (saved / "0002.json").write_text(event.format("class", ',"payload":[7]'))
+    args = ("simulate", "--url", url, "--source", "contoso", "--header", HEADER, "--from", saved)
+    done = await asyncio.to_thread(run, *args)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [b'{"Id":1.50}', b"[7]"] == receiver.bodies
+    assert ["course-assignment", "class"] == [path.split("/")[-1][:-8] for path in receiver.paths]
+    (saved / "0003.json").write_text(event.format("class", ""))
+    done = await asyncio.to_thread(run, *args)
+    assert (2, True) == (done.returncode, "saved without its payload" in " ".join(done.stderr.split()))

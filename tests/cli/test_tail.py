@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aio_pika
 import pytest
+from aiohttp import web
 
 from rabbitmq import Node
 
@@ -120,3 +121,66 @@ async def test_a_connection_that_is_lost_is_exit_code_1(
     assert (1, b"") == (process.returncode, stdout)
     assert b"the broker closed it: 320" in stderr
     assert b"Traceback" not in stderr
+
+
+class Handler:
+    """A developer's handler, which answers what it is told."""
+
+    def __init__(self, *statuses: int) -> None:
+        self._statuses = list(statuses)
+        self.requests: list[tuple[str, bytes]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.requests.append((request.headers.get("ce-subject", request.content_type), await request.read()))
+        return web.Response(status=self._statuses.pop(0))
+
+
+@pytest.fixture
+async def served(unused_tcp_port: int) -> AsyncIterator[tuple[Handler, str]]:
+    handler = Handler(204, 500)
+    app = web.Application()
+    app.router.add_post("/events", handler.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    yield handler, f"http://127.0.0.1:{unused_tcp_port}/events"
+    await runner.cleanup()
+
+
+async def test_events_are_handed_to_a_handler_with_its_answers_told(
+    with_broker: Path, exchange: aio_pika.abc.AbstractExchange, served: tuple[Handler, str]
+) -> None:
+    handler, url = served
+    process = await listening(with_broker, "--count", "2", "--forward", url, "--mode", "binary")
+    await publish(exchange, ["tms.class.scheduled", "tms.class.denied"])
+    stdout, _ = await process.communicate()
+    assert (1, ["204", "500"]) == (
+        process.returncode, [line.split("  ")[-1].split()[0] for line in stdout.decode().splitlines()]
+    )  # fmt: skip
+    assert [("class/7", b'{"a":1.50}')] * 2 == handler.requests
+
+
+async def test_a_handler_that_is_not_there_is_told_and_the_next_event_comes(
+    with_broker: Path, exchange: aio_pika.abc.AbstractExchange, unused_tcp_port: int
+) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}/"
+    process = await listening(with_broker, "--count", "2", "--forward", url, "--json")
+    await publish(exchange, ["tms.class.scheduled", "tms.class.denied"])
+    stdout, _ = await process.communicate()
+    answers = [json.loads(line)["handler"] for line in stdout.splitlines()]
+    assert (1, [None, None]) == (process.returncode, [answer["http_status"] for answer in answers])
+    assert "Cannot connect" in answers[0]["error"]
+
+
+async def test_saved_events_are_files_of_their_own(
+    with_broker: Path, exchange: aio_pika.abc.AbstractExchange, tmp_path: Path
+) -> None:
+    process = await listening(
+        with_broker, "--count", "1", "--save", str(tmp_path / "kept"), "--omit", "payload"
+    )
+    await publish(exchange, ["tms.class.scheduled"], b'{"trigger":"class","payload":{"Id":7}}')
+    await process.communicate()
+    saved = json.loads((tmp_path / "kept" / "id-1.json").read_text())
+    assert ("tms.class.scheduled", {"trigger": "class"}, True) == (
+        saved["routing_key"], saved["body"], saved["headers"]["tms-replayed"]
+    )  # fmt: skip

@@ -1,8 +1,10 @@
 """The command `tail`."""
 
 import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+import aiohttp
 import click
 import msgspec
 
@@ -10,21 +12,20 @@ from tms_bridge.broker.consumer import Delivery, listen
 from tms_bridge.cli.broker import open_broker
 from tms_bridge.cli.configuration import load
 from tms_bridge.cli.event_loop import run_async
+from tms_bridge.cli.forward import ContentMode, forward
 from tms_bridge.cli.output import Output, common_options, note, visible
+from tms_bridge.cli.program import DONE, NO
+from tms_bridge.cli.saved import Redaction, SavedEvent, save, saved_event
 from tms_bridge.settings.model import Amqp
 
-PROPERTIES = ("message_id", "type", "content_type", "timestamp", "delivery_mode", "app_id")
 
+class _Wish(msgspec.Struct, frozen=True):
+    """What is to be done with each event, beside showing it."""
 
-class Shown(msgspec.Struct, frozen=True):
-    """A line of `--json`; `body` is the decoded JSON, or Base64 where it is none."""
-
-    routing_key: str
-    exchange: str
-    redelivered: bool
-    properties: dict[str, object]
-    headers: dict[str, object]
-    body: msgspec.Raw | bytes
+    redaction: Redaction
+    directory: Path | None
+    url: str | None
+    mode: ContentMode
 
 
 @click.command()
@@ -42,24 +43,71 @@ class Shown(msgspec.Struct, frozen=True):
     "--exchange", metavar="NAME", help="Another exchange than amqp.exchange, such as tms.quarantine."
 )
 @click.option("--count", "limit", type=click.IntRange(1), metavar="N", help="End after so many events.")
-def tail(
-    *, config: Path, out: Output, bindings: tuple[str, ...], exchange: str | None, limit: int | None
-) -> None:
+@click.option(
+    "--save",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep each event in a file of its own there, as --json prints it; simulate --from plays them.",
+)
+@click.option("--forward", "url", metavar="URL", help="Post each event there as a CloudEvent, one at a time.")
+@click.option(
+    "--mode",
+    type=click.Choice(ContentMode, case_sensitive=False),
+    default=ContentMode.STRUCTURED,
+    show_default=True,
+    help="How --forward sends it: attributes and event in one document, or the attributes in headers.",
+)
+@click.option(
+    "--omit",
+    "omitted",
+    multiple=True,
+    metavar="MEMBER",
+    help="Leave this member out of the body, at any depth, such as payload; may be given several times.",
+)
+@click.option(
+    "--replace",
+    "replaced",
+    multiple=True,
+    metavar="MEMBER",
+    help="Put another value in its place, such as name; headers stay as they are.",
+)
+def tail(  # noqa: PLR0913 - a flag each
+    *,
+    config: Path,
+    out: Output,
+    bindings: tuple[str, ...],
+    exchange: str | None,
+    limit: int | None,
+    directory: Path | None,
+    url: str | None,
+    mode: ContentMode,
+    omitted: tuple[str, ...],
+    replaced: tuple[str, ...],
+) -> int:
     """Show events as they arrive on the bus.
 
     It has a queue of its own, which takes nothing from other consumers and is gone when it ends. With --json
-    each event is a line, with routing key, properties, headers and body.
+    each event is a line, with routing key, properties, headers and body. Exits 1 if --forward got another
+    answer than 2xx.
 
     \b
     Examples:
       tms-bridge tail
       tms-bridge tail --binding 'tms.class.*' --binding 'tms.*.completed' --json
+      tms-bridge tail --save events/ --replace name --replace description
+      tms-bridge tail --forward http://127.0.0.1:3000/events
     """  # noqa: D301 - \b is how click is told to keep line breaks
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.BadParameter("write it with http:// or https:// before it", param_hint="--forward")
     amqp = load(config).amqp
-    run_async(_tail(amqp, exchange or amqp.exchange, bindings, limit, out))
+    if directory is not None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wish = _Wish(Redaction.of(omitted, replaced), directory, url, mode)
+    return run_async(_tail(_listen(amqp, exchange or amqp.exchange, bindings), limit, wish, out))
 
 
-async def _tail(amqp: Amqp, exchange: str, bindings: tuple[str, ...], limit: int | None, out: Output) -> None:
+async def _listen(amqp: Amqp, exchange: str, bindings: Sequence[str]) -> AsyncGenerator[Delivery, None]:
     def announce() -> None:
         note(f"listening to {exchange} for {', '.join(bindings)}; Ctrl-C ends it")
 
@@ -67,48 +115,52 @@ async def _tail(amqp: Amqp, exchange: str, bindings: tuple[str, ...], limit: int
         open_broker(amqp) as session,
         contextlib.aclosing(listen(session, exchange, bindings, announce)) as deliveries,
     ):
-        number = 0
         async for delivery in deliveries:
-            _show(out, delivery)
+            yield delivery
+
+
+async def _tail(
+    deliveries: AsyncGenerator[Delivery, None], limit: int | None, wish: _Wish, out: Output
+) -> int:
+    code, number = DONE, 0
+    async with contextlib.aclosing(deliveries), aiohttp.ClientSession() as http:
+        async for delivery in deliveries:
             number += 1
+            event = saved_event(delivery, wish.redaction)
+            if wish.directory is not None:
+                save(event, wish.directory, number)
+            if wish.url is not None:
+                answer = await forward(http, wish.url, wish.mode, event)
+                event = msgspec.structs.replace(event, handler=answer)
+                code = code if answer.ok else NO
+            _show(out, event)
             if number == limit:
-                return
+                break
+    return code
 
 
-def _show(out: Output, delivery: Delivery) -> None:
-    if not out.as_json:
-        out.text(_line(delivery))
-        return
-    fields = msgspec.structs.asdict(delivery)
-    properties = {name: fields[name] for name in PROPERTIES if fields[name] not in (None, "")}
-    out.line(
-        Shown(
-            delivery.routing_key,
-            delivery.exchange,
-            delivery.redelivered,
-            properties,
-            delivery.headers,
-            _body(delivery.body),
-        )
-    )
+def _show(out: Output, event: SavedEvent) -> None:
+    if out.as_json:
+        out.line(event)
+    else:
+        out.text(_line(event))
 
 
-def _body(body: bytes) -> msgspec.Raw | bytes:
-    """Return JSON on one line, digit for digit; what is no JSON stays bytes."""
-    try:
-        msgspec.json.decode(body)
-        return msgspec.Raw(msgspec.json.format(body, indent=-1))
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return body
-
-
-def _line(delivery: Delivery) -> str:
+def _line(event: SavedEvent) -> str:
     parts = (
-        delivery.headers.get("cloudEvents_time") or delivery.timestamp,
-        delivery.routing_key,
-        delivery.headers.get("cloudEvents_subject"),
-        delivery.headers.get("cloudEvents_source"),
-        delivery.message_id,
-        "replayed" if delivery.headers.get("tms-replayed") else None,
+        event.headers.get("cloudEvents_time") or event.properties.get("timestamp"),
+        event.routing_key,
+        event.headers.get("cloudEvents_subject"),
+        event.headers.get("cloudEvents_source"),
+        event.id,
+        "replayed" if event.headers.get("tms-replayed") else None,
+        _answer(event),
     )
     return visible("  ".join(str(part) for part in parts if part))
+
+
+def _answer(event: SavedEvent) -> str | None:
+    answer = event.handler
+    if answer is msgspec.UNSET:
+        return None
+    return f"{answer.http_status or answer.error} after {answer.took_ms:g} ms"

@@ -18,6 +18,7 @@ from tms_bridge.cli.configuration import load, source_of
 from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import BridgeConsole, Output, base_url, common_options, visible
 from tms_bridge.cli.program import DONE, INTERRUPTED, NO
+from tms_bridge.cli.saved import sender_body
 from tms_bridge.cli.simulate.engine import run
 from tms_bridge.cli.simulate.lifecycle import EVERY_STATUS, Event, events
 from tms_bridge.cli.simulate.plan import MAX_RETRIES, Plan
@@ -93,7 +94,7 @@ REFRESH_S = 0.25
     "directory",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Send the bodies saved there, by name; a name begins with its trigger, as class-1.json.",
+    help="Send the bodies saved there, by name: events of tail --save, or files as class-1.json.",
 )
 @click.option("--plain", is_flag=True, help="Send the plainest encoding only, not every documented one.")
 @click.option(
@@ -180,6 +181,14 @@ def saved(directory: Path) -> list[Event]:
 
 
 def _saved(number: int, file: Path) -> Event:
+    content = file.read_bytes()
+    if (sent := sender_body(content)) is not None:
+        if sent.body is None:
+            raise click.BadParameter(
+                f"{file.name}: the event was saved without its payload, so the sender's body is not known",
+                param_hint="--from",
+            )
+        return Event(sent.trigger, status="", entity=0, step=number, marker=file.name, body=sent.body)
     trigger = TRIGGER_OF_FILE.match(file.name)
     if trigger is None:
         raise click.BadParameter(
@@ -187,7 +196,7 @@ def _saved(number: int, file: Path) -> Event:
             param_hint="--from",
         )
     name = trigger[1].lower().replace("-", "_")
-    return Event(name, status="", entity=0, step=number, marker=file.name, body=file.read_bytes())
+    return Event(name, status="", entity=0, step=number, marker=file.name, body=content)
 
 
 def every_pair(plan: Plan) -> list[Iterator[Event]]:
