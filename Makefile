@@ -13,7 +13,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults cov check lock lint fmt fmt-check \
+.PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults siege cov check lock lint fmt fmt-check \
 	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check site rehearsal rehearsal-short \
 	audit pip-check build clean bench bench-check
 
@@ -63,6 +63,9 @@ cov: setup ## run all tests and hold branch coverage to its limits
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report --fail-under=95
 	$(COVERAGE) report --fail-under=100 --include='*/auth/*,*/ingest/*,*/message.py,*/settings/*'
+
+siege: setup ## attacks beside an honest sender, a minute each, with a verdict; SECONDS=5, DOCS=1 for docs/security.md
+	PYTHONPATH=deploy/local $(PYTHON) -m tests.siege --seconds $(or $(SECONDS),60) $(if $(DOCS),--docs) $(SIEGE)
 
 check: lock lint fmt-check types imports style docs-check schema-compat changelog-check ## everything that can be judged without running the service
 

@@ -23,6 +23,7 @@ _ELSEWHERE: Final = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "report.md",
     "schemas/README.md": "contract.md",
     "examples/bodies/README.md": "bodies.md",
 }

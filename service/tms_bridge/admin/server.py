@@ -6,7 +6,7 @@ import ssl
 from aiohttp import web
 
 from tms_bridge.http import server as listener
-from tms_bridge.http.connections import ADMIN_CONNECTIONS, Connections
+from tms_bridge.http.connections import Connections, admin_backlog
 
 
 class AdminServer(listener.Server):
@@ -40,5 +40,5 @@ async def start(
     runner = Runner(app, connections, finish_s)
     await runner.setup()
     for listening in sockets:
-        await listener.Site(runner, listening, ssl_context=tls, backlog=ADMIN_CONNECTIONS).start()
+        await listener.Site(runner, listening, ssl_context=tls, backlog=admin_backlog()).start()
     return runner

@@ -61,10 +61,15 @@ def backlog() -> int:
     return min(_MAX_BACKLOG, _descriptors() // 4)
 
 
+def admin_backlog() -> int:
+    """Return the same for the admin listener, whose probes must come through a burst too."""
+    return max(ADMIN_CONNECTIONS, backlog() // 2)
+
+
 def limits_of(http: Http, exempt: Networks = _NOBODY) -> Limits:
     """Return the webhook listener's limits, which descriptors bound whatever is configured."""
     descriptors = _descriptors()
-    room = max(descriptors - _RESERVED - backlog(), descriptors // 4, 1)
+    room = max(descriptors - _RESERVED - backlog() - admin_backlog(), descriptors // 4, 1)
     return Limits(
         http.max_head_bytes,
         http.head_timeout_s,
