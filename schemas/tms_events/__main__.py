@@ -25,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     gate = commands.add_parser("compare", help="say what the contract in DIR breaks of the RELEASED ones")
     gate.add_argument("released", type=Path, metavar="RELEASED", help="a directory of them, named by version")
     gate.add_argument("directory", type=Path, metavar="DIR")
-    _add_torture(commands)
+    commands.add_parser("torture", help="do to a consumer what may happen to it; tell what it did wrong")
+    if arguments[:1] == ["torture"]:
+        return _torture(arguments[1:])
     options = parser.parse_args(arguments)
-    if options.command == "torture":
-        return _torture(options)
     if options.command == "compare":
         return _compare(options.released, options.directory)
     for path in write(options.directory, options.exchange, (options.prefix,)):
@@ -36,26 +36,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _add_torture(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command that needs an AMQP client, which readers of messages do without."""
-    parser = commands.add_parser(
-        "torture", help="do to a consumer what may happen to it, and say what it did wrong"
-    )
+def _torture(arguments: Sequence[str]) -> int:
+    """Run the command that needs an AMQP client, which readers of messages do without."""
     try:
         from tms_events.torture import command  # noqa: PLC0415 - see above
-    except ModuleNotFoundError:
-        parser.add_argument("consumer", nargs=argparse.REMAINDER, metavar="COMMAND")
-        return
-    command.arguments(parser)
-
-
-def _torture(options: argparse.Namespace) -> int:
-    try:
-        from tms_events.torture import command  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         sys.stderr.write(f"{error}: pip install 'tms-events[torture]'\n")
         return 2
-    return command.run(options)
+    return command.main(arguments)
 
 
 def _compare(released: Path, directory: Path) -> int:

@@ -13,6 +13,7 @@ from tests.waiting import until
 from bridge import Bridge
 from ports import free_port
 
+from .conftest import Torture
 from .day import EXAMPLES, Consumer, Sender, State, bad_day, declared
 from .environments import interpreter
 
@@ -76,3 +77,10 @@ async def test_a_consumer_with_postgresql_survives_a_bad_day(vhost: str, postgre
             await bad_day(consumer, Sender(bridge), bridge, vhost)
         finally:
             await consumer.kill()
+
+
+async def test_torture_finds_nothing_with_it(tortured: Torture, postgresql: str) -> None:
+    await until(lambda: ask(postgresql, "SELECT 1") == ["1"])
+    name = "postgresql_consumer.py"
+    verdict = await tortured([interpreter(name), EXAMPLES / name], database=postgresql)
+    assert ([], 13) == (verdict.findings, len(verdict.ordeals))

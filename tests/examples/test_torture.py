@@ -1,55 +1,28 @@
 """`tms-events torture` finds what is wrong with consumers, and nothing with the examples."""
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Callable
+import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from rabbitmq import Node
-from tms_events.torture.run import Plan, Verdict, torture
-
+from .conftest import Torture
 from .day import EXAMPLES
 from .environments import interpreter
 from .faulty import FAULTS
 from .test_consumers import CONSUMERS
 
-AT_ONCE = 2
-SEED = 1
-
 pytestmark = pytest.mark.long
-
-Torture = Callable[..., Awaitable[Verdict]]
-
-
-@pytest.fixture
-def tortured(rabbitmq: Node, tmp_path: Path) -> Torture:
-    """Torture a program in a virtual host and with a table of its own, two at once."""
-    free = asyncio.Semaphore(AT_ONCE)
-
-    async def run(python: str, program: Path, *ordeals: str) -> Verdict:
-        async with free:
-            name = f"torture-{secrets.token_hex(4)}"
-            plan = Plan(
-                command=["env", f"DATABASE={tmp_path / name}.db", python, str(program)],
-                url=rabbitmq.add_vhost(name),
-                seed=SEED,
-                ordeals=ordeals,
-            )
-            try:
-                return await torture(plan)
-            finally:
-                rabbitmq.delete_vhost(name)
-
-    return run
 
 
 async def test_every_planted_fault_is_found(tortured: Torture, tmp_path: Path) -> None:
     async def found(name: str) -> tuple[str, str]:
         fault, directory = FAULTS[name], tmp_path / name
         directory.mkdir()
-        verdict = await tortured(interpreter("consumer.py"), fault.plant(directory), fault.ordeal)
+        command = [interpreter("consumer.py"), fault.plant(directory)]
+        verdict = await tortured(command, fault.ordeal)
         findings = {(one.kind, one.ordeal) for one in verdict.findings}
         return next((one for one in findings if one == (fault.kind, fault.ordeal)), ("", str(findings)))
 
@@ -60,8 +33,37 @@ async def test_every_planted_fault_is_found(tortured: Torture, tmp_path: Path) -
 
 async def test_nothing_is_found_with_the_examples(tortured: Torture) -> None:
     names = [*CONSUMERS, "stream_history.py"]
-    verdicts = await asyncio.gather(*(tortured(interpreter(name), EXAMPLES / name) for name in names))
+    verdicts = await asyncio.gather(*(tortured([interpreter(name), EXAMPLES / name]) for name in names))
     assert {name: [] for name in names} == {
         name: verdict.findings for name, verdict in zip(names, verdicts, strict=True)
     }
     assert {13} == {len(verdict.ordeals) for verdict in verdicts}
+
+
+async def command(url: str, database: Path, program: Path, *options: str) -> tuple[int | None, str]:
+    words = [sys.executable, "-m", "tms_events", "torture", *options, "--", sys.executable, str(program)]
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        env={**os.environ, "AMQP_URL": url, "DATABASE": str(database)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_the_command_says_what_to_do_and_the_same_virtual_host_serves_again(
+    vhost: str, tmp_path: Path
+) -> None:
+    fault, table = FAULTS["asks Newest before it acts"], tmp_path / "crm.db"
+    code, said = await command(vhost, table, fault.plant(tmp_path), "--seed", "5", "--only", "late")
+    assert (1, True) == (code, "lost in late:" in said), said
+    assert "handles it all the same: look for its id in an inbox" in said
+    assert "--seed 5 does it again" in said
+
+    code, said = await command(vhost, table, EXAMPLES / "consumer.py", "--json", "--only", "late")
+    verdict = json.loads(said)
+    assert (0, True, ["every-topic", "late"]) == (
+        code,
+        verdict["passed"],
+        [ordeal["name"] for ordeal in verdict["ordeals"]],
+    )

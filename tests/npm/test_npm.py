@@ -14,6 +14,7 @@ from tests.examples.day import EXAMPLES, Consumer, Sender, State, bad_day, decla
 
 from bridge import Bridge
 from tms_events import EVERYTHING, EXCHANGE, TOPICS
+from tms_events.torture.run import Plan, torture
 
 HERE = Path(__file__).parent
 SCHEMAS = HERE.parents[1] / "schemas"
@@ -102,15 +103,32 @@ class NodeConsumer(Consumer):
         return {key: (one["status"], one["changes"]) for key, one in classes.items()}
 
 
-async def test_a_consumer_in_node_survives_a_bad_day(tmp_path: Path, vhost: str, bridge: Bridge) -> None:
+@pytest.fixture
+def node_consumer(tmp_path: Path) -> list[str | Path]:
+    """The command that starts the example, built as its readers build it."""
     directory = tmp_path / "examples" / "node"
     shutil.copytree(EXAMPLES / "node", directory, ignore=shutil.ignore_patterns("node_modules", "dist"))
     shutil.copytree(SCHEMAS, tmp_path / "schemas", ignore=shutil.ignore_patterns("released"))
     for command in (["npm", "ci", "--silent", "--no-audit"], ["npm", "run", "build", "--silent"]):
-        done = await asyncio.to_thread(run, *command, cwd=directory)
+        done = run(*command, cwd=directory)
         assert done.returncode == 0, done.stdout + done.stderr
-    consumer = NodeConsumer(["node", directory / "dist" / "consumer.js"], vhost, str(tmp_path / "crm.json"))
+    return ["node", directory / "dist" / "consumer.js"]
+
+
+async def test_a_consumer_in_node_survives_a_bad_day(
+    node_consumer: list[str | Path], tmp_path: Path, vhost: str, bridge: Bridge
+) -> None:
+    consumer = NodeConsumer(node_consumer, vhost, str(tmp_path / "crm.json"))
     try:
         await bad_day(consumer, Sender(bridge), bridge, vhost)
     finally:
         await consumer.kill()
+
+
+async def test_torture_finds_nothing_with_a_consumer_in_node(
+    node_consumer: list[str | Path], tmp_path: Path, vhost: str
+) -> None:
+    database = f"DATABASE={tmp_path / 'crm.json'}"
+    command = ["env", database, *map(str, node_consumer)]
+    verdict = await torture(Plan(command=command, url=vhost, seed=1))
+    assert ([], 13) == (verdict.findings, len(verdict.ordeals))

@@ -11,6 +11,7 @@ import pytest
 
 from rabbitmq import Node
 from tms_events import Event
+from tms_events.__main__ import main
 from tms_events.testing import make_event
 from tms_events.torture.oracle import LESSONS, REMEDIES, judge
 from tms_events.torture.ordeals import ORDEALS, name_of
@@ -185,6 +186,26 @@ def test_other_lines_are_the_consumers_own_affair_and_unknown_ids_are_not() -> N
     assert history.kinds() == ["invented"]
 
 
+def test_what_time_did_not_suffice_for_is_told_and_not_held_against_the_consumer() -> None:
+    history = History("late")
+    history.handle(make_event("class"))
+    history.send(make_event("class"))
+    history.record.give_up(["late", "replay"])
+    assert [("not-reached", "late"), ("not-reached", "replay")] == [
+        (finding.kind, finding.ordeal) for finding in judge(history.record)
+    ]
+
+
+def test_without_the_extra_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("tms_events.torture")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aio_pika", None)
+    assert main(["torture", "--seed", "1", "--", "true"]) == 2
+    assert "pip install 'tms-events[torture]'" in capsys.readouterr().err
+
+
 def test_each_lesson_is_of_an_ordeal_and_of_a_kind() -> None:
     names = {name_of(ordeal) for ordeal in ORDEALS}
     assert [one for one in LESSONS if one[0] not in REMEDIES or one[1] not in names] == []
@@ -230,6 +251,7 @@ def used(node: Node, url: str) -> str:
     ("prepared", "program", "said"),
     [
         (lambda _, __: "amqp://127.0.0.1:1/", ("true",), "no broker at the URL"),
+        (lambda _, url: url.replace("@", "wrong@"), ("true",), "no broker at the URL"),
         (used, ("true",), "has an exchange tms.events already"),
         (lambda _, url: url, ("no-such-program",), "reads no queue: [Errno 2]"),
         (lambda _, url: url, ("sh", "-c", "echo lost my way >&2"), "reads no queue: lost my way"),

@@ -5,6 +5,7 @@ import asyncio
 import os
 import random
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,8 +16,29 @@ from tms_events.torture.run import Plan, UnfitError, Verdict, torture
 _SHOWN = 3
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what this command takes."""
+def main(arguments: Sequence[str]) -> int:
+    """Run it; return 1 where the consumer did something wrong, 2 where nothing can be judged."""
+    options = _parser().parse_args(arguments)
+    if not options.url:
+        sys.stderr.write("set AMQP_URL, or say --url: a virtual host of the run's own\n")
+        return 2
+    try:
+        verdict = asyncio.run(torture(_plan(options), _progress))
+    except UnfitError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the consumer was killed, its queues and the exchange are deleted\n")
+        return 2
+    sys.stdout.write(msgspec.json.encode(verdict).decode() + "\n" if options.json else report(verdict))
+    return 0 if verdict.passed else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tms-events torture",
+        description="Does to a consumer what may happen to it, and tells what it did wrong.",
+    )
     names = [name_of(ordeal) for ordeal in ORDEALS]
     parser.add_argument(
         "consumer", nargs="+", metavar="COMMAND", help="starts the consumer; after two dashes"
@@ -44,14 +66,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--patience", type=float, default=5.0, metavar="SECONDS", help="until a message counts as stuck; 5"
     )
     parser.add_argument("--json", action="store_true", help="the report as one JSON document")
+    return parser
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run it; return 1 where the consumer did something wrong, 2 where nothing can be judged."""
-    if not options.url:
-        sys.stderr.write("set AMQP_URL, or say --url: a virtual host of the run's own\n")
-        return 2
-    plan = Plan(
+def _plan(options: argparse.Namespace) -> Plan:
+    return Plan(
         command=options.consumer,
         url=options.url,
         seed=random.randrange(1 << 16) if options.seed is None else options.seed,  # noqa: S311 - to be repeated
@@ -64,13 +83,6 @@ def run(options: argparse.Namespace) -> int:
         latest=options.latest,
         dead_letters=options.dead_letters,
     )
-    try:
-        verdict = asyncio.run(torture(plan, _progress))
-    except UnfitError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    sys.stdout.write(msgspec.json.encode(verdict).decode() + "\n" if options.json else report(verdict))
-    return 0 if verdict.passed else 1
 
 
 def _progress(ordeal: str) -> None:

@@ -1,6 +1,6 @@
 """What was sent to a consumer, and what was seen of it: the oracle's evidence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -150,6 +150,12 @@ class Record:
             if self.sent[number].id not in self._handled:
                 self.doubtful.add(self.sent[number].id)
             self.hand.pop(number, None)
+
+    def give_up(self, missed: Iterable[str]) -> None:
+        """Leave the ordeals of these names out, and what has not been settled in this one unjudged."""
+        self.missed = list(missed)
+        for sent in self.unsettled():
+            sent.abandoned = True
 
     def unsettled(self) -> list[Sent]:
         """Return what the consumer still has to settle in this ordeal."""

@@ -107,8 +107,11 @@ async def torture(plan: Plan, progress: Callable[[str], None] = _tell_nobody) ->
         connection = await aio_pika.connect(plan.url)
     except (OSError, aio_pika.exceptions.AMQPError) as error:
         raise UnfitError(f"no broker at the URL that was given: {error}") from error
-    async with connection, _exchange(connection, plan.exchange) as exchange:
-        return await _Run(plan, connection, exchange).verdict(progress)
+    try:
+        async with connection, _exchange(connection, plan.exchange) as exchange:
+            return await _Run(plan, connection, exchange).verdict(progress)
+    except aio_pika.exceptions.AMQPError as error:
+        raise UnfitError(f"the broker refuses what a run needs: {error}") from error
 
 
 @contextlib.asynccontextmanager
@@ -189,12 +192,12 @@ class _Run:
                     await self._do(ordeal, bench)
                     done += 1
         except TimeoutError:
-            self._record.missed = [name_of(ordeal) for ordeal in todo[done:]]
+            self._record.give_up(map(name_of, todo[done:]))
         except NotReadingError as error:
             self._record.falls.append(
                 Fall(ordeal=self._record.ordeal, code=consumer.code or 0, words=str(error))
             )
-            self._record.missed = [name_of(ordeal) for ordeal in todo[done + 1 :]]
+            self._record.give_up(map(name_of, todo[done + 1 :]))
 
     async def _begin(self, bench: Bench) -> None:
         try:
