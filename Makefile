@@ -14,7 +14,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults siege cov check lock lint fmt fmt-check \
-	types imports style docs docs-check schema-compat changelog-check deploy-check image-test release-check site rehearsal rehearsal-short \
+	types imports style docs docs-check schema-compat changelog-check deploy-check image-test compose-test release-check site rehearsal rehearsal-short \
 	audit pip-check build clean bench bench-check
 
 help: ## show this list
@@ -108,6 +108,9 @@ deploy-check: setup ## check the image, the compose file and the Kubernetes mani
 
 image-test: setup ## build the image without a Docker daemon, and run it as a cluster would; needs root
 	PYTHONPATH=deploy/local $(PYTHON) deploy/image_test.py
+
+compose-test: setup ## run the services of the compose file by hand, with its files, without a Docker daemon
+	PYTHONPATH=deploy/local $(PYTHON) deploy/compose_test.py
 
 release-check: setup ## check that wheels, npm package, image, manifests and changelog are of one release
 	$(PYTHON) deploy/release.py check

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import secrets
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import takewhile
@@ -21,7 +20,7 @@ from typing import Final
 import msgspec
 
 from bridge import Address, Bridge
-from bus import Inbox, following
+from bus import following
 from cluster import Cluster
 from ports import free_port
 from program import ProgramFailedError
@@ -35,7 +34,7 @@ _ENTITIES: Final = 100
 _SHUTDOWN_DELAY_S: Final = 2.0
 _DRAIN_TIMEOUT_S: Final = 5.0
 _QUIET_S: Final = 3.0
-_ARRIVAL_S: Final = 60.0
+_PATIENCE_S: Final = 60.0
 
 Steps = Callable[[Cast], Awaitable[None]]
 
@@ -76,15 +75,17 @@ async def rehearse(plan: Rehearsal, cluster: Cluster) -> tuple[Outcome, Course]:
             for at, address in enumerate(addresses)
         ]
         proxy = stack.enter_context(Proxy(plan.proxy, plan.spread, addresses))
-        began, began_unix = time.monotonic(), time.time()
         cast = Cast(bridges, cluster)
         attempts = await _perform(plan, cast, f"http://127.0.0.1:{proxy.port}", bridges[0].authorization)
-        await _arrived(inbox, attempts, cast)
+        wanted = {each.id for each in attempts if each.id} - cast.lost
+        await inbox.wait_while_coming(wanted, patience_s=_PATIENCE_S)  # what is missing is counted
         came = [str(message.message_id) for _, message in inbox.messages]
         identity = (plan.proxy, plan.spread, plan.seed)
         outcome = judge(identity, attempts, came, cast, volume_lost=plan.volume_lost)
-        accepted = [each.answered_at - began_unix for each in attempts if each.result == "accepted"]
-        arrived = [at - began for at, _ in inbox.messages]
+        if not outcome.passed:
+            print(f"{proxy.title} said:\n{proxy.tail()}", file=sys.stderr)
+        accepted = [each.answered_at - cast.began_unix for each in attempts if each.result == "accepted"]
+        arrived = [at - cast.began for at, _ in inbox.messages]
         return outcome, Course(accepted, cast.waiting, arrived, cast.bands)
 
 
@@ -119,14 +120,6 @@ async def _perform(plan: Rehearsal, cast: Cast, url: str, authorization: str) ->
             over.set()
     watching.cancel()
     return attempts
-
-
-async def _arrived(inbox: Inbox, attempts: Sequence[Attempt], cast: Cast) -> None:
-    wanted = {each.id for each in attempts if each.id} - cast.lost
-    try:
-        await inbox.wait_for(wanted, timeout_s=_ARRIVAL_S)
-    except TimeoutError:
-        return  # what is missing is counted
 
 
 def _plans(options: argparse.Namespace) -> Iterator[Rehearsal]:

@@ -13,6 +13,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 EXCHANGE = "tms.events"
 
+_PREFETCH = 500
+_ACK_EVERY = 50
+
 
 @dataclass
 class Inbox:
@@ -41,6 +44,16 @@ class Inbox:
         """
         async with asyncio.timeout(timeout_s), self._arrived:
             await self._arrived.wait_for(lambda: self._ids.issuperset(ids))
+
+    async def wait_while_coming(self, ids: set[str], *, patience_s: float) -> bool:
+        """Wait until a message of each id has arrived, for as long as any comes; tell whether all have."""
+        while not self._ids.issuperset(ids):
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self.wait_for_more_than(len(self.messages))
+            except TimeoutError:
+                return False
+        return True
 
     async def wait_for_more_than(self, count: int) -> None:
         """Wait until more than `count` messages have arrived."""
@@ -85,7 +98,7 @@ async def _follow(urls: Sequence[str], name: str, inbox: Inbox, ready: asyncio.E
         with contextlib.suppress(aio_pika.exceptions.AMQPError, OSError, TimeoutError):
             async with await aio_pika.connect(url, timeout=5.0, heartbeat=5) as connection:
                 channel = await connection.channel()
-                await channel.set_qos(200)
+                await channel.set_qos(_PREFETCH)
                 exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
                 queue = await channel.declare_queue(
                     name, durable=True, arguments={"x-queue-type": "quorum"}, timeout=10.0
@@ -93,7 +106,9 @@ async def _follow(urls: Sequence[str], name: str, inbox: Inbox, ready: asyncio.E
                 await queue.bind(exchange, "#")
                 ready.set()
                 async with queue.iterator() as arriving:
-                    async for message in arriving:
+                    for taken in itertools.count(1):
+                        message = await anext(arriving)
                         await inbox.take(message)
-                        await message.ack()
+                        if taken % _ACK_EVERY == 0:  # the last few stay open, and so come again elsewhere
+                            await message.ack(multiple=True)
         await asyncio.sleep(0.2)

@@ -32,6 +32,7 @@ class Cast:
     """The bridges and their broker, with what was done to them.
 
     Attributes:
+        began: the start, by the monotonic clock; `began_unix` by the calendar's.
         bands: who was away, and when, in seconds from the start.
         waiting: how many events waited in the outboxes that could be asked.
         left_behind: ids that waited in a replica when it was scaled down.
@@ -41,7 +42,7 @@ class Cast:
     def __init__(self, bridges: Sequence[Bridge], cluster: Cluster) -> None:
         self._bridges = bridges
         self._cluster = cluster
-        self._began = time.monotonic()
+        self.began, self.began_unix = time.monotonic(), time.time()
         self._since: dict[str, float] = {}
         self.bands: list[Band] = []
         self.waiting: list[Point] = []
@@ -51,7 +52,7 @@ class Cast:
     @property
     def now_s(self) -> float:
         """Seconds from the start."""
-        return time.monotonic() - self._began
+        return time.monotonic() - self.began
 
     async def watch(self) -> None:
         """Write down how many events wait, until cancelled."""

@@ -49,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         not_2xx: answers, retried ones included, and calls without an answer.
-        refused: those, by status or error, and by what the answer said.
+        refused: those, by status or error, second of the run, and what the answer said.
         missing: events that were answered 2xx and never arrived, but for those of a lost volume.
         late: events that arrived after a newer one of their entity, but for those that were left behind.
         lost_with_volume: events that waited in a volume when it was lost, and never arrived.
@@ -106,7 +106,7 @@ def judge(
         sent=len({each.event for each in attempts}),
         given_up=sum(each.result == "given_up" for each in attempts),
         not_2xx=sum(each.result != "accepted" for each in attempts),
-        refused=dict(Counter(_refusal(each) for each in attempts if each.result != "accepted")),
+        refused=dict(Counter(_refusal(each, cast) for each in attempts if each.result != "accepted")),
         missing=len(absent - cast.lost),
         late=len(late - cast.left_behind),
         lost_with_volume=len(absent & cast.lost),
@@ -117,9 +117,9 @@ def judge(
     )
 
 
-def _refusal(attempt: Attempt) -> str:
+def _refusal(attempt: Attempt, cast: Cast) -> str:
     said = f": {attempt.detail}" if attempt.detail else ""
-    return f"{attempt.http_status or attempt.error}{said}"
+    return f"{attempt.http_status or attempt.error} at {attempt.sent_at - cast.began_unix:.0f} s{said}"
 
 
 def _late(taken: Mapping[str, Attempt], came: Iterable[str]) -> Iterable[str]:

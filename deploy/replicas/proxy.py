@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from bridge import Address
 from janitor import Janitor
+from packages import find_front
 from ports import free_port
 from program import Program
 
@@ -96,9 +97,9 @@ class Proxy(Program):
             )
         )
         if kind == "haproxy":
-            self._command = ["haproxy", "-db", "-f", str(file)]
+            self._command = [str(find_front(kind)), "-db", "-f", str(file)]
         else:
-            self._command = ["nginx", "-e", "stderr", "-c", str(file)]
+            self._command = [str(find_front(kind)), "-e", "stderr", "-c", str(file)]
 
     @property
     def log(self) -> str:
@@ -108,9 +109,8 @@ class Proxy(Program):
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
-        path = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
         output = self._directory / "log"
-        self._process = self._janitor.spawn(self._command, env=path, cwd=self._directory, output=output)
+        self._process = self._janitor.spawn(self._command, env=os.environ, cwd=self._directory, output=output)
         self.wait_ready(timeout_s=10.0)
 
     def is_ready(self) -> bool:

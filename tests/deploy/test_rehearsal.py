@@ -53,6 +53,7 @@ def attempt(step: int, *, entity: int = 7, status: int = 202) -> Attempt:
 
 def judged(attempts: list[Attempt], came: list[str], *, lost: set[str], left: set[str]) -> Outcome:
     played = Cast([], Cluster.__new__(Cluster))
+    played.began_unix = -3.0
     played.lost, played.left_behind = lost, left
     return judge(PLAN, attempts, came, played, volume_lost=bool(lost))
 
@@ -98,7 +99,7 @@ def test_events_of_different_entities_have_no_order() -> None:
 
 def test_an_answer_other_than_2xx_is_counted_and_named() -> None:
     found = judged([attempt(1, status=503)], [], lost=set(), left=set())
-    assert (1, {"503": 1}) == (found.not_2xx, found.refused)
+    assert (1, {"503 at 3 s": 1}) == (found.not_2xx, found.refused)
 
 
 def test_the_page_lists_every_run_with_its_picture(tmp_path: Path) -> None:

@@ -113,6 +113,14 @@ def test_the_readme_shows_the_demo_with_all_twelve_topics() -> None:
     assert topics == re.findall(r"tms\.[a-z_]+\.[a-z_]+", demo)
 
 
+def test_the_readmes_first_screen_says_what_it_is_shows_it_and_has_the_two_commands() -> None:
+    first_screen = "\n".join(text("README.md").splitlines()[:40])
+    assert first_screen.startswith("# TMS Bridge\n\nSkillable TMS calls a URL")
+    assert "(docs/flow.svg)" in first_screen
+    assert re.findall(r"^make (\w+)", first_screen, re.MULTILINE) == ["demo", "test"]
+    assert "12 events arrived on 12 routing keys" in first_screen
+
+
 def test_the_readme_lists_the_tables_of_the_configuration() -> None:
     assert settings_table() in text("README.md")
 
