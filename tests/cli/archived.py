@@ -38,13 +38,15 @@ EVENT = Message(
 )
 
 
-def spread(count: int, *, hours: float, entities: int = 100, prefix: str = "id") -> list[Message]:
+def spread(
+    count: int, *, hours: float, entities: int = 100, prefix: str = "id", began: datetime = BEGAN
+) -> list[Message]:
     """Return events of many entities in turn, evenly received: odd ones of classes, even of assignments."""
-    apart_us = int(hours * 3_600_000_000) // count
-    return [_event(number, entities, apart_us, prefix) for number in range(count)]
+    first_us, apart_us = int(began.timestamp()) * 1_000_000, int(hours * 3_600_000_000) // count
+    return [_event(number, entities, prefix, first_us + number * apart_us) for number in range(count)]
 
 
-def _event(number: int, entities: int, apart_us: int, prefix: str) -> Message:
+def _event(number: int, entities: int, prefix: str, received_at_us: int) -> Message:
     entity = number % entities
     trigger, status = ("class", "scheduled") if entity % 2 else ("course_assignment", "started")
     return msgspec.structs.replace(
@@ -54,7 +56,7 @@ def _event(number: int, entities: int, apart_us: int, prefix: str) -> Message:
         status=status,
         routing_key=f"tms.{trigger}.{status}",
         entity=str(entity),
-        received_at_us=int(BEGAN.timestamp()) * 1_000_000 + number * apart_us,
+        received_at_us=received_at_us,
         body=b'{"n":%d,"payload":{"Price":1.50}}' % number,
     )
 
@@ -64,10 +66,10 @@ def with_archive(config: Path) -> Path:
     return config
 
 
-async def publish(url: str, events: Iterable[Message]) -> None:
+async def publish(url: str, events: Iterable[Message], max_age: str = "7d") -> None:
     """Publish as the bridge does, with the topology in place."""
     session = await open_session(URL(url), context=None, heartbeat_s=10, name="test", timeout_s=30)
-    await topology.apply(session, topology.configured(Amqp(urls=(url,), archive=Archive())))
+    await topology.apply(session, topology.configured(Amqp(urls=(url,), archive=Archive(max_age=max_age))))
     channel = await check_channel(session, await session.confirm_channel())
     publisher = PipelinedPublisher(session, channel, max_outstanding=AT_ONCE, confirm_timeout_s=60)
     await _send(publisher, events)
@@ -86,8 +88,8 @@ async def _send(publisher: PipelinedPublisher, events: Iterable[Message]) -> Non
         done += len(await publisher.outcomes())
 
 
-def fill(url: str, events: Iterable[Message]) -> None:
-    asyncio.run(publish(url, events))
+def fill(url: str, events: Iterable[Message], max_age: str = "7d") -> None:
+    asyncio.run(publish(url, events, max_age))
 
 
 def on_bus(url: str, work: Callable[[AbstractChannel], Coroutine[object, object, T]]) -> T:
