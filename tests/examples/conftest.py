@@ -25,7 +25,9 @@ def tortured(rabbitmq: Node, tmp_path: Path) -> Torture:
     """Torture a program in a virtual host and with a table of its own, two at once."""
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def run(command: Sequence[str | Path], *ordeals: str, database: str = "") -> Verdict:
+    async def run(
+        command: Sequence[str | Path], *ordeals: str, database: str = "", latest: bool = False
+    ) -> Verdict:
         async with free:
             name = f"torture-{secrets.token_hex(4)}"
             table = f"DATABASE={database or tmp_path / name}"
@@ -34,6 +36,10 @@ def tortured(rabbitmq: Node, tmp_path: Path) -> Torture:
                 url=rabbitmq.add_vhost(name),
                 seed=SEED,
                 ordeals=ordeals,
+                latest=latest,
+                # On a busy machine all takes longer, and no verdict hangs on it.
+                limit_s=300.0,
+                patience_s=30.0,
             )
             try:
                 return await torture(plan)

@@ -40,6 +40,12 @@ async def test_nothing_is_found_with_the_examples(tortured: Torture) -> None:
     assert {13} == {len(verdict.ordeals) for verdict in verdicts}
 
 
+async def test_newest_is_right_where_only_the_latest_state_counts(tortured: Torture, tmp_path: Path) -> None:
+    program = FAULTS["asks Newest before it acts"].plant(tmp_path)
+    verdict = await tortured([interpreter("consumer.py"), program], latest=True)
+    assert [] == verdict.findings
+
+
 async def command(url: str, database: Path, program: Path, *options: str) -> tuple[int | None, str]:
     words = [sys.executable, "-m", "tms_events", "torture", *options, "--", sys.executable, str(program)]
     process = await asyncio.create_subprocess_exec(

@@ -17,7 +17,7 @@ from tms_events.torture.record import NUMBER_HEADER, Fall, Record, Sent
 from tms_events.torture.tap import Tap, changes
 from tms_events.wire import APP_ID, CONTENT_TYPE
 
-START_S = 20.0
+START_S = 30.0
 """How long a consumer may take from its start until it reads its queue."""
 
 MOST_DELIVERIES = 60
@@ -157,10 +157,11 @@ class Bench:
                 self.record.stuck += [sent.number for sent in waiting]
                 await self._give_up(waiting)
             elif still >= _STILL:
-                return  # the broker has dropped or buried the rest
+                return  # put back too often: the broker has dropped or buried them
             else:
                 await changes(self.tap, _LOOK_S)
-                still = still + 1 if await self._is_empty() else 0
+                gone = all(sent.returns for sent in waiting) and await self._is_empty()
+                still = still + 1 if gone else 0
         self._consumer.listen()
 
     async def told(self, event: Event) -> None:

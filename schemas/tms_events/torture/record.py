@@ -23,6 +23,7 @@ class Sent(msgspec.Struct, kw_only=True):
         optional: whether a consumer may pass it over.
         routed: whether any queue wanted it.
         deliveries: how often the broker delivered it.
+        returns: how often the consumer put it back.
         settled: how the consumer settled it for good; empty while it has not.
         abandoned: whether it was taken away, since the consumer could not get past it.
         buried: whether the dead letters hold it.
@@ -35,6 +36,7 @@ class Sent(msgspec.Struct, kw_only=True):
     optional: bool = False
     routed: bool = True
     deliveries: int = 0
+    returns: int = 0
     settled: str = ""
     abandoned: bool = False
     buried: bool = False
@@ -141,7 +143,9 @@ class Record:
     def settle(self, number: Number, how: str) -> None:
         """Note that the broker has been told what becomes of a message; `requeued` is not for good."""
         self.hand.pop(number, None)
-        if how != "requeued":
+        if how == "requeued":
+            self.sent[number].returns += 1
+        else:
             self.sent[number].settled = how
 
     def end(self, numbers: list[Number]) -> None:

@@ -17,9 +17,6 @@ from tms_events.torture.ordeals import ORDEALS, Ordeal, every_topic, meaning_of,
 from tms_events.torture.record import NUMBER_HEADER, Fall, Record
 from tms_events.torture.tap import Tap
 
-BURIAL_S = 2.0
-"""How long the broker may take to put what was rejected into the dead letters."""
-
 
 class UnfitError(Exception):
     """Nothing can be judged; the text says what is missing, and what to do."""
@@ -36,7 +33,7 @@ class Plan(msgspec.Struct, kw_only=True, frozen=True):
         exchange: the topic exchange to which it binds.
         prefix: the first word of routing keys.
         limit_s: how long the ordeals may take in all.
-        patience_s: how long the consumer may take to settle what is in an ordeal.
+        patience_s: how long the consumer may take to settle what is in an ordeal, and the broker to bury it.
         ordeals: those to run, by name; all where it is empty.
         latest: whether only the latest state of each entity counts to this consumer.
         dead_letters: the queue of dead letters, if a policy says it and not the consumer.
@@ -252,7 +249,7 @@ class _Run:
 
     async def _look_into_graves(self) -> None:
         """Note what is in the dead letters, and wait a moment for what must be on its way."""
-        deadline = time.monotonic() + BURIAL_S
+        deadline = time.monotonic() + self._plan.patience_s
         while self._graves:
             for grave in self._graves:
                 with contextlib.suppress(aio_pika.exceptions.ChannelNotFoundEntity):
