@@ -15,7 +15,7 @@ here waits or reads a clock; whoever watches asks every so often what has change
 | more rows than are kept | the oldest is forgotten | |
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from itertools import dropwhile, islice
 from operator import attrgetter
@@ -187,7 +187,7 @@ class Calls:
         """How much was taken, delivered and refused."""
         self.messages = Messages()
         """The last delivered messages."""
-        self.hooks: dict[tuple[str, str], Hook] = {}
+        self.hooks: defaultdict[tuple[str, str], Hook] = defaultdict(Hook)
         """By source and trigger, those that were ever called."""
         self._used: dict[tuple[str, str], float] = {}
         self._open: dict[int, CallRow] = {}
@@ -218,15 +218,29 @@ class Calls:
     def note(self, call: AnsweredCall) -> CallRow:
         """Take in one answered call; return its row."""
         if call.kept:
-            hook = self._know(call)
-            self.history.note_taken(call.duration_ms)
-            hook.newest = self._append(call, self._fate_of(call))
-            return hook.newest
+            return self._note_event(call)
         row = self._fold(call)
         if call.http_status >= _REFUSED:
             self.history.note_refused(call.outcome)
         if call.source:
             self._note_hook(call, row)
+        return row
+
+    def _note_event(self, call: AnsweredCall) -> CallRow:
+        """Give a call that brought an event its row; the calls of one event share its fate."""
+        before = self._by_event.get(call.id)
+        fate = before[0].fate if before else None
+        if fate is None:
+            answered = call.at + call.duration_ms / 1000
+            if self._delivered_at_once:
+                fate = Fate(answered, call.at, answered, "delivered")
+            else:
+                fate = Fate(answered)
+        row = self._append(call, fate)
+        # Only now: for this row the oldest was forgotten, which may have been of the same event.
+        self._by_event[call.id] = (*self._by_event.get(call.id, ()), row)
+        self._know(call).newest = row
+        self.history.note_taken(call.duration_ms)
         return row
 
     def _fold(self, call: AnsweredCall) -> CallRow:
@@ -262,8 +276,10 @@ class Calls:
             if (fate := row.fate) is not None:
                 if fate.state != "unroutable":
                     fate.state = "delivered"
-                    self._open.pop(row.number, None)
-                    self._bound(row.call.routing_key)
+                    if self._open:
+                        self._open.pop(row.number, None)
+                    if self._unbound:
+                        self._bound(row.call.routing_key)
                 fate.published, fate.confirmed = fate.published or published, confirmed
                 self._touch(row)
 
@@ -311,7 +327,7 @@ class Calls:
 
     def _know(self, call: AnsweredCall) -> Hook:
         """Remember who sends what, for as many as are remembered, and that their refusals are over."""
-        hook = self.hooks.setdefault((call.source, call.trigger), Hook())
+        hook = self.hooks[call.source, call.trigger]
         hook.first, hook.last = hook.first or call.at, call.at
         if hook.refused is not None and hook.refused.call.address == call.address:
             hook.refused = None
@@ -323,29 +339,17 @@ class Calls:
         return hook
 
     def _note_hook(self, call: AnsweredCall, row: CallRow) -> None:
-        hook = self.hooks.setdefault((call.source, call.trigger), Hook())
+        hook = self.hooks[call.source, call.trigger]
         if call.outcome == "looked":
             hook.looked, hook.looked_from = call.at, call.address
         elif call.outcome not in _NO_REFUSALS:
             hook.refused = row
-
-    def _fate_of(self, call: AnsweredCall) -> Fate:
-        """Return the fate that the calls of one event share."""
-        before = self._by_event.get(call.id)
-        if before and before[0].fate is not None:
-            return before[0].fate
-        answered = call.at + call.duration_ms / 1000
-        if self._delivered_at_once:
-            return Fate(answered, call.at, answered, "delivered")
-        return Fate(answered)
 
     def _append(self, call: AnsweredCall, fate: Fate | None, fold: tuple[str, ...] = ()) -> CallRow:
         self._number += 1
         self._change += 1
         row = CallRow(self._number, call, call.at, changed=self._change, fate=fate, fold=fold)
         self._rows[row.number] = row
-        if fate is not None:
-            self._by_event[call.id] = (*self._by_event.get(call.id, ()), row)
         if len(self._rows) > self.max_rows:
             self._forget_oldest()
         return row

@@ -112,7 +112,7 @@ async def test_the_self_check_sees_a_parser_that_answers_otherwise(monkeypatch: 
         return web.RequestHandler(server, loop=asyncio.get_running_loop())
 
     assert unfit(connection()) is None
-    monkeypatch.setattr(WatchedParser, "_pass_on", lambda _, parsed: parsed)
+    monkeypatch.setattr(WatchedParser, "feed_data", lambda parser, data: parser._feed(data))
     assert "it parsed" in str(unfit(connection())) or "unpack" in str(unfit(connection()))
 
 

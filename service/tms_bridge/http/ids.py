@@ -58,9 +58,10 @@ def mark(incoming: str | None) -> Marks:
 
 def _read(incoming: str) -> tuple[str, str]:
     found = _TRACEPARENT.fullmatch(incoming)
-    if found is None or (found["version"] == "00" and found["more"]):
+    if found is None:
         return "", _SAMPLED
-    return found["trace"], found["flags"]
+    version, trace, flags, more = found.groups()
+    return ("", _SAMPLED) if version == "00" and more else (trace, flags)
 
 
 _RANDOM_BITS: Final = 74

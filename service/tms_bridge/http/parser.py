@@ -28,6 +28,8 @@ _SAMPLE: Final = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 Parsed = tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]
 """Requests with their bodies, whether the connection is upgraded, and what came behind that."""
 
+_NOTHING: Final[Parsed] = ((), False, b"")
+
 Offer = Callable[[RawRequestMessage, StreamReader], bool]
 """Takes a request that came alone; False: it is not wanted, and aiohttp goes on with it."""
 
@@ -60,7 +62,7 @@ class _Spent:
     """Stands where a parser was of which nothing more is wanted."""
 
     def feed_data(self, _: bytes) -> Parsed:
-        return (), False, b""
+        return _NOTHING
 
     def message_consumed(self) -> None:
         """Do nothing, as aiohttp tells of each request that it takes."""
@@ -83,17 +85,43 @@ class WatchedParser(Progress):
         self._clock = clock
         self._offer = offer
         self._payload: StreamReader = EMPTY_PAYLOAD
+        self._within_body = False
 
     def feed_data(self, data: bytes) -> Parsed:
-        """Parse; nothing more after a refusal."""
+        """Parse, and offer a request that came alone and whole; nothing more after a refusal."""
         if self.error is not None:
-            return (), False, b""
+            return _NOTHING
         try:
-            return self._feed_watched(data)
+            parsed = messages, upgraded, _ = self._feed(data)
+            if not messages:
+                self._note_unfinished(data)
+                return parsed
+            if self.head_bytes + len(data) > self._limit:
+                for message, _ in messages:
+                    self._check(_length_of(message))
         except HttpProcessingError as error:
-            self.error = error
+            self.error = HeadOverBudget(message=error.message) if _is_too_long(error) else error
             self.let_go()
-            raise
+            raise self.error from None
+        self.head_bytes = 0
+        self._payload = payload = messages[-1][1]
+        whole = payload.is_eof()
+        self._within_body = not whole
+        if whole and len(messages) == 1 and not upgraded and self._offer(messages[0][0], payload):
+            self._parser.message_consumed()
+            return _NOTHING
+        self.passed += len(messages)
+        return parsed
+
+    def _note_unfinished(self, data: bytes) -> None:
+        """Count what came of a head; what comes of a body is its own affair."""
+        if self._within_body:
+            self._within_body = not self._payload.is_eof()
+        elif data and not self._queue_is_full():
+            if not self.head_bytes:
+                self.head_began = self._clock()
+            self.head_bytes += len(data)
+            self._check(self.head_bytes)
 
     def let_go(self) -> None:
         """Parse nothing more, and hold nothing: a parser holds all of the head that it is in.
@@ -102,36 +130,6 @@ class WatchedParser(Progress):
         """
         self._parser, self._feed, self._offer = _SPENT, _SPENT.feed_data, _take_nothing
         self._payload = EMPTY_PAYLOAD
-
-    def _feed_watched(self, data: bytes) -> Parsed:
-        within_body = not self._payload.is_eof()
-        try:
-            parsed = self._feed(data)
-        except BadHttpMessage as error:
-            raise HeadOverBudget(message=error.message) if _is_too_long(error) else error from None
-        messages = parsed[0]
-        if messages:
-            if self.head_bytes + len(data) > self._limit:
-                for message, _ in messages:
-                    self._check(_length_of(message))
-            self.head_bytes = 0
-            return self._pass_on(parsed)
-        if data and not within_body and not self._queue_is_full():
-            if not self.head_bytes:
-                self.head_began = self._clock()
-            self.head_bytes += len(data)
-            self._check(self.head_bytes)
-        return parsed
-
-    def _pass_on(self, parsed: Parsed) -> Parsed:
-        """Offer a request that came alone and whole; what is not wanted goes on to aiohttp."""
-        messages, upgraded, _ = parsed
-        self._payload = payload = messages[-1][1]
-        if len(messages) == 1 and not upgraded and payload.is_eof() and self._offer(messages[0][0], payload):
-            self._parser.message_consumed()
-            return (), False, b""
-        self.passed += len(messages)
-        return parsed
 
     def _queue_is_full(self) -> bool:
         longest = getattr(self._parser, "_max_msg_queue_size", 0)  # the compiled parser hides it
@@ -178,8 +176,10 @@ def unfit(connection: web.RequestHandler) -> str | None:
     return None if fits else f"it parsed {seen}"
 
 
-def _is_too_long(error: BadHttpMessage) -> bool:
-    return isinstance(error, LineTooLong) or "Too many headers" in error.message
+def _is_too_long(error: HttpProcessingError) -> bool:
+    return isinstance(error, BadHttpMessage) and (
+        isinstance(error, LineTooLong) or "Too many headers" in error.message
+    )
 
 
 def _length_of(message: RawRequestMessage) -> int:

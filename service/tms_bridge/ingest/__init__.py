@@ -6,7 +6,7 @@ Nothing here opens a socket, reads a clock or rolls a die: id, time and the sour
     message = understand(body, rules, arrival)      # or raises Undecodable
 """
 
-from tms_bridge.ingest.decoded import Decoded, remark
+from tms_bridge.ingest.decoded import Decoded
 from tms_bridge.ingest.explanation import Explanation, Proposal, explain, propose
 from tms_bridge.ingest.fields import unreadable_fields
 from tms_bridge.ingest.observation import News, Observation, Observations, ObservedMember, schema_of
@@ -17,6 +17,7 @@ from tms_bridge.ingest.understanding import (
     decode,
     digest,
     quarantined,
+    remark,
     reread,
     understand,
     understand_in_full,

@@ -38,13 +38,3 @@ def with_derived_status(decoded: Decoded, received_at: datetime) -> Decoded:
         return decoded
     status = derive(decoded.entity, received_at, unread)
     return msgspec.structs.replace(decoded, status=status, status_from=StatusFrom.DERIVED)
-
-
-def remark(decoded: Decoded) -> str:
-    """Return what the log says of an event that was not understood in full; empty where it was."""
-    parts = []
-    if decoded.status == ClassStatus.UNKNOWN:
-        parts.append(f"a status that is not known; raw_status: {decoded.raw_status!r}")
-    if decoded.reading.unread:
-        parts.append(f"not read, though they hold a value: {', '.join(decoded.reading.unread)}")
-    return "; ".join(parts)

@@ -18,10 +18,8 @@ from tms_bridge.ingest.values import (
     INT64_MAX,
     INT64_MIN,
     UnreadableValue,
-    from_seconds,
-    in_utc,
     is_blank,
-    is_unset,
+    moment_of,
     zone_of,
 )
 from tms_events import Class, CourseAssignment, StatusFrom, Trigger
@@ -180,26 +178,14 @@ def _no_member_twice(value: bytes, members: dict[str, msgspec.Raw], outline: Out
     return colons == len(members)
 
 
-def _moment(told: datetime | int | None, field: str, zone: str | None, assumed: list[str]) -> datetime | None:
-    if told is None:
-        return None
-    if isinstance(told, int):
-        return from_seconds(told)
-    if is_unset(told):
-        return None
-    if told.tzinfo is None:
-        assumed.append(field)
-    return in_utc(told, zone)
-
-
 def _assignment(value: bytes) -> Decoded:
     plain = _assignments.decode(value)
     status = assignment_status(plain.status)
     assumed: list[str] = []
-    plain.expire = _moment(plain.expire, "expire", None, assumed)
-    plain.target_completion = _moment(plain.target_completion, "target_completion", None, assumed)
-    plain.start = _moment(plain.start, "start", None, assumed)
-    plain.complete = _moment(plain.complete, "complete", None, assumed)
+    plain.expire = moment_of(plain.expire, "expire", None, assumed)
+    plain.target_completion = moment_of(plain.target_completion, "target_completion", None, assumed)
+    plain.start = moment_of(plain.start, "start", None, assumed)
+    plain.complete = moment_of(plain.complete, "complete", None, assumed)
     entity = CourseAssignment(*astuple(plain)[:-1])
     return Decoded(entity, status.word, status.raw, StatusFrom.PAYLOAD, _reading(assumed))
 
@@ -211,8 +197,8 @@ def _class(value: bytes) -> Decoded:
     plain.confirmation_status_id = status.number
     zone = zone_of(plain.time_zone_id)
     assumed: list[str] = []
-    plain.start = _moment(plain.start, "start", zone, assumed)
-    plain.end = _moment(plain.end, "end", zone, assumed)
+    plain.start = moment_of(plain.start, "start", zone, assumed)
+    plain.end = moment_of(plain.end, "end", zone, assumed)
     strange = zone is None and not is_blank(plain.time_zone_id)
     reading = _reading(assumed, ("time_zone",) if strange else ())
     values = (*astuple(plain)[:-1], zone)

@@ -143,7 +143,7 @@ def read_flag(value: Value) -> ReadAs:
 
 def from_micros(micros: int) -> datetime:
     """Return the moment of a Unix time in microseconds, exactly."""
-    return EPOCH + timedelta(microseconds=micros)
+    return EPOCH + timedelta(0, 0, micros)
 
 
 def from_seconds(seconds: float) -> datetime | None:
@@ -158,6 +158,21 @@ def from_seconds(seconds: float) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
         raise UnreadableValue("lies beyond the year 9999 (Unix seconds are expected)") from None
+
+
+def moment_of(
+    told: datetime | int | None, field: str, zone: str | None, assumed: list[str]
+) -> datetime | None:
+    """Return the moment that a field of the plain model tells, and name it where its offset is assumed."""
+    if told is None:
+        return None
+    if isinstance(told, int):
+        return from_seconds(told)
+    if is_unset(told):
+        return None
+    if told.tzinfo is None:
+        assumed.append(field)
+    return in_utc(told, zone)
 
 
 def is_unset(moment: datetime) -> bool:

@@ -305,10 +305,10 @@ class Journal:
         self, message: Message, routing_key: str, state: State, window: RetryWindow, waiter: Waiter
     ) -> None:
         """Let a new message wait for its commit, if there is room for it."""
-        blob, group = pack(message), self._group
-        is_event = state is _PENDING
-        ample = is_event and group.queued_bytes + len(blob) <= self._ample_bytes and not self.late_s
-        if not ample and (
+        group, late = self._group, self.late_s
+        blob = pack(message)
+        room = 0 if late or state is not _PENDING else self._ample_bytes
+        if group.queued_bytes + len(blob) > room and (
             reason := self._unavailable()
             or self._caps.why_full(self._snapshot.totals, group.queued(), state, message.source, len(blob))
         ):

@@ -111,13 +111,15 @@ class AccessLog:
         """Count and log one request; `answered`: an open connection has taken the whole answer."""
         seconds = time.perf_counter() - visit.started
         caller = caller or _NOBODY
-        self._count(visit, caller, ended, seconds, answered=answered)
         if caller.unlisted and caller.credential:
             self._vendor_moved(visit, caller, ended.outcome)
         call = _call(visit, caller, ended, http_status, seconds, answered=answered)
+        heard = caller.credential or self._strangers.is_new(call.address, ended.outcome)
+        line = _line(call) if heard else None
+        self._count(visit, caller, ended, seconds, answered=answered)
+        if line is not None:
+            self._log.line(line)
         self._calls.note(call)
-        if caller.credential or self._strangers.is_new(call.address, ended.outcome):
-            self._log.line(_line(call))
 
     def defect(self, visit: Visit, error: Exception) -> None:
         """Log the traceback of an error that nobody foresaw."""
@@ -155,12 +157,16 @@ class AccessLog:
 def _call(  # noqa: PLR0913 - what is known of it, from its head to its answer
     visit: Visit, caller: Caller, ended: Ended, http_status: int, seconds: float, *, answered: bool
 ) -> AnsweredCall:
-    head = visit.head
+    method = path = ""
+    if visit.head is not None:
+        method, path = visit.head.method, visit.head.path
+        if not ended.taken:  # else they are what a webhook's are
+            method, path = cut(method, _MAX_METHOD), cut(path, _MAX_PATH)
     return AnsweredCall(
         at=time.time() - seconds,
         request_id=visit.request_id,
-        method="" if head is None else cut(head.method, _MAX_METHOD),
-        path="" if head is None else cut(head.path, _MAX_PATH),
+        method=method,
+        path=path,
         http_status=http_status,
         outcome=ended.outcome,
         duration_ms=round(seconds * 1000, 3),

@@ -45,8 +45,7 @@ from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, Intake, Receipt
 from tms_bridge.settings.model import Http
 from tms_bridge.web.access_log import UNLISTED_VALID, AccessLog, Ended, Visit
-from tms_bridge.web.body import CONTINUE, check_framing
-from tms_bridge.web.limits import TOO_LATE, Deadlines, InFlight
+from tms_bridge.web.limits import CONTINUE, TOO_LATE, Deadlines, InFlight, check_framing
 from tms_bridge.web.sources import Caller, Route
 
 _READS: Final = ("GET", "HEAD")
@@ -154,7 +153,7 @@ class Call:
         self._remark = ""
         self._unread: tuple[str, ...] = ()
         self._counted = False
-        self.moment = desk.deadlines.next()
+        self.moment = desk.deadlines.loop.time() + desk.deadlines.patience_s
         """When it is too late, on the event loop's clock."""
         self.over = False
         self.stays = False
@@ -320,7 +319,7 @@ class Call:
         outcome = "accepted"
         if not receipt.routing_key or (self._caller is not None and self._caller.held):
             outcome = "held"
-        elif receipt.duplicate:
+        elif receipt.first is not None:
             outcome = "duplicate"
         body = _encode(Accepted(receipt.id, outcome, routing_key, desk.outbox.durable))
         answer = Answer(desk.http.success_status, body)

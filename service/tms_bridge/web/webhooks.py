@@ -25,9 +25,8 @@ from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Intake
 from tms_bridge.settings.model import Http
 from tms_bridge.web.access_log import AccessLog, Ended, Visit
-from tms_bridge.web.body import read_body, whole_body
 from tms_bridge.web.intake import Call, Desk
-from tms_bridge.web.limits import Deadlines, InFlight
+from tms_bridge.web.limits import Deadlines, InFlight, read_body, whole_body
 from tms_bridge.web.sources import Routes
 
 _CLOSE: Final = Sent(keep_alive=False)
