@@ -75,6 +75,7 @@ def lay_siege(attacks: Sequence[str], seconds: float, floor_ms: float) -> Outcom
             cage, words = _cage()
             with Besieged(node.url, cage, pair, setting.tls) as besieged:
                 stage = Stage(besieged, cage, node.url, Path(name))
+                stage.warm_up()
                 for title, names in setting.scenes:
                     say(f"[{next(numbers)}/{total}] {title}, {seconds:g} s")
                     scene = stage.play(title, names, seconds, calm_ms)

@@ -3,8 +3,8 @@
     python -m tests.siege.attacks ORDERS.json
 
 An attack keeps so many callers; each connects from one of many loopback addresses, does its worst until the
-bridge ends the connection, and comes back. A pace bounds how many connections begin in a second, all callers
-together. SIGTERM ends it; it then prints what it has done.
+bridge ends the connection, and comes back. Paces bound how many come, and come back, in a second: what a line
+or a kernel can take is no matter of the bridge. SIGTERM ends it; it then prints what it has done.
 """
 
 import asyncio
@@ -183,7 +183,8 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         title: for the table.
         callers: how many there are at once.
-        begin_per_s: connections that begin in a second, of all callers together.
+        come_per_s: how many begin in a second.
+        return_per_s: how many of those whose connection was ended come back in a second.
         behave: what each does.
         addresses: where they come from.
         listeners: whom they call.
@@ -194,7 +195,8 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     callers: int
     behave: Behaviour
-    begin_per_s: float = 1000.0
+    come_per_s: float = 300.0
+    return_per_s: float = 100.0
     addresses: tuple[str, ...] = tuple(ADDRESSES)
     listeners: tuple[str, ...] = ("http", "admin")
     tls: frozenset[str] = frozenset()
@@ -206,20 +208,18 @@ ATTACKS: Final[Mapping[str, Attack]] = {
         title="2,000 endless heads",
         callers=2000,
         behave=send_an_endless_head,
-        begin_per_s=200.0,
+        come_per_s=200.0,
         expected=frozenset({"431"}),
     ),
-    "idle": Attack(title="5,000 who say nothing", callers=5000, behave=say_nothing),
+    "idle": Attack(title="5,000 who say nothing", callers=5000, behave=say_nothing, come_per_s=500.0),
     "slow-heads": Attack(title="heads, a byte a second", callers=1000, behave=send_a_head_slowly),
     "slow-bodies": Attack(title="bodies, a byte a second", callers=1000, behave=send_a_body_slowly),
-    "unread": Attack(
-        title="answers that nobody reads", callers=1000, behave=read_no_answer, begin_per_s=100.0
-    ),
+    "unread": Attack(title="answers that nobody reads", callers=1000, behave=read_no_answer),
     "guesses": Attack(
         title="wrong credentials",
         callers=200,
         behave=guess,
-        begin_per_s=500.0,
+        return_per_s=500.0,
         addresses=(*ADDRESSES[:3], HONEST),
         expected=frozenset({"401", "429"}),
     ),
@@ -227,7 +227,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
         title="unknown paths",
         callers=100,
         behave=ask_for_what_is_not_there,
-        begin_per_s=500.0,
+        return_per_s=500.0,
         expected=frozenset({"404"}),
     ),
     "proxy-headers": Attack(
@@ -241,7 +241,6 @@ ATTACKS: Final[Mapping[str, Attack]] = {
         title="TLS handshakes never finished",
         callers=1000,
         behave=never_finish_a_handshake,
-        begin_per_s=300.0,
         tls=frozenset({"http", "admin"}),
     ),
 }
@@ -267,7 +266,7 @@ class Attacker:
     def __init__(self, orders: Orders) -> None:
         self._attack = ATTACKS[orders.attack]
         self._ports = {"http": orders.http, "admin": orders.admin}
-        self._pace = Pace(self._attack.begin_per_s)
+        self._coming, self._returning = Pace(self._attack.come_per_s), Pace(self._attack.return_per_s)
         self._open = 0
         self._answers = Counter[str]()
         self.done = Done()
@@ -282,16 +281,17 @@ class Attacker:
         listeners, addresses = self._attack.listeners, self._attack.addresses
         listener = listeners[number % len(listeners)]
         address = addresses[number // len(listeners) % len(addresses)]
+        await self._coming.turn()
         while True:
-            await self._pace.turn()
             try:
                 reader, writer = await asyncio.open_connection(
                     "127.0.0.1", self._ports[listener], local_addr=(address, 0)
                 )
             except OSError:
                 self.done.refused += 1
-                continue
-            await self._behave(Caller(number // len(listeners), listener, reader, writer))
+            else:
+                await self._behave(Caller(number // len(listeners), listener, reader, writer))
+            await self._returning.turn()
 
     async def _behave(self, caller: Caller) -> None:
         self._open += 1

@@ -124,15 +124,15 @@ class Besieged(Program):
         self._process = self._janitor.spawn(
             command, env=self.environment, cwd=self._directory, output=self.log_file
         )
-        self.wait_ready(timeout_s=20.0)
+        self.wait_ready(timeout_s=60.0)
 
     def is_ready(self) -> bool:
-        """Tell whether it takes webhooks."""
+        """Tell whether it takes webhooks, and has declared its queue."""
         try:
             self.get("admin", "/readyz", timeout_s=1.0)
         except OSError:
             return False
-        return True
+        return '"broker connected"' in self.log
 
     def get(self, listener: str, path: str, *, timeout_s: float) -> str:
         """Read from a listener; raises OSError where it does not answer 2xx in time."""

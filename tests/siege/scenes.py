@@ -24,6 +24,7 @@ from janitor import Janitor
 
 RATE_PER_S: Final = 300
 _BEFORE_S: Final = 0.5
+_WARM_UP_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.25
 _PATIENCE_S: Final = 5.0
 _PATIENCE_OF_TMS_S: Final = 90.0
@@ -48,6 +49,7 @@ class Report(msgspec.Struct):
     unfinished: int
     calls: int
     answers: dict[str, int]
+    details: dict[str, str]
     latency: Percentiles | None
 
 
@@ -104,6 +106,10 @@ class Stage:
         self._amqp_url = amqp_url
         self._directory = directory
 
+    def warm_up(self) -> None:
+        """Let everybody have done all of it once, so that the calm is no start."""
+        asyncio.run(self._missing(self._simulate(_WARM_UP_S).accepted))
+
     def play(self, title: str, names: Sequence[str], seconds: float, calm_p99_ms: float = 0.0) -> Scene:
         """Play one scene; without a name it is the calm."""
         besieged, killed = self._besieged, self._cage.kills() if self._cage else 0
@@ -117,7 +123,7 @@ class Stage:
             report = self._simulate(seconds)
             watch.finish()
         cpu_share = (besieged.cpu_s() - cpu_began) / (time.monotonic() - began) if besieged.running else 0.0
-        faults = [*watch.faults, *self._faults(killed), *_idle(names, running.done)]
+        faults = [*watch.faults, *self._faults(killed), *_otherwise(report), *_idle(names, running.done)]
         p99_ms = report.latency.p99_ms if report.latency else 0.0
         return Scene(
             title=title,
@@ -223,6 +229,12 @@ class Attackers:
     def close(self) -> None:
         """End those who are left."""
         self._janitor.clean()
+
+
+def _otherwise(report: Report) -> Iterator[str]:
+    """Say how honest calls were answered, where that was not 202 alone."""
+    if report.answers.keys() - {"202"}:
+        yield f"honest calls were answered {report.answers}: {report.details}"
 
 
 def _idle(names: Sequence[str], done: Sequence[Done]) -> Iterator[str]:
