@@ -47,11 +47,13 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         attack: a name in ATTACKS.
         http, admin: the ports of the two listeners on 127.0.0.1.
+        share: of its own paces, where several attacks share one machine.
     """
 
     attack: str
     http: int
     admin: int
+    share: float = 1.0
 
 
 class Done(msgspec.Struct, kw_only=True):
@@ -266,7 +268,8 @@ class Attacker:
     def __init__(self, orders: Orders) -> None:
         self._attack = ATTACKS[orders.attack]
         self._ports = {"http": orders.http, "admin": orders.admin}
-        self._coming, self._returning = Pace(self._attack.come_per_s), Pace(self._attack.return_per_s)
+        self._coming = Pace(self._attack.come_per_s * orders.share)
+        self._returning = Pace(self._attack.return_per_s * orders.share)
         self._open = 0
         self._answers = Counter[str]()
         self.done = Done()

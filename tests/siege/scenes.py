@@ -24,6 +24,9 @@ from janitor import Janitor
 
 RATE_PER_S: Final = 300
 _BEFORE_S: Final = 0.5
+_SHARE: Final = 1 / 3
+"""Of their own paces, where all attack together: they share one line."""
+
 _WARM_UP_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.25
 _PATIENCE_S: Final = 5.0
@@ -149,7 +152,8 @@ class Stage:
         with ExitStack() as stack:
             stack.callback(attackers.close)
             for name in names:
-                attackers.start(Orders(attack=name, http=self._besieged.http, admin=self._besieged.admin))
+                ports = {"http": self._besieged.http, "admin": self._besieged.admin}
+                attackers.start(Orders(attack=name, share=1.0 if len(names) == 1 else _SHARE, **ports))
             yield attackers
             attackers.stop()
 
