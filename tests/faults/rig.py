@@ -153,7 +153,7 @@ class Rig(Lifetime):
 
     def start_bridge(self) -> None:
         """Start it, and wait until it takes webhooks: without a disk it is not ready without a broker."""
-        self.subject.start(probe="/readyz" if self.disk else "/startupz")
+        self.subject.start(probe="/readyz" if self.disk else "/startupz", timeout_s=60.0)
 
     def kill_bridge(self) -> None:
         """SIGKILL: everything without an outcome may come again."""
