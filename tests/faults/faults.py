@@ -179,6 +179,7 @@ def _kill_at(point: str) -> Step:
 
 
 def _terminate(rig: Rig, _rng: random.Random) -> None:
+    rig.note_down()
     rig.subject.terminate()
     if (code := rig.subject.wait()) != 0:
         rig.observations.append(f"after SIGTERM the bridge ended with exit code {code}")
@@ -192,6 +193,7 @@ def _break_disk(line: str) -> Step:
     """Break the disk in a way that ends the bridge."""
 
     def break_disk(rig: Rig, _rng: random.Random) -> None:
+        rig.note_down()
         rig.subject.shake(line)
         code = rig.subject.wait()
         rig.note_kill()
@@ -217,7 +219,7 @@ def _second_bridge(rig: Rig, _rng: random.Random) -> None:
     second = Subject(["amqp://127.0.0.1:1"], outbox=rig.subject.outbox)
     try:
         second.start(wait=False)
-        if second.wait(timeout_s=10) == 1:
+        if second.wait(timeout_s=60) == 1:
             return
     except SubjectFailedError:
         pass  # it runs

@@ -21,7 +21,7 @@ from tests.faults.tap import Publish, Tap
 T = TypeVar("T")
 
 MOST_CONFIRMED: Final = 1024
-UNREAD_S: Final = 0.25
+UNREAD_S: Final = 0.5
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 

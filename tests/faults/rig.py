@@ -1,6 +1,7 @@
 """Everything of one run side by side: broker, proxy, bridge, consumers, senders, and where they write."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -36,6 +37,9 @@ from tests.faults.subject import AUTHORIZATION, ROOT, SOURCE, Subject
 from janitor import Janitor
 from program import Lifetime
 from rabbitmq import Node
+
+MOST_DOWN_S: Final = 10.0
+"""The longest that a run keeps the bridge down, its start counted, on a machine that is not too busy."""
 
 FULL: Final = "limited"
 """The queue that refuses when it holds LIMIT events and nobody reads it."""
@@ -122,6 +126,7 @@ class Rig(Lifetime):
         self._consumer: subprocess.Popen[bytes] | None = None
         self._sender: subprocess.Popen[bytes] | None = None
         self.subject: Subject
+        self._down_since = math.inf
         self.beside = contextlib.ExitStack()
 
     def start(self) -> None:
@@ -153,10 +158,22 @@ class Rig(Lifetime):
 
     def start_bridge(self) -> None:
         """Start it, and wait until it takes webhooks: without a disk it is not ready without a broker."""
-        self.subject.start(probe="/readyz" if self.disk else "/startupz", timeout_s=60.0)
+        self.subject.start(probe="/readyz" if self.disk else "/startupz")
+        up_since = time.monotonic()
+        if up_since - self._down_since > MOST_DOWN_S:
+            # A sender calls for fifteen seconds: what found nobody there is the machine's fault.
+            self.note_band(
+                FaultBand(name="busy-machine", began=self._down_since, ended=up_since, may_give_up=True)
+            )
+        self._down_since = math.inf
+
+    def note_down(self) -> None:
+        """Note that the bridge ends now."""
+        self._down_since = time.monotonic()
 
     def kill_bridge(self) -> None:
         """SIGKILL: everything without an outcome may come again."""
+        self.note_down()
         self.subject.kill()
         self.note_kill()
 

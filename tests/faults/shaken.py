@@ -23,7 +23,6 @@ import asyncio
 import contextlib
 import errno
 import functools
-import gc
 import os
 import signal
 import socket
@@ -55,6 +54,16 @@ class Shaking:
         self.poison_every = 0
         self.kill_at: str | None = None
         self.kill_after = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def note_loop(self) -> None:
+        """Remember the event loop that runs now."""
+        self.loop = asyncio.get_running_loop()
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks the loop has."""
+        return len(asyncio.all_tasks(self.loop)) if self.loop is not None else 0
 
     def obey(self, line: str) -> None:
         """Put one line in force."""
@@ -133,14 +142,10 @@ def _obey(server: socket.socket, shaking: Shaking) -> None:
         with connection, connection.makefile("rw") as stream:
             line = stream.readline().strip()
             if line == "tasks":
-                stream.write(f"{_tasks()}\n")
+                stream.write(f"{shaking.tasks}\n")
             else:
                 shaking.obey(line)
                 stream.write("ok\n")
-
-
-def _tasks() -> int:
-    return sum(isinstance(each, asyncio.Task) and not each.done() for each in gc.get_objects())
 
 
 def _shake_clock(shaking: Shaking) -> None:
@@ -162,6 +167,7 @@ def _shake_life(shaking: Shaking) -> None:
     from tms_bridge.outbox.journal import Journal  # noqa: PLC0415 - see main
 
     # Every way to a 2xx leads through it, once for all that one commit has made durable.
+    _watch(Journal, "__init__", after=lambda *_: shaking.note_loop())
     _watch(Journal, "_mark", before=lambda *_: shaking.passing("committed"))
     _watch(Journal, "_mark", after=lambda *_: shaking.passing("marked"))
     _watch(PipelinedPublisher, "_flush", after=lambda *_: shaking.passing("published"))

@@ -121,7 +121,7 @@ class Subject(Program):
         known = {"TMS_PASSWORD": "webhookpassword", "PYTHONPATH": str(ROOT), "SHAKEN_CLOCK_S": self._clock_s}
         return os.environ | known
 
-    def start(self, *, wait: bool = True, probe: str = "/readyz", timeout_s: float = 20.0) -> None:
+    def start(self, *, wait: bool = True, probe: str = "/readyz", timeout_s: float = 60.0) -> None:
         """Start it, and wait until it answers this probe unless told otherwise."""
         self._probe = probe
         command = [*self.prefix, sys.executable, "-m", "tests.faults.shaken", str(self._control)]

@@ -21,7 +21,7 @@ def test_killed_anywhere_and_again_nothing_is_lost(trial: Trial) -> None:
 def test_killed_at_a_point_that_hurts_nothing_is_lost(trial: Trial, point: str) -> None:
     for passings in (1, 7):
         _kill_at(trial, point, passings)
-        trial.rig.subject.start()
+        trial.rig.start_bridge()
         trial.deliver(40)
         trial.recover()
     verdict = trial.verdict()
@@ -37,7 +37,7 @@ def test_what_was_published_and_never_arrived_is_published_again(trial: Trial) -
     trial.rig.kill_bridge()
     with trial.under("broker-kill"):
         trial.rig.proxy.heal()
-        trial.rig.subject.start()  # it waits for its broker: until it is up, events would be given up
+        trial.rig.start_bridge()  # it waits for its broker: until it is up, events would be given up
     trial.deliver(60)
     verdict = trial.verdict()
     assert [] == verdict.violations
@@ -47,7 +47,7 @@ def test_what_was_published_and_never_arrived_is_published_again(trial: Trial) -
 def test_what_was_committed_and_not_answered_is_recognised_when_it_comes_again(trial: Trial) -> None:
     """One row, and so one id on every queue, although the sender was not told the first time."""
     _kill_at(trial, "committed", 1)
-    trial.rig.subject.start()
+    trial.rig.start_bridge()
     until(lambda: bool(_joined(trial)), "a retry that is recognised")
     assert [] == trial.verdict().violations
 
