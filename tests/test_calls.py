@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tms_bridge.calls import FOLD_S, MAX_ADDRESSES, AnsweredCall, CallRow, Calls, Messages
-from tms_bridge.message import Kind, Message
+from tms_bridge.calls import FOLD_S, MAX_ADDRESSES, AnsweredCall, CallRow, Calls
+from tms_bridge.message import Kind, Message, Messages
 
 
 def call(at: float = 1_000.0, **parts: object) -> AnsweredCall:

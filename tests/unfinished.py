@@ -76,7 +76,6 @@ Query
 Rates
 Reloader
 Renewal
-Replayed
 Report
 Route
 Routes

@@ -22,6 +22,12 @@ SCHEMA_VERSION = 1
 REPLAYED_HEADER = "tms-replayed"
 """AMQP header, true on what an operator sent again; absent otherwise."""
 
+TEST_HEADER = "tms-test"
+"""AMQP header, true on what an operator sent to try the way; absent otherwise."""
+
+CHECK_TYPE = "com.skillable.tms.check"
+"""The AMQP property `type`, and the CloudEvents type, of what only tries the way: nothing happened in TMS."""
+
 
 def event_type(trigger: Trigger | str, status: str) -> str:
     """Return the CloudEvents type of an event, which is also the AMQP property `type`."""

@@ -24,7 +24,8 @@ from typing import Final, Literal
 import msgspec
 
 from tms_bridge.history import History
-from tms_bridge.message import Message
+from tms_bridge.message import Kind, Message, Messages
+from tms_events import Trigger
 
 MAX_ROWS: Final = 10_000
 """How many rows are kept."""
@@ -36,6 +37,9 @@ MAX_ADDRESSES: Final = 50
 """Of unknown paths: how many addresses have a row each within a minute; further ones share one."""
 
 _MINUTE_S: Final = 60.0
+
+TEST: Final = "test"
+"""The outcome of an event that an operator sent to try the way; nobody called."""
 
 State = Literal["", "waiting", "delivered", "unroutable", "blocked", "refused"]
 
@@ -95,6 +99,7 @@ class Fate(msgspec.Struct, gc=False):
         confirmed: when the broker had it, on every queue or, unroutable, on that of the unroutable.
         state: where it stands.
         reason: why the broker refused it.
+        bound_since: no queue wanted it, and a later one of its topic was delivered.
     """
 
     committed: float = 0.0
@@ -102,6 +107,7 @@ class Fate(msgspec.Struct, gc=False):
     confirmed: float = 0.0
     state: State = "waiting"
     reason: str = ""
+    bound_since: bool = False
 
 
 class CallRow(msgspec.Struct, gc=False):
@@ -148,27 +154,6 @@ class Hook(msgspec.Struct):
     refused: CallRow | None = None
 
 
-class Messages:
-    """The last delivered messages, for an operator who opens one: in memory alone, by bytes."""
-
-    def __init__(self, max_bytes: int = 8 << 20) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._messages: OrderedDict[str, Message] = OrderedDict()
-
-    def note(self, message: Message) -> None:
-        """Keep a message, and forget the oldest where there is no room."""
-        former = self._messages.pop(message.id, None)
-        self._bytes += message.memory_bytes - (former.memory_bytes if former is not None else 0)
-        self._messages[message.id] = message
-        while self._bytes > self._max_bytes:
-            self._bytes -= self._messages.popitem(last=False)[1].memory_bytes
-
-    def find(self, event_id: str) -> Message | None:
-        """Return the message of an event, if it is still kept."""
-        return self._messages.get(event_id)
-
-
 class Calls:
     """The last calls. `durable` says whether an event is delivered once it is answered ("broker")."""
 
@@ -178,7 +163,7 @@ class Calls:
         self._rows: OrderedDict[int, CallRow] = OrderedDict()
         self._folds: dict[tuple[str, ...], CallRow] = {}
         self._by_event: dict[str, tuple[CallRow, ...]] = {}
-        self._senders: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._senders: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._strangers: set[str] = set()
         self._strangers_since = 0.0
         self._number = 0
@@ -239,8 +224,9 @@ class Calls:
         row = self._append(call, fate)
         # Only now: for this row the oldest was forgotten, which may have been of the same event.
         self._by_event[call.id] = (*self._by_event.get(call.id, ()), row)
-        self._know(call).newest = row
-        self.history.note_taken(call.duration_ms)
+        if call.outcome != TEST:  # which says nothing about TMS
+            self._know(call).newest = row
+            self.history.note_taken(call.duration_ms)
         return row
 
     def _fold(self, call: AnsweredCall) -> CallRow:
@@ -264,12 +250,15 @@ class Calls:
         """Return when a credential brought its last event, Unix seconds; 0 where never."""
         return self._used.get((source, credential), 0.0)
 
-    def sent_for(self, address: str, source: str, since: float) -> bool:
-        """Return whether an address has brought an event of a source since a moment."""
-        return self._senders.get((address, source), 0.0) >= since > 0
+    def sent_for(self, address: str, source: str, since: float, *triggers: str) -> bool:
+        """Return whether an address has brought an event of a source, by any of these webhooks, since."""
+        moments = (self._senders.get((address, source, one), 0.0) for one in triggers or Trigger)
+        return any(moment >= since > 0 for moment in moments)
 
     def delivered(self, message: Message, published: float, confirmed: float) -> None:
         """The broker has a message, on every queue that it went to; Unix seconds."""
+        if message.kind is Kind.QUARANTINE:
+            return  # a copy of a body, which is no event
         self.history.note_delivered()
         self.messages.note(message)
         for row in self._by_event.get(message.id, ()):
@@ -281,6 +270,15 @@ class Calls:
                     if self._unbound:
                         self._bound(row.call.routing_key)
                 fate.published, fate.confirmed = fate.published or published, confirmed
+                self._touch(row)
+
+    def replayed(self, event_id: str, now: float) -> None:
+        """An event that no queue wanted was sent again, and a queue has it."""
+        for row in self._by_event.get(event_id, ()):
+            if (fate := row.fate) is not None:
+                fate.state, fate.confirmed = "delivered", now
+                self._open.pop(row.number, None)
+                self._bound(row.call.routing_key)
                 self._touch(row)
 
     def told(self, event_id: str, state: State, reason: str = "") -> None:
@@ -298,7 +296,10 @@ class Calls:
         if routing_key in self._unbound:
             self._unbound.discard(routing_key)
             for row in [row for row in self._open.values() if row.call.routing_key == routing_key]:
+                if (fate := row.fate) is not None:
+                    fate.bound_since = True
                 del self._open[row.number]
+                self._touch(row)
 
     def find(self, request_id: str) -> CallRow | None:
         """Return the row whose last call has this request id."""
@@ -332,7 +333,7 @@ class Calls:
         if hook.refused is not None and hook.refused.call.address == call.address:
             hook.refused = None
         self._used[call.source, call.credential] = call.at
-        sender = (call.address, call.source)
+        sender = (call.address, call.source, call.trigger)
         self._senders[sender] = call.at
         if len(self._senders) > _MAX_SENDERS:
             self._senders.popitem(last=False)
@@ -390,7 +391,7 @@ class Calls:
 
 
 _CHANGED: Final = attrgetter("changed")
-_EVENTS: Final = frozenset({"accepted", "duplicate"})
+_EVENTS: Final = frozenset({"accepted", "duplicate", TEST})
 _NO_REFUSALS: Final = frozenset({"looked", "probed", "aborted", "held"})
 _REFUSED: Final = 400
 _MANY: Final = ("strangers",)

@@ -2,6 +2,7 @@
 
 import enum
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
@@ -41,6 +42,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
         body: what the AMQP body holds: JSON of the event, or the raw quarantined bytes.
         replayed: true when an operator sent it again.
         reason: why the body was quarantined; empty for an event.
+        test: true when an operator sent it to try the way; nothing has happened in TMS.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
     body: bytes
     replayed: bool = False
     reason: str = ""
+    test: bool = False
 
     @property
     def memory_bytes(self) -> int:
@@ -66,6 +69,27 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def order_key(self) -> str:
         """Messages that share it leave one after the other (invariants 3 and 8)."""
         return f"{self.source}/{self.trigger}/{self.entity or self.id}"
+
+
+class Messages:
+    """The last delivered messages, for an operator who opens one: in memory alone, by bytes."""
+
+    def __init__(self, max_bytes: int = 8 << 20) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._messages: OrderedDict[str, Message] = OrderedDict()
+
+    def note(self, message: Message) -> None:
+        """Keep a message, and forget the oldest where there is no room."""
+        former = self._messages.pop(message.id, None)
+        self._bytes += message.memory_bytes - (former.memory_bytes if former is not None else 0)
+        self._messages[message.id] = message
+        while self._bytes > self._max_bytes:
+            self._bytes -= self._messages.popitem(last=False)[1].memory_bytes
+
+    def find(self, event_id: str) -> Message | None:
+        """Return the message of an event, if it is still kept."""
+        return self._messages.get(event_id)
 
 
 class ReceivedClock:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import msgspec
 from aiohttp import web
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from tms_bridge import admin
 from tms_bridge.admin.server import Runner
 from tms_bridge.calls import AnsweredCall, Calls
+from tms_bridge.errors import BrokerError
 from tms_bridge.http.connections import Connections, admin_limits_of
 from tms_bridge.http.health import Health
 from tms_bridge.ingest import Observation
@@ -69,7 +71,16 @@ class Desk:
         self.with_records = True
         journal.operators.reread = self.routes.reread
         self.broken_stats = False
+        self.sent: list[tuple[str, ...]] = []
+        self.bus = admin.Bus(self.calls, "tms.events", self._no_session, self._send)
         self.seen = tuple[Observation, ...]()
+
+    async def _no_session(self) -> NoReturn:
+        raise BrokerError("connect to h:5672: refused")
+
+    async def _send(self, *test: str) -> str:
+        self.sent.append(test)
+        return "a-test"
 
     def context(self) -> admin.Context:
         return admin.Context(
@@ -86,6 +97,7 @@ class Desk:
             broker=lambda: admin.BrokerStatus("down", 0, []),
             standing=lambda: self.standing,
             version="0.1.0",
+            bus=self.bus,
             observations=lambda: self.seen,
         )
 

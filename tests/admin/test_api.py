@@ -27,7 +27,7 @@ async def test_the_status_shows_broker_outbox_rates_and_version(desk: Desk, clie
     await accept(desk.journal, event(1))
     _, status = await ask(client, "GET", "/api/v1/status")
 
-    assert status["broker"] == {"state": "down", "outstanding": 0, "topology_errors": []}
+    assert status["broker"] == {"state": "down", "outstanding": 0, "topology_errors": [], "error": ""}
     assert (status["version"], status["ready"], status["durable"]) == ("0.1.0", True, "outbox")
     assert isinstance(status["outbox"], dict)
     assert (status["outbox"]["events"], status["outbox"]["unavailable"]) == (1, "")

@@ -1,6 +1,9 @@
 """Since when things have been as they are, as it is noted from look to look."""
 
+import time
+
 import msgspec
+from tests.admin.running import SOURCE, call
 
 from tms_bridge.admin.context import BrokerState, BrokerStatus
 from tms_bridge.bootstrap.standing import Onlooker, OnlookerParts, Reloads, SteadyStanding
@@ -65,3 +68,31 @@ def test_a_disk_that_does_not_answer_is_told_apart_from_a_full_one() -> None:
         )
     )
     assert "the disk has not finished a write for 9 s" in say(onlooker.standing).one
+
+
+def test_a_refusal_stands_until_its_own_caller_is_let_in_whatever_else_is_refused() -> None:
+    settings = Settings(amqp=Amqp(urls=("amqp://h/",)), sources={"contoso": SOURCE})
+    calls, now = Calls(), time.time()
+    onlooker = Onlooker(
+        OnlookerParts(
+            settings=lambda: settings,
+            health=Health([]),
+            calls=calls,
+            stats=lambda: STATS,
+            broker=lambda: BrokerStatus("up", 0, []),
+            late_s=lambda: 0.0,
+            reloads=Reloads(1.0),
+        )
+    )
+
+    def note(outcome: str, **parts: object) -> set[tuple[str, str]]:
+        calls.note(call(now + len(calls), outcome=outcome, **parts))
+        onlooker.look()
+        return {(one.reason, one.address) for one in onlooker.standing.refused}
+
+    refused = {"http_status": 401, "id": "", "listed": True}
+    assert {("credentials", "203.0.113.7")} == note("unauthorized", **refused)
+    both = {("credentials", "203.0.113.7"), ("unlisted", "198.51.100.7")}
+    assert both == note("unlisted_address_valid_credentials", **refused, address="198.51.100.7")
+    assert both == note("accepted", id="e1", trigger="course_assignment")
+    assert {("unlisted", "198.51.100.7")} == note("accepted", id="e2")

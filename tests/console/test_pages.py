@@ -38,6 +38,7 @@ async def opened(desk: Desk, tokens: Admin | None = None) -> AsyncIterator[Clien
         settings=lambda: SETTINGS,
         standing=lambda: desk.standing,
         operators=desk.journal.operators,
+        bus=desk.bus,
         logger=Log(LogSettings(), desk.lines).logger,
         watchers=admin.Watchers(),
         replica="bridge-0",
@@ -106,6 +107,20 @@ async def test_the_answer_to_a_call_and_its_remedy_stand_in_words(desk: Desk) ->
     assert "did you mean &#34;contoso&#34;?" in text
 
 
+async def test_a_flood_says_who_calls_and_that_real_senders_are_not_refused(desk: Desk) -> None:
+    now = time.time()
+    async with opened(desk) as client:
+        assert "Who calls" not in await page(client, "/calls")
+        for number in range(300):
+            address = f"192.0.2.{1 + number % 2 * number // 100}"
+            desk.calls.note(call(now, id="", outcome="unauthorized", http_status=401, address=address))
+        desk.calls.history.look(now, 0, away=False)
+        text = await page(client, "/calls")
+    assert "Who calls" in text
+    assert "<dt>192.0.2.1</dt>" in text
+    assert "none refused" in text
+
+
 async def test_an_event_tells_its_story_and_shows_its_message_on_request_alone(desk: Desk) -> None:
     row = desk.calls.note(call(time.time(), id=event(1).id))
     desk.calls.delivered(event(1), row.call.at, row.call.at + 0.005)
@@ -132,7 +147,7 @@ async def test_a_quarantined_body_is_opened_tried_and_dropped(desk: Desk) -> Non
     assert "personal-data" in body_page
     assert "class 48311" in tried
     assert "[sources.contoso.fields.class]" in tried
-    assert (400, True) == (refused, "Dropped." in after)
+    assert (400, True) == (refused, "Dropped." in after), after
     assert ["show", "try", "drop"] == [line["deed"] for line in desk.lines.of("audit")]
 
 
@@ -153,7 +168,7 @@ async def test_a_body_that_is_readable_by_now_is_replayed_with_those_like_it(des
     ]
     async with opened(desk) as client:
         text = await page(client, f"/quarantine/{first}")
-        assert "the 1 others that failed for the same reason" in text
+        assert "and 1 other that failed for the same reason" in text
         _, after = await post(client, f"/quarantine/{first}/replay", text)
     assert "Replayed" in after
 

@@ -140,7 +140,7 @@ def _message(trigger: Trigger) -> Schema:
         "name": struct.__name__,
         "title": (struct.__doc__ or "").splitlines()[0],
         "contentType": wire.CONTENT_TYPE,
-        "headers": _headers(_event_headers(trigger), {wire.REPLAYED_HEADER}),
+        "headers": _headers(_event_headers(trigger), set(_FLAGS)),
         "payload": {"$ref": f"#/components/schemas/{struct.__name__}"},
         "bindings": _binding(messageType=wire.event_type(trigger, "{status}")),
         "examples": _examples(trigger),
@@ -169,7 +169,7 @@ def _quarantined() -> Schema:
 
 def _headers(meanings: dict[str, str], optional: set[str]) -> Schema:
     properties = {
-        name: {"type": "boolean" if name == wire.REPLAYED_HEADER else "string", "description": meaning}
+        name: {"type": "boolean" if name in _FLAGS else "string", "description": meaning}
         for name, meaning in meanings.items()
     }
     required = [name for name in meanings if name not in optional]
@@ -178,6 +178,9 @@ def _headers(meanings: dict[str, str], optional: set[str]) -> Schema:
 
 _TRACEPARENT = "W3C trace context of the webhook."
 _DIGEST = "BLAKE2b-256 of source, trigger and body, in hex; equal where TMS retried at another replica."
+
+
+_FLAGS = (wire.REPLAYED_HEADER, wire.TEST_HEADER)
 
 
 def _event_headers(trigger: Trigger) -> dict[str, str]:
@@ -192,6 +195,8 @@ def _event_headers(trigger: Trigger) -> dict[str, str]:
         "traceparent": _TRACEPARENT,
         "tms-digest": _DIGEST,
         wire.REPLAYED_HEADER: "Set, to true, where an operator sent the event again; absent otherwise.",
+        wire.TEST_HEADER: "Set, to true, on an operator's test event, of entity 0 and type "
+        f"{wire.CHECK_TYPE}; absent otherwise.",
     }
 
 

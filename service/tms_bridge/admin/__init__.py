@@ -1,8 +1,8 @@
 """The admin listener: probes, metrics, API."""
 
 from tms_bridge.admin.app import build
-from tms_bridge.admin.context import BrokerState, BrokerStatus, Context, Watchers
+from tms_bridge.admin.context import BrokerState, BrokerStatus, Bus, Context, Watchers
 from tms_bridge.admin.guard import Guard
 from tms_bridge.admin.server import start
 
-__all__ = ["BrokerState", "BrokerStatus", "Context", "Guard", "Watchers", "build", "start"]
+__all__ = ["BrokerState", "BrokerStatus", "Bus", "Context", "Guard", "Watchers", "build", "start"]

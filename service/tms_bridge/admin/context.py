@@ -1,13 +1,17 @@
 """What the admin listener looks at, handed over by the composition root."""
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, Literal, Self
 
 import msgspec
 from aiohttp import web
 
+from tms_bridge.broker.consumer import replay, waiting
+from tms_bridge.broker.session import Session
 from tms_bridge.calls import Calls
-from tms_bridge.errors import Unavailable
+from tms_bridge.errors import BrokerError, Unavailable
 from tms_bridge.http.health import Health
 from tms_bridge.ingest import Observation
 from tms_bridge.log import Logger
@@ -24,11 +28,17 @@ BrokerState = Literal["up", "blocked", "down"]
 
 
 class BrokerStatus(msgspec.Struct, frozen=True):
-    """The broker as the bridge sees it; `topology_errors` says what is not as configured there."""
+    """The broker as the bridge sees it.
+
+    Attributes:
+        topology_errors: what is not as configured there.
+        error: why it cannot be reached; empty where it can.
+    """
 
     state: BrokerState
     outstanding: int
     topology_errors: list[str]
+    error: str = ""
 
 
 class Watchers:
@@ -54,6 +64,68 @@ class Watchers:
         self.count -= 1
 
 
+MOST_REPLAYED: Final = 1000
+"""How many events one press sends again."""
+
+
+class SentTest(msgspec.Struct, frozen=True):
+    """The id of a test event that is durable."""
+
+    id: str
+
+
+class UnroutableReplayed(msgspec.Struct, frozen=True):
+    """How many events a queue has now, how many came back, and how many of any key wait in the end."""
+
+    replayed: int
+    returned: int
+    waiting: int
+
+
+class Bus:
+    """The way to the bus, beside that of the webhooks; `send` takes in a test event."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        exchange: str,
+        open_session: Callable[[], Awaitable[Session]],
+        send: Callable[[str, str, str, str], Awaitable[str]],
+    ) -> None:
+        self._calls = calls
+        self._exchange = exchange
+        self._open_session = open_session
+        self.send_test = send
+
+    async def replay_unroutable(self, key: str = "") -> UnroutableReplayed:
+        """Send again what waits in tms.unroutable, of one routing key or of all.
+
+        Raises:
+            Unavailable: the broker cannot be reached, or was lost; what was not confirmed stays.
+        """
+        replayed = returned = 0
+        try:
+            async with self._session() as session:
+                number = min(await waiting(session), MOST_REPLAYED)
+                async with aclosing(replay(session, self._exchange, number, key)) as events:
+                    async for event in events:
+                        replayed, returned = replayed + event.routed, returned + (not event.routed)
+                        if event.routed:
+                            self._calls.replayed(event.id, time.time())
+                left = await waiting(session)
+        except BrokerError as failure:
+            raise Unavailable(f"{replayed} were sent again, then the broker failed: {failure}") from failure
+        return UnroutableReplayed(replayed, returned, left)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        session = await self._open_session()
+        try:
+            yield session
+        finally:
+            await session.close()
+
+
 class Context(msgspec.Struct, frozen=True):
     """The running bridge.
 
@@ -69,6 +141,7 @@ class Context(msgspec.Struct, frozen=True):
         standing: how things stand now.
         version: of the service.
         observations: what was seen of the senders' bodies.
+        bus: what an operator does to the bus.
     """
 
     health: Health
@@ -84,6 +157,7 @@ class Context(msgspec.Struct, frozen=True):
     broker: Callable[[], BrokerStatus]
     standing: Callable[[], Standing]
     version: str
+    bus: Bus
     observations: Callable[[], tuple[Observation, ...]] = tuple
 
 

@@ -1,16 +1,17 @@
-"""The calls that brought an event, lately and as they come, and what was seen of their bodies."""
+"""The events, lately and as they come; what was seen of their bodies; a test event; a replay."""
 
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from tms_bridge.admin.arguments import number
+from tms_bridge.admin.arguments import number, word
 from tms_bridge.admin.calls import streamed
-from tms_bridge.admin.context import CONTEXT
+from tms_bridge.admin.context import CONTEXT, SentTest, UnroutableReplayed
 from tms_bridge.admin.guard import HOLDER
 from tms_bridge.calls import MAX_ROWS, CallRow
 from tms_bridge.ingest import Observation
+from tms_events import Trigger
 
 _DEFAULT: Final = 50
 
@@ -85,3 +86,16 @@ def _seen(row: CallRow) -> EventView:
         call.at,
         call.duration_ms,
     )
+
+
+async def send_test(request: web.Request) -> SentTest:
+    """Send an event that only tries the way: of entity 0, and marked as a test wherever it goes."""
+    bus, source = request.app[CONTEXT].bus, request.match_info["name"]
+    trigger = word(request, "trigger", tuple(map(str, Trigger))) or "class"
+    status = request.query.get("status", "unknown")
+    return SentTest(await bus.send_test(source, trigger, status, request.remote or ""))
+
+
+async def replay_unroutable(request: web.Request) -> UnroutableReplayed:
+    """Send again up to 1,000 events that no queue wanted, of one routing key with `key`."""
+    return await request.app[CONTEXT].bus.replay_unroutable(request.query.get("key", ""))

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from tms_bridge.admin import calls, events, rows, status
+from tms_bridge.admin.context import SentTest, UnroutableReplayed
 from tms_bridge.calls import MAX_ROWS
 from tms_bridge.outbox.operators import Done, Imported
 from tms_bridge.outbox.rows import MAX_SEQ, OUTBOX, QUARANTINE, Row
@@ -125,6 +126,24 @@ OPERATIONS: Final = (
         Done,
         (400, 404, 409, 422, 503),
         (Query("as", words=rows.TRIGGERS),),
+        deed="replay",
+    ),
+    Operation(
+        "POST",
+        "/sources/{name}/test",
+        events.send_test,
+        SentTest,
+        (400, 404, 503),
+        (Query("trigger", words=rows.TRIGGERS), Query("status")),
+        deed="test",
+    ),
+    Operation(
+        "POST",
+        "/unroutable/replay",
+        events.replay_unroutable,
+        UnroutableReplayed,
+        (503,),
+        (Query("key"),),
         deed="replay",
     ),
     Operation("POST", "/quarantine/{id}/release", rows.release, Done, (400, 404, 409, 503), deed="release"),

@@ -88,6 +88,7 @@ class Bridge:
         self._health: Health
         self._relay: Relay
         self._webhooks: Webhooks
+        self._bus: admin.Bus
 
     async def run(self) -> int:
         """Serve until a signal asks to stop, or the outbox breaks; return the exit code.
@@ -189,6 +190,9 @@ class Bridge:
         bind_allowlist(metrics, settings.outbox)
         set_facts(metrics, settings.sources)
         self._onlooker = Onlooker(self._parts())
+        self._bus = admin.Bus(
+            self._calls, settings.amqp.exchange, self._supervisor.open_session, self._webhooks.send_test
+        )
 
     def _parts(self) -> OnlookerParts:
         return OnlookerParts(
@@ -275,6 +279,7 @@ class Bridge:
             standing=lambda: self._onlooker.standing,
             version=VERSION,
             observations=self._keeper.observations.all,
+            bus=self._bus,
         )
 
     def _board(self) -> console.Board:
@@ -285,6 +290,7 @@ class Bridge:
             settings=lambda: self._in_force,
             standing=lambda: self._onlooker.standing,
             operators=self._outbox.operators,
+            bus=self._bus,
             logger=self._logger,
             watchers=self._watchers,
             replica=socket.gethostname(),
@@ -296,7 +302,9 @@ class Bridge:
         state: admin.BrokerState = "down"
         if supervisor.connected:
             state = "blocked" if supervisor.blocked else "up"
-        return admin.BrokerStatus(state, self._relay.outstanding, list(supervisor.topology_errors))
+        return admin.BrokerStatus(
+            state, self._relay.outstanding, list(supervisor.topology_errors), supervisor.error
+        )
 
     async def _wind_down(self, runner: web.ServerRunner) -> None:
         """Stop taking in, then carry away what is there (invariant 7)."""

@@ -108,12 +108,8 @@ class Onlooker:
 
     def _standing(self, now: float) -> Standing:
         parts = self._parts
-        settings, stats, broker, history = (
-            parts.settings(),
-            parts.stats(),
-            parts.broker(),
-            parts.calls.history,
-        )
+        settings, stats = parts.settings(), parts.stats()
+        broker, history = parts.broker(), parts.calls.history
         late_s = parts.late_s()
         second = int(now)
         unroutable = [row for row in parts.calls.open if row.fate and row.fate.state == "unroutable"]
@@ -134,6 +130,7 @@ class Onlooker:
             per_s=_per_s(history.taken, second),
             delivered_per_s=_per_s(history.delivered, second),
             broker=broker.state,
+            broker_error=broker.error,
             broker_since=self._since.broker,
             draining_since=self._since.draining,
             lanes=_lanes(parts.calls),
@@ -187,10 +184,11 @@ def _lanes(calls: Calls) -> list[BlockedLane]:
 
 def _refused(calls: Calls, settings: Settings, now: float) -> Iterator[RefusedCalls]:
     """Yield the refusals that somebody has to act on, and those of URLs that are nearly a source's."""
-    for hook in calls.hooks.values():
-        row = hook.refused
-        if row is not None and now - row.call.at < _HOUR_S and _wants_somebody(row.call):
-            yield _told(row, _REASONS[row.call.outcome])
+    for row in calls.turned_away:
+        call = row.call
+        is_over = now - call.at >= _HOUR_S or calls.sent_for(call.address, call.source, call.at, call.trigger)
+        if _wants_somebody(call) and not is_over:
+            yield _told(row, _REASONS[call.outcome])
     strangers = (row for row in calls.turned_away if row.call.path.startswith("/webhooks/"))
     for row in islice((row for row in strangers if not row.call.source), _STRANGERS):
         near = near_source(row.call.path, settings.sources)

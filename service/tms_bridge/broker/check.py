@@ -19,10 +19,7 @@ from aio_pika.exceptions import AMQPChannelError, ChannelClosed, ChannelNotFound
 from tms_bridge.broker.session import CHANNEL_TIMEOUT_S, Session
 from tms_bridge.broker.topology import ACCESS_REFUSED, Part
 from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
-from tms_events.wire import APP_ID
-
-CHECK_TYPE: Final = "com.skillable.tms.check"
-"""Type of the test message, in case somebody's queue is bound to everything."""
+from tms_events.wire import APP_ID, CHECK_TYPE
 
 _GONE_AFTER_S: Final = 1
 _IMPOSSIBLE_S: Final = -1

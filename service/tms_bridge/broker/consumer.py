@@ -162,8 +162,12 @@ async def waiting(session: Session) -> int:
     return queue.declaration_result.message_count or 0
 
 
-async def replay(session: Session, exchange: str, at_most: int) -> AsyncGenerator[Replayed, None]:
+async def replay(
+    session: Session, exchange: str, at_most: int, key: str = ""
+) -> AsyncGenerator[Replayed, None]:
     """Send up to so many events again, oldest first; each leaves the queue once it is confirmed elsewhere.
+
+    With a routing key, those of other keys go to the queue's end unsent and unsaid, which keeps their order.
 
     One that comes back is published to the queue's exchange once more rather than handed back: a quorum
     queue of RabbitMQ 4 drops what was handed back twenty times.
@@ -179,14 +183,18 @@ async def replay(session: Session, exchange: str, at_most: int) -> AsyncGenerato
                 message = await queue.get(fail=False)
                 if message is None:
                     return
-                replayed = await _again(channel, message, exchange)
+                unsent = bool(key) and message.routing_key != key
+                replayed = await _again(channel, message, exchange, unsent=unsent)
                 await message.ack()
-        yield replayed
+        if not unsent:
+            yield replayed
 
 
-async def _again(channel: AbstractChannel, message: AbstractIncomingMessage, exchange: str) -> Replayed:
+async def _again(
+    channel: AbstractChannel, message: AbstractIncomingMessage, exchange: str, *, unsent: bool
+) -> Replayed:
     key = message.routing_key or ""
-    routed = await publish_copy(channel, message, exchange, key, {REPLAYED_HEADER: True})
+    routed = not unsent and await publish_copy(channel, message, exchange, key, {REPLAYED_HEADER: True})
     if not routed and not await publish_copy(channel, message, UNROUTABLE_EXCHANGE, key, {}):
         raise BrokerError(f"no queue takes what is published to {UNROUTABLE_EXCHANGE}; apply the topology")
     return Replayed(message.message_id or "", message.routing_key or "", routed)

@@ -14,9 +14,11 @@ from typing import Final
 from tms_bridge.message import Kind, Message
 from tms_events.wire import (
     APP_ID,
+    CHECK_TYPE,
     CONTENT_TYPE,
     QUARANTINE_TYPE,
     REPLAYED_HEADER,
+    TEST_HEADER,
     data_schema,
     event_type,
 )
@@ -132,6 +134,7 @@ class FrameWriter:
             message.status,
             message.kind,
             message.replayed,
+            message.test,
         )
         topic = self._topics.get(key)
         if topic is None:
@@ -210,12 +213,14 @@ def type_of(message: Message) -> str:
     """Return the event type, which is also the CloudEvents type."""
     if message.kind is Kind.QUARANTINE:
         return QUARANTINE_TYPE
-    return event_type(message.trigger, message.status)
+    return CHECK_TYPE if message.test else event_type(message.trigger, message.status)
 
 
 def fixed_headers(message: Message) -> dict[str, str | bool]:
     """Return the headers that all messages of one source, trigger, status and kind share."""
     headers: dict[str, str | bool] = {REPLAYED_HEADER: True} if message.replayed else {}
+    if message.test:
+        headers[TEST_HEADER] = True
     if message.kind is Kind.QUARANTINE:
         return headers | {"tms-source": message.source, "tms-trigger": message.trigger}
     return headers | {

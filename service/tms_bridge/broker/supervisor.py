@@ -66,6 +66,8 @@ class Supervisor:
         self._dirty = False
         self._mend = asyncio.Event()
         self.topology_errors: tuple[str, ...] = ()
+        self.error = ""
+        """Why the broker could not be reached last; empty while it can be."""
 
     @property
     def connected(self) -> bool:
@@ -100,6 +102,7 @@ class Supervisor:
                         return await self._open(url)
                 except BrokerError as failure:
                     self._turn += 1
+                    self.error = str(failure)
                     self._log.warning("broker connection failed", broker=place_of(url), reason=str(failure))
             await asyncio.sleep(self._backoff.next())
 
@@ -152,6 +155,16 @@ class Supervisor:
             if self._dirty and self._session is not None and self.connected and not self.blocked:
                 await self._see_to_topology(self._session)
 
+    async def open_session(self) -> Session:
+        """Open one more connection to the broker that is in turn, for what an operator does.
+
+        Raises:
+            BrokerError: it cannot be reached.
+        """
+        url = self._urls[self._turn % len(self._urls)]
+        with translated(f"connect to {place_of(url)}"):
+            return await self._connect(url)
+
     async def _connect(self, url: URL) -> Session:
         return await open_session(
             url,
@@ -165,6 +178,7 @@ class Supervisor:
         if self._publisher is not None:
             self._metrics.reconnects.inc()
         self._publisher = publisher
+        self.error = ""
         self._opened_at = asyncio.get_running_loop().time()
         self._log.info("broker connected", broker=place_of(url))
 

@@ -21,6 +21,7 @@ from tms_bridge.console.views import read
 from tms_bridge.outbox.rows import OUTBOX, Row, State
 from tms_bridge.settings.model import HIDDEN, Settings
 from tms_bridge.words.standing import Standing
+from tms_events import STATUSES, Trigger
 
 MOST: Final = 1000
 """How many of the waiting events are looked at for the table of keys."""
@@ -69,8 +70,40 @@ async def topology(request: web.Request) -> web.StreamResponse:
         "title": "Topology",
         "unroutable": list(_unroutable(board.calls)),
         "topology": list(_objects(board.settings(), board.standing())),
+        "notice": notice_of(request),
     }
     return request.app[FRAME].page(request, "topology.html", parts)
+
+
+async def confirm_replay(request: web.Request) -> web.StreamResponse:
+    """Ask once more before what no queue wanted is sent again, and say what would come of it now."""
+    key = request.query.get("key", "")
+    found = [one for one in _unroutable(request.app[BOARD].calls) if one["name"] == key]
+    parts = {"title": "Replay", "key": key, "unroutable": found[0] if found else None}
+    return request.app[FRAME].page(request, "replay.html", parts)
+
+
+async def replay_unroutable(request: web.Request) -> web.StreamResponse:
+    """Send again what no queue wanted, of one routing key."""
+    form = await form_of(request)
+    key = form.get("key", "")
+    done = await request.app[BOARD].bus.replay_unroutable(key)
+    audit(request, "replay", key, f"{done.replayed} replayed, {done.returned} came back")
+    notice = "came-back" if done.returned else "rerouted" if done.replayed else "none-waited"
+    raise web.HTTPSeeOther(str(URL("/topology").with_query(done=notice)))
+
+
+async def send_test(request: web.Request) -> web.StreamResponse:
+    """Send a test event, and lead to its story."""
+    form, name = await form_of(request), request.match_info["name"]
+    trigger, _, status = form.get("topic", "").partition(".")
+    if not request[HOLDER].may_see(name):
+        raise web.HTTPNotFound
+    if not form.get("sure"):
+        raise web.HTTPBadRequest(text="Tick the box: consumers of this topic will get the event.")
+    event_id = await request.app[BOARD].bus.send_test(name, trigger, status, request.remote or "")
+    audit(request, "test", event_id, f"{name} {trigger}.{status}")
+    raise web.HTTPSeeOther(f"/events/{event_id}")
 
 
 async def configuration(request: web.Request) -> web.StreamResponse:
@@ -104,6 +137,10 @@ async def explain(request: web.Request) -> web.StreamResponse:
     return _source_page(request, trigger, form.get("body", "").encode(errors="surrogatepass"))
 
 
+_SAMPLE: Final = '{"Id": 48211, "Name": "Azure Fundamentals", "ConfirmationStatusId": 1}'
+"""A class, with which the form for a captured body begins."""
+
+
 def _source_page(request: web.Request, trigger: str, body: bytes) -> web.StreamResponse:
     board, now = request.app[BOARD], time.time()
     settings, name = board.settings(), request.match_info["name"]
@@ -117,6 +154,14 @@ def _source_page(request: web.Request, trigger: str, body: bytes) -> web.StreamR
         "title": name,
         "source": card_of(name, configured, board.calls, settings.http.url or "https://YOUR-BRIDGE", now),
         "chosen": trigger,
+        "topics": [
+            (f"{one}.{status}", f"{title}: {status.replace('_', ' ')}")
+            for one, title in TRIGGERS.items()
+            for status in STATUSES[Trigger(one)]
+        ]
+        if request[HOLDER].is_operator and request[HOLDER].sees_all
+        else [],
+        "sample": "" if trigger else _SAMPLE,
         "reading": reading,
     }
     return request.app[FRAME].page(request, "source.html", parts)
@@ -167,9 +212,11 @@ def _refused(row: Row, now: float) -> dict[str, object]:
 def _unroutable(calls: Calls) -> Iterator[dict[str, object]]:
     """Yield the routing keys whose events came back, with how many and when."""
     by_key: dict[str, list[float]] = {}
-    for row in calls.open:
+    bound: set[str] = set()
+    for row in calls:
         if row.fate is not None and row.fate.state == "unroutable":
             by_key.setdefault(row.call.routing_key, []).append(row.call.at)
+            bound |= {row.call.routing_key} if row.fate.bound_since else set()
     for key, moments in by_key.items():
         binding = f"{key.rpartition('.')[0]}.*"
         yield {
@@ -178,6 +225,7 @@ def _unroutable(calls: Calls) -> Iterator[dict[str, object]]:
             "first": min(moments),
             "last": max(moments),
             "binding": binding,
+            "bound": key in bound,
         }
 
 

@@ -1,5 +1,6 @@
 """A source and the outbox as cards: URLs, a lamp for each webhook, what waits and how long it holds. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -28,6 +29,9 @@ MASK: Final = "••••••••"
 """Stands for every secret, whatever its length."""
 
 _DAY_S: Final = 86_400.0
+
+
+Facts = Sequence[tuple[str, str]]
 
 
 class HookView(msgspec.Struct, frozen=True):
@@ -62,6 +66,35 @@ def card_of(name: str, source: Source, calls: Calls, base_url: str, now: float) 
             ("TMS waits", f"{source.timeout_s:g} s for an answer"),
         ],
     )
+
+
+def attack_of(calls: Calls, standing: Standing, now: float) -> Mapping[str, Facts] | None:
+    """Return who calls in vain and what it costs, while more than ten calls a second are refused."""
+    if calls.history.refused.total(int(now), _LATELY_S) <= _FLOOD_PER_S * _LATELY_S:
+        return None
+    rows = [row for row in calls.turned_away if now - row.call.at < _TEN_MINUTES_S]
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row.call.address if row.addresses == 1 else f"{row.addresses:,} others"] += row.count
+    listed = sum(row.count for row in rows if row.call.listed and row.call.http_status >= _REFUSED)
+    quick = f"; 99 of 100 within {standing.p99_ms:g} ms" if standing.p99_ms is not None else ""
+    return {
+        "who": [
+            (address, f"{counted(count, 'call')} refused") for address, count in counts.most_common(_CALLERS)
+        ],
+        "costs": [
+            ("Refused", f"{counted(standing.refusals, 'call')} in the last 10 min"),
+            ("Taken meanwhile", counted(standing.taken, "event") + quick),
+            ("From listed addresses", f"{counted(listed, 'call')} refused" if listed else "none refused"),
+        ],
+    }
+
+
+_LATELY_S: Final = 10
+_FLOOD_PER_S: Final = 10
+_TEN_MINUTES_S: Final = 600
+_CALLERS: Final = 5
+_REFUSED: Final = 400
 
 
 def waits_of(standing: Standing, holder: Holder, now: float) -> Sequence[tuple[str, str]]:

@@ -48,7 +48,7 @@ def span(seconds: float) -> str:
 
 def number(value: float) -> str:
     """Return a number with commas at the thousands."""
-    return f"{value:,}"
+    return f"{int(value) if value == int(value) else value:,}"
 
 
 def size(count: int) -> str:

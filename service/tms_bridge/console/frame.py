@@ -13,7 +13,7 @@ import jinja2
 import msgspec
 from aiohttp import web
 
-from tms_bridge.admin.context import Watchers
+from tms_bridge.admin.context import Bus, Watchers
 from tms_bridge.admin.guard import ANYBODY, HOLDER, Holder
 from tms_bridge.calls import Calls
 from tms_bridge.console import format as shown
@@ -32,6 +32,7 @@ class Board(msgspec.Struct, frozen=True):
         settings: the configuration in force.
         standing: how things stand now.
         operators: what may be done to the rows; None where nothing is kept.
+        bus: what may be done to the bus.
         replica: the name of this one.
     """
 
@@ -41,6 +42,7 @@ class Board(msgspec.Struct, frozen=True):
     settings: Callable[[], Settings]
     standing: Callable[[], Standing]
     operators: Operators | None
+    bus: Bus
     logger: Logger
     watchers: Watchers
     replica: str

@@ -12,7 +12,7 @@ from tms_bridge.admin.calls import OUTCOMES, Filters, Wanted, seen_by
 from tms_bridge.admin.guard import HOLDER, Holder
 from tms_bridge.calls import CallRow
 from tms_bridge.console.access import audit, form_of
-from tms_bridge.console.cards import box_of, card_of, waits_of
+from tms_bridge.console.cards import attack_of, box_of, card_of, waits_of
 from tms_bridge.console.format import counted, number
 from tms_bridge.console.frame import BOARD, FRAME, Board
 from tms_bridge.console.plots import Point, draw
@@ -80,7 +80,7 @@ async def calls(request: web.Request) -> web.StreamResponse:
         "view": "" if before or error else "calls",
         "query": urlencode(filters.query),
         "counted": _counted(board, wanted_by(board, holder, now)),
-        "attack": None,
+        "attack": attack_of(board.calls, board.standing(), now) if holder.sees_all else None,
         "filters": filters,
         "filter_error": error,
         "source_names": _source_names(board, holder),
@@ -171,7 +171,7 @@ async def plots(request: web.Request) -> web.StreamResponse:
     parts = {
         "title": "Plots",
         "chosen": chosen,
-        "plots": _plots(spans, over, now, "10 minutes" if chosen == "day" else "a minute"),
+        "plots": _plots(spans, over, now, "in 10 minutes" if chosen == "day" else "a minute"),
         "refusals": _refusals(over),
     }
     return request.app[FRAME].page(request, "plots.html", parts)

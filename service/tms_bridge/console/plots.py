@@ -78,7 +78,9 @@ def path_of(values: Sequence[Point], top: float) -> str:
     step = WIDTH / max(1, len(values) - 1)
     placed = [(place * step, value) for place, value in enumerate(values)]
     runs = (list(run) for is_gap, run in groupby(placed, lambda point: point[1] is None) if not is_gap)
-    return "".join("M" + "L".join(_point(x, value, top) for x, value in run) for run in runs)
+    # A point between two gaps is a line to itself, whose round ends show.
+    drawn = (run * 2 if len(run) == 1 else run for run in runs)
+    return "".join("M" + "L".join(_point(x, value, top) for x, value in run) for run in drawn)
 
 
 def _point(x: float, value: Point, top: float) -> str:

@@ -122,6 +122,9 @@ _NOTICES: Final = {
     "replay": "Replayed: it is on its way to the bus.",
     "release": "Released: it is on its way to the bus.",
     "drop": "Dropped.",
+    "rerouted": "Replayed: each is in a queue now, and has left tms.unroutable.",
+    "came-back": "Some still have no queue, and wait as before. Bind one, then replay again.",
+    "none-waited": "None of this topic waits in tms.unroutable any more.",
 }
 
 
@@ -153,6 +156,7 @@ async def _page(
     item = _item(row, board, now)
     reading = _reading(board, row, row.trigger, tried or {}, is_open=with_body)
     kept = await operators_of(request).rows([State.UNDECODABLE], limit=MOST)
+    alike = sum(1 for other in kept if other.id != row.id and _alike(other, row))
     parts = {
         "title": "Quarantined body",
         "row": item,
@@ -160,7 +164,7 @@ async def _page(
         "body": _text(row) if with_body else None,
         "reading": reading,
         "tried": tried or dict.fromkeys(_FIELDS, ""),
-        "alike": sum(1 for other in kept if _alike(other, row)),
+        "alike": counted(alike, "other") if alike else "",
         "other": _other(board, row),
     }
     return request.app[FRAME].page(request, "quarantine-item.html", parts)

@@ -19,6 +19,7 @@ from tms_bridge.ingest.understanding import (
     quarantined,
     remark,
     reread,
+    trial,
     understand,
     understand_in_full,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "reread",
     "rules_of",
     "schema_of",
+    "trial",
     "understand",
     "understand_in_full",
     "unreadable_fields",

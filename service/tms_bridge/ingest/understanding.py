@@ -21,9 +21,11 @@ from tms_events import (
     Class,
     ClassChanged,
     ClassStatus,
+    CourseAssignment,
     CourseAssignmentChanged,
     CourseAssignmentStatus,
     Event,
+    Trigger,
 )
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -152,6 +154,32 @@ def quarantined(body: bytes, rules: Rules, arrival: Arrival, reason: Undecodable
         body=body,
         reason=str(reason),
     )
+
+
+def trial(rules: Rules, status: str, arrival: Arrival) -> Message:
+    """Return the message of a test event: entity 0, a status of the trigger, and marked as a test."""
+    if rules.trigger is Trigger.CLASS:
+        decoded = Decoded(Class(id=0, name=_TRIAL), ClassStatus(status), status)
+    else:
+        decoded = Decoded(CourseAssignment(id=0, external_id=_TRIAL), CourseAssignmentStatus(status), status)
+    received_at = from_micros(arrival.received_at_us)
+    return Message(
+        id=arrival.id,
+        kind=Kind.EVENT,
+        source=rules.source,
+        trigger=rules.trigger_word,
+        status=status,
+        routing_key=rules.routing_keys[status],
+        entity="0",
+        received_at_us=arrival.received_at_us,
+        digest=arrival.digest,
+        traceparent=arrival.traceparent,
+        body=_encode(_event(decoded, rules, arrival.id, received_at, b"null")),
+        test=True,
+    )
+
+
+_TRIAL: Final = "Test event of TMS Bridge"
 
 
 def _decode(value: bytes, rules: Rules, received_at: datetime) -> tuple[Decoded, BodyKind]:

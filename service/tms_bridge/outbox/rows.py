@@ -69,6 +69,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traceparent: str
     replayed: bool
     reason: str
+    test: bool = False
     body: bytes | UnsetType = UNSET
     bytes: int = 0
 

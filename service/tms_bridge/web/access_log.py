@@ -121,6 +121,10 @@ class AccessLog:
             self._log.line(line)
         self._calls.note(call)
 
+    def note(self, call: AnsweredCall) -> None:
+        """List what was taken in without a call."""
+        self._calls.note(call)
+
     def defect(self, visit: Visit, error: Exception) -> None:
         """Log the traceback of an error that nobody foresaw."""
         self._log.logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)

@@ -173,6 +173,11 @@ class Routes:
             return self._by_path.get(unquote(raw_path, errors="replace"))
         return route
 
+    def of(self, source: str, trigger: str) -> Route | None:
+        """Return the route of a source's webhook."""
+        wanted = (source, trigger)
+        return next((one for one in self._by_path.values() if (one.source, one.trigger) == wanted), None)
+
     def reread(self, message: Message, trigger: str = "") -> Message:
         """Return the event that a quarantined body is by the rules of now, as `ingest.reread` does."""
         rules = {(route.source, route.trigger): route.rules for route in self._by_path.values()}

@@ -7,22 +7,24 @@ body and goes on with the connection afterwards.
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 from typing import Final, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 
+from tms_bridge import ingest
 from tms_bridge.auth import Throttle
 from tms_bridge.auth.client import Client
-from tms_bridge.errors import SenderError
+from tms_bridge.calls import TEST, AnsweredCall
+from tms_bridge.errors import InvalidQuery, SenderError, Unavailable, UnknownPath
 from tms_bridge.http.answer import Head, Sent, kind_of, let_read
 from tms_bridge.http.health import Health
-from tms_bridge.http.ids import EventIds, now_us
+from tms_bridge.http.ids import EventIds, mark, now_us
 from tms_bridge.http.server import Connection
 from tms_bridge.ingest import Observations
 from tms_bridge.message import Message
-from tms_bridge.outbox.contract import Intake
+from tms_bridge.outbox.contract import Intake, Receipt
 from tms_bridge.settings.model import Http
 from tms_bridge.web.access_log import AccessLog, Ended, Visit
 from tms_bridge.web.intake import Call, Desk
@@ -125,6 +127,71 @@ class Webhooks:
         """Return the event that a quarantined body is by the rules of now; raises Undecodable."""
         return self._routes.reread(message, trigger)
 
+    async def send_test(self, source: str, trigger: str, status: str, address: str) -> str:
+        """Take in an event that only tries the way, for an operator at an address; return its id once safe.
+
+        From the outbox on it goes the way of a real one, marked as a test on the bus and in every list.
+
+        Raises:
+            UnknownPath: there is no such source.
+            InvalidQuery: the trigger has no such status.
+            Unavailable: there is no room for it, or it could not be made durable.
+        """
+        desk, route = self._desk, self._routes.of(source, trigger)
+        if route is None:
+            raise UnknownPath(f"There is no source {source} with a trigger {trigger}.")
+        if status not in route.rules.routing_keys:
+            raise InvalidQuery(f"status is one of {', '.join(route.rules.routing_keys)}.")
+        marks, event_id = mark(None), desk.ids.mint()
+        digest = ingest.digest(source, trigger, event_id.encode())
+        arrival = ingest.Arrival(event_id, desk.now_us(), digest, marks.traceparent)
+        trial = _Trial(desk, marks.request_id, ingest.trial(route.rules, status, arrival), address)
+        desk.outbox.take(trial.message, trial)
+        await trial.safe
+        return event_id
+
     async def finish(self) -> None:
         """Wait until every webhook that has begun is answered."""
         await self.in_flight.none()
+
+
+class _Trial:
+    """Waits for a test event to be durable, and lists it like a call."""
+
+    def __init__(self, desk: Desk, request_id: str, message: Message, address: str) -> None:
+        self.message = message
+        self.safe: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._desk, self._request_id, self._address = desk, request_id, address
+        self._at, self._started = time(), perf_counter()
+
+    def durable(self, _receipt: Receipt) -> None:
+        message = self.message
+        call = AnsweredCall(
+            at=self._at,
+            request_id=self._request_id,
+            method="",
+            path="",
+            http_status=self._desk.http.success_status,
+            outcome=TEST,
+            duration_ms=round((perf_counter() - self._started) * 1000, 3),
+            source=message.source,
+            trigger=message.trigger,
+            address=self._address,
+            id=message.id,
+            status=message.status,
+            entity=message.entity,
+            routing_key=message.routing_key,
+            digest=message.digest,
+            traceparent=message.traceparent,
+        )
+        # At once, for the relay tells next what becomes of it.
+        self._desk.log.note(call)
+        if not self.safe.done():
+            self.safe.set_result(None)
+
+    def quarantined(self, row_id: str) -> None:
+        """Never called: it is an event."""
+
+    def failed(self, error: Exception) -> None:
+        if not self.safe.done():
+            self.safe.set_exception(Unavailable(f"The outbox cannot take the event: {error}"))

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tms_bridge.calls import AnsweredCall, CallRow, Fate
+from tms_bridge.calls import TEST, AnsweredCall, CallRow, Fate
 
 Tone = Literal["ok", "warn", "bad", "held", "idle"]
 """How good or bad it is; shown as a colour, always with a word beside it."""
@@ -49,6 +49,11 @@ _ALIKE: Final = 0.75
 
 
 def _fate(call: AnsweredCall, fate: Fate) -> Words:
+    words = _stands(call, fate)
+    return Words(words.tone, f"Test event. {words.what}", words.then) if call.outcome == TEST else words
+
+
+def _stands(call: AnsweredCall, fate: Fate) -> Words:
     if call.outcome == "duplicate":
         return Words(
             "ok",
@@ -59,11 +64,7 @@ def _fate(call: AnsweredCall, fate: Fate) -> Words:
         case "delivered":
             return Words("ok", f"Delivered in {_ms(fate.confirmed - call.at)} on `{call.routing_key}`.")
         case "unroutable":
-            return Words(
-                "warn",
-                f"Accepted, and no queue is bound to `{call.routing_key}`.",
-                "It waits in `tms.unroutable`. Bind a queue, then replay.",
-            )
+            return _unroutable(call, fate)
         case "blocked":
             return Words(
                 "warn",
@@ -78,6 +79,20 @@ def _fate(call: AnsweredCall, fate: Fate) -> Words:
             )
         case _:
             return Words("idle", "Safe on disk, waits for the broker.")
+
+
+def _unroutable(call: AnsweredCall, fate: Fate) -> Words:
+    if fate.bound_since:
+        return Words(
+            "idle",
+            f"Accepted when no queue was bound to `{call.routing_key}`; one is bound now.",
+            "Unless it was replayed since, it waits in `tms.unroutable`.",
+        )
+    return Words(
+        "warn",
+        f"Accepted, and no queue is bound to `{call.routing_key}`.",
+        "It waits in `tms.unroutable`. Bind a queue, then replay.",
+    )
 
 
 def _unknown_path(call: AnsweredCall, sources: Collection[str]) -> Words:
