@@ -12,7 +12,7 @@ from tms_events.torture.run import Plan, Verdict, torture
 
 from .environments import OWN
 
-collect_ignore = [] if OWN else ["test_postgresql.py"]
+collect_ignore = [] if OWN else ["test_java.py", "test_postgresql.py"]
 
 AT_ONCE = 2
 SEED = 1

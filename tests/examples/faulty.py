@@ -1,5 +1,6 @@
 """Copies of `consumer.py`, each with a fault that consumers really have, planted into its text."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,10 @@ ONCE = 'inbox.execute("INSERT OR IGNORE INTO inbox VALUES (?)", [event.id]).rowc
 APPLY = "        apply(inbox, tms_events.decode(message.body))\n"
 MAIN = "async def main() -> None:\n"
 ACK = "    else:\n        await message.ack()\n"
+
+
+# RabbitMQ 4 limits to 20 where nobody says otherwise.
+UNLIMITED = ', "x-delivery-limit": -1' if os.environ.get("RABBITMQ_SERIES") == "4" else ""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -79,7 +84,7 @@ FAULTS = {
     "puts poison back for ever": Fault(
         "stuck",
         "poison",
-        (("await message.reject()", "await message.nack()"), (', "x-delivery-limit": 20', "")),
+        (("await message.reject()", "await message.nack()"), (', "x-delivery-limit": 20', UNLIMITED)),
     ),
     "applies copies": Fault("twice", "copies", ((f"if not {ONCE}:", f"if {ONCE} is None:"),)),
     "puts an old state over a new one": Fault(

@@ -153,10 +153,9 @@ def test_of_events_in_hand_together_the_states_may_be_said_in_either_order() -> 
 
 def test_a_crash_is_told_once_with_the_event_in_hand_and_the_last_words() -> None:
     history = History()
-    history.record.falls = [Fall(ordeal="copies", code=1, words="KeyError: 5", hand=["a", "b"])] * 2
+    history.record.falls = [Fall(ordeal="copies", words="KeyError: 5", hand=["a", "b"])] * 2
     [finding] = judge(history.record)
-    assert (finding.kind, finding.id) == ("crashed", "a")
-    assert "2 times, exit code 1: KeyError: 5" in finding.text
+    assert (finding.kind, finding.id, finding.text) == ("crashed", "a", "2 times: KeyError: 5")
 
 
 def test_what_is_stuck_is_not_called_lost_too() -> None:
@@ -254,7 +253,11 @@ def used(node: Node, url: str) -> str:
         (lambda _, url: url.replace("@", "wrong@"), ("true",), "no broker at the URL"),
         (used, ("true",), "has an exchange tms.events already"),
         (lambda _, url: url, ("no-such-program",), "reads no queue: [Errno 2]"),
-        (lambda _, url: url, ("sh", "-c", "echo lost my way >&2"), "reads no queue: lost my way"),
+        (
+            lambda _, url: url,
+            ("sh", "-c", "echo lost my way >&2"),
+            "reads no queue: it ended with exit code 0: lost my way",
+        ),
         (lambda _, url: url, (sys.executable, "-c", SILENT), "says nothing; let it write a line"),
     ],
 )

@@ -21,7 +21,7 @@ oracle (`oracle`) judges it when all is over:
 | twice | said of one event more than once that it handled it |
 | overwritten | put the state of an older event over that of a newer one |
 | acked-early | acknowledged an event before it said that it handled it: killed between, it loses it |
-| crashed | ended by itself |
+| crashed | ended by itself, or did not read its queue again after a kill |
 | stuck | did not settle a message, or put it back again and again |
 | not-dead-lettered | let a body vanish that is no event |
 | invented | said that it handled what was never sent |

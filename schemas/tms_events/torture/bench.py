@@ -199,16 +199,19 @@ class Bench:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_S
         while not self.tap.reading.is_set():
-            if self._consumer.code is not None or loop.time() > deadline:
-                raise NotReadingError(self._consumer.last_words() or "without a word")
+            if self._consumer.code is not None:
+                raise NotReadingError(self._end())
+            if loop.time() > deadline:
+                raise NotReadingError(f"it was started, and read no queue for {START_S:.0f} s")
             await changes(self.tap, _LOOK_S)
 
     async def _fell(self, waiting: list[Sent]) -> None:
         hand = dict.fromkeys(sent.id for sent in waiting if sent.deliveries)
-        words = self._consumer.last_words()
-        code = self._consumer.code or 0
-        self.record.falls.append(Fall(ordeal=self.record.ordeal, hand=[*hand], code=code, words=words))
+        self.record.falls.append(Fall(ordeal=self.record.ordeal, words=self._end(), hand=[*hand]))
         await self.kill()
+
+    def _end(self) -> str:
+        return f"it ended with exit code {self._consumer.code}: {self._consumer.last_words() or 'not a word'}"
 
     async def _give_up(self, waiting: list[Sent]) -> None:
         """Take away what the consumer cannot get past, with its queue, which it makes anew."""

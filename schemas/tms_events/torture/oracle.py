@@ -95,12 +95,9 @@ def _finding(kind: str, ordeal: str, event_id: str, text: str) -> Finding:
 
 
 def _crashed(record: Record) -> Iterator[Finding]:
-    falls = Counter(
-        (fall.ordeal, fall.hand[0] if fall.hand else "", fall.code, fall.words) for fall in record.falls
-    )
-    for (ordeal, event_id, code, words), count in falls.items():
-        often = "" if count == 1 else f", {count} times"
-        text = f"the consumer ended by itself{often}, exit code {code}: {words or 'without a word'}"
+    falls = Counter((fall.ordeal, fall.hand[0] if fall.hand else "", fall.words) for fall in record.falls)
+    for (ordeal, event_id, words), count in falls.items():
+        text = words if count == 1 else f"{count} times: {words}"
         yield _finding("crashed", ordeal, event_id, text)
 
 

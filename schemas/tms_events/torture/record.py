@@ -59,17 +59,15 @@ class Told(msgspec.Struct, kw_only=True):
 
 
 class Fall(msgspec.Struct, kw_only=True):
-    """The consumer ended by itself.
+    """The consumer ended by itself, or did not come to read its queue again.
 
     Attributes:
         ordeal: in which.
         hand: ids of the events that it had in hand, the first delivered first.
-        code: its exit code.
-        words: the last line that it wrote to standard error.
+        words: how it ended, with the last line that it wrote to standard error.
     """
 
     ordeal: str
-    code: int
     words: str
     hand: list[str] = []
 

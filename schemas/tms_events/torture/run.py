@@ -191,9 +191,7 @@ class _Run:
         except TimeoutError:
             self._record.give_up(map(name_of, todo[done:]))
         except NotReadingError as error:
-            self._record.falls.append(
-                Fall(ordeal=self._record.ordeal, code=consumer.code or 0, words=str(error))
-            )
+            self._record.falls.append(Fall(ordeal=self._record.ordeal, words=str(error)))
             self._record.give_up(map(name_of, todo[done + 1 :]))
 
     async def _begin(self, bench: Bench) -> None:
