@@ -143,12 +143,15 @@ class FrameWriter:
             topic = self._topics[key] = Topic(message, exchange, self._channel)
         return topic
 
-    def _body(self, body: bytes) -> Iterable[bytes]:
+    def _body(self, body: bytes) -> Iterable[bytes | memoryview]:
         room = self._frame_max - _FRAME_OVERHEAD
         if 0 < len(body) <= room:
             return _FRAME.pack(_BODY_FRAME, self._channel, len(body)), body, FRAME_END
-        pieces = (body[start : start + room] for start in range(0, len(body), room))
-        return [_FRAME.pack(_BODY_FRAME, self._channel, len(piece)) + piece + FRAME_END for piece in pieces]
+        parts: list[bytes | memoryview] = []
+        for start in range(0, len(body), room):
+            piece = memoryview(body)[start : start + room]  # copied once, into the whole
+            parts += (_FRAME.pack(_BODY_FRAME, self._channel, len(piece)), piece, FRAME_END)
+        return parts
 
 
 def _own(message: Message) -> tuple[bytes, int]:
