@@ -111,7 +111,7 @@ class Bridge(Program):
         program = str(Path(sys.executable).with_name("tms-bridge"))
         return [program, *arguments, "--config", str(self.configuration)]
 
-    def start(self, *, timeout_s: float = 20.0) -> None:
+    def start(self, *, timeout_s: float = 60.0) -> None:
         """Start it and wait until it is ready."""
         log = self._directory / "log"
         command = self.command("serve")

@@ -19,7 +19,8 @@ from timeline import Band, Point
 
 _OUTAGE_S: Final = 5.0
 _QUIET_S: Final = 2.0
-_DRAINED_WITHIN_S: Final = 60.0
+_STARTED_WITHIN_S: Final = 120.0
+_DRAINED_WITHIN_S: Final = 120.0
 _SAMPLE_EVERY_S: Final = 0.5
 _WAITING: Final = re.compile(r"^tms_bridge_outbox_events (\S+)$", re.MULTILINE)
 
@@ -114,7 +115,7 @@ class Cast:
         await asyncio.to_thread(self._bridges[at].stop)
 
     async def _start(self, at: int) -> None:
-        await asyncio.to_thread(self._bridges[at].start)
+        await asyncio.to_thread(self._bridges[at].start, timeout_s=_STARTED_WITHIN_S)
         self._back(f"replica {at}")
 
     async def _kill_broker(self) -> None:
@@ -127,13 +128,13 @@ class Cast:
         self._back("whole broker")
 
     async def _drained(self) -> None:
-        """Wait until next to nothing waits any more, though events go on coming."""
+        """Wait until next to nothing waits in any replica that runs, though events go on coming."""
         async with asyncio.timeout(_DRAINED_WITHIN_S):
-            while max(await self._depths()) > 1:  # noqa: ASYNC110 - what is waited for is in other processes
+            while not await asyncio.to_thread(lambda: all(map(_is_drained, self._bridges))):  # noqa: ASYNC110 - elsewhere
                 await asyncio.sleep(_SAMPLE_EVERY_S)
 
     async def _depths(self) -> list[int]:
-        return await asyncio.to_thread(lambda: [_waiting(bridge) for bridge in self._bridges])
+        return await asyncio.to_thread(lambda: [_waiting(bridge) or 0 for bridge in self._bridges])
 
     def _gone(self, who: str) -> None:
         self._since[who] = self.now_s
@@ -142,14 +143,21 @@ class Cast:
         self.bands.append(Band(f"{who} away", self._since.pop(who), self.now_s))
 
 
-def _waiting(bridge: Bridge) -> int:
-    """Return how many events wait in its outbox; 0 where nobody answers."""
+def _is_drained(bridge: Bridge) -> bool:
+    if not bridge.running:
+        return True
+    waiting = _waiting(bridge)
+    return waiting is not None and waiting <= 1
+
+
+def _waiting(bridge: Bridge) -> int | None:
+    """Return how many events wait in its outbox; None where nobody answers."""
     try:
         with urllib.request.urlopen(f"{bridge.admin_url}/metrics", timeout=2.0) as answer:  # noqa: S310 - ours
             found = _WAITING.search(answer.read().decode())
     except (urllib.error.URLError, OSError):
-        return 0
-    return int(float(found[1])) if found else 0
+        return None
+    return int(float(found[1])) if found else None
 
 
 def _kept_by(bridge: Bridge) -> set[str]:

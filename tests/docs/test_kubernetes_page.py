@@ -2,13 +2,17 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from checks.combinations import components
+from checks.combinations import FILLED_IN, PLACEHOLDER, components
+from checks.kubernetes import judge_overlay
+from checks.schemas import Schemas
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
@@ -54,6 +58,29 @@ def test_what_is_run_on_a_checkout_runs_on_what_is_there(command: str) -> None:
         assert (ROOT / words[1] / "kustomization.yaml").is_file()
     else:
         assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text()
+
+
+def test_who_copies_and_fills_in_as_the_page_says_has_an_overlay_that_passes(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy", ignore=shutil.ignore_patterns("local"))
+    (copy,) = (command for command in commands() if command.startswith("cp"))
+    subprocess.run(shlex.split(copy), cwd=tmp_path, check=True)
+    mine = tmp_path / shlex.split(copy)[-1]
+    before = [each for each in judge_overlay("mine", mine, Schemas(None)) if each.complaints]
+    toml = mine / "tms-bridge.toml"
+    toml.write_text(toml.read_text().replace(PLACEHOLDER, FILLED_IN))
+    assert 1 == len(before)
+    assert [] == [each for each in judge_overlay("mine", mine, Schemas(None)) if each.complaints]
+
+
+@pytest.mark.parametrize("command", [each for each in commands() if " create " in each])
+def test_what_the_page_creates_is_something_that_kubectl_makes(command: str, tmp_path: Path) -> None:
+    kubectl = Path(sys.executable).with_name("kubectl")
+    authority = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout privkey.pem -out fullchain.pem"
+    subprocess.run(authority.split(), cwd=tmp_path, check=True, capture_output=True)
+    dry = f"{kubectl}{command.removeprefix('kubectl')} --dry-run=client --output=yaml"
+    done = subprocess.run(["/bin/sh", "-c", dry], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert yaml.safe_load(done.stdout)["kind"] in {"Namespace", "Secret"}
 
 
 @pytest.mark.parametrize("command", [each for each in commands() if each.startswith("kubectl")])
