@@ -14,7 +14,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults siege cov check lock lint fmt fmt-check \
-	types imports style docs docs-check schema-compat changelog-check deploy-check image-test compose-test release-check site rehearsal rehearsal-short \
+	types imports style docs docs-check schema-compat changelog-check deploy-check image-test compose-test release-check site screenshots rehearsal rehearsal-short \
 	audit pip-check build clean bench bench-check
 
 help: ## show this list
@@ -118,6 +118,9 @@ release-check: setup ## check that wheels, npm package, image, manifests and cha
 site: setup ## build the documentation as pages into build/site/html, and check every link in it
 	$(PYTHON) deploy/site_pages.py build/site/pages
 	$(SITE) mkdocs build --quiet --config-file deploy/mkdocs.yml
+
+screenshots: setup ## photograph every page of the console into docs/console
+	SCREENSHOTS=docs/console $(PYTHON) -m pytest -m long tests/console/test_every_page.py
 
 rehearsal: setup ## replace, scale and lose replicas and broker nodes behind HAProxy and nginx; twenty minutes
 	PYTHONPATH=deploy/local $(PYTHON) deploy/rehearsal.py --seed 1 2 3 --report docs/rehearsal
