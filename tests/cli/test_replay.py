@@ -32,6 +32,14 @@ def archive(with_broker: Path, vhost: str) -> Path:
     return with_archive(with_broker)
 
 
+def bind(url: str, name: str, key: str) -> None:
+    async def work(channel: AbstractChannel) -> None:
+        queue = await channel.get_queue(name)
+        await queue.bind("tms.events", key)
+
+    on_bus(url, work)
+
+
 def in_order(messages: list[AbstractIncomingMessage]) -> bool:
     """Tell whether the first deliveries of each entity are in the order of receipt."""
     lives: dict[object, list[int]] = defaultdict(list)
@@ -82,6 +90,7 @@ def test_ten_thousand_events_survive_a_kill_half_way_without_a_gap(
 ) -> None:
     fill(vhost, spread(10_000, hours=3))
     declare(vhost, "late", "other")
+    bind(vhost, "other", "#")
     config = with_archive(with_broker)
     asked = ("--config", config, "--since", SINCE, "--until", UNTIL, "--to", "late")
     with replaying(*asked, "--rate", 500) as process:
@@ -214,11 +223,7 @@ def test_an_archive_without_events_gives_none(invoke: Invoke, with_broker: Path,
 
 
 def test_asked_for_all_bound_queues_each_gets_its_share(invoke: Invoke, archive: Path, vhost: str) -> None:
-    async def bind(channel: AbstractChannel) -> None:
-        queue = await channel.get_queue("late")
-        await queue.bind("tms.events", "tms.class.*")
-
-    on_bus(vhost, bind)
+    bind(vhost, "late", "tms.class.*")
     result = invoke(
         "replay", "--config", archive, "--since", SINCE, "--until", UNTIL, "--to-exchange", "--json"
     )
