@@ -325,7 +325,6 @@ FAULTS: Final = (
         inject=strains.poison,
         heal=strains.cure,
         hold_s=(2, 5),
-        takes_some=True,
         needs_disk=True,
     ),
     Fault(
