@@ -141,7 +141,7 @@ def _lift_size(rig: Rig, _rng: random.Random) -> None:
     rig.control.set_max_message_size(16 << 20)
     rig.proxy.reset()
     if rig.disk:
-        until(lambda: strains.retried(rig), "what was refused to be sent again")
+        until(lambda: strains.retried(rig), "what was refused to be sent again", timeout_s=120.0)
 
 
 def _stop_reading(rig: Rig, _rng: random.Random) -> None:

@@ -111,7 +111,7 @@ def cure(rig: Rig, _rng: random.Random) -> None:
     """Let it fail no more; what was parked meanwhile is sent again, as an operator would."""
     until(lambda: rig.subject.metrics()["tms_bridge_outbox_refused"] > 0, "a poisoned message to be parked")
     rig.subject.shake("poison ok")
-    until(lambda: retried(rig), "what was parked to be sent again")
+    until(lambda: retried(rig), "what was parked to be sent again", timeout_s=120.0)
 
 
 def retried(rig: Rig) -> bool:
