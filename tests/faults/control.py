@@ -100,6 +100,10 @@ class Control:
         """Put the bindings back."""
         self._amqp(lambda channel: _each(channel.queue_bind, bindings))
 
+    def keep(self) -> None:
+        """Have what was declared and bound on the disk, where it is only a little after the answer."""
+        self._erlang("mnesia:sync_log()")
+
     def declare_fanout(self, name: str) -> None:
         """Declare a fanout exchange with the quorum queue of its name, as the bridge does."""
         self._amqp(lambda channel: _declare_fanout(channel, name))

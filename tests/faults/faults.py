@@ -118,6 +118,7 @@ def _unbind(rig: Rig, _rng: random.Random) -> None:
 
 def _bind(rig: Rig, _rng: random.Random) -> None:
     rig.control.bind(BINDINGS)
+    rig.control.keep()
 
 
 def _forbid_topic(rig: Rig, rng: random.Random) -> None:

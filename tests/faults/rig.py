@@ -155,6 +155,7 @@ class Rig(Lifetime):
             self.control.declare([binding], _LIMITED if binding.queue == FULL else _PLAIN)
         self.control.declare_fanout(UNROUTABLE)
         self.control.declare_fanout(QUARANTINE)
+        self.control.keep()
 
     def start_bridge(self) -> None:
         """Start it, and wait until it takes webhooks: without a disk it is not ready without a broker."""
