@@ -4,7 +4,9 @@ from collections.abc import Iterator
 import pytest
 
 from tms_bridge.errors import SettingsError
-from tms_bridge.http.sockets import name_of, open_sockets
+from tms_bridge.http.sockets import BUFFER_BYTES, name_of, open_sockets
+
+BUFFERS = (socket.SO_RCVBUF, socket.SO_SNDBUF)
 
 
 @pytest.fixture
@@ -67,3 +69,16 @@ def test_an_address_of_another_machine_is_said_to_be_one() -> None:
 def test_a_name_that_does_not_exist_is_said_too() -> None:
     with pytest.raises(SettingsError, match=r"http.listen: cannot listen on nowhere.invalid:1: .+"):
         open_sockets("http.listen", "nowhere.invalid:1")
+
+
+def test_the_kernel_holds_little_of_a_connection_either_way() -> None:
+    (listening,) = open_sockets("http.listen", "127.0.0.1:0")
+    with listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()):
+            listening.settimeout(10)
+            accepted, _ = listening.accept()
+            with accepted:
+                sizes = [accepted.getsockopt(socket.SOL_SOCKET, each) for each in BUFFERS]
+
+    assert [2 * BUFFER_BYTES] * 2 == sizes

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import itertools
 import signal
+import socket
 import ssl
 import sys
 from collections import Counter
@@ -35,6 +36,7 @@ LEAKED_PATH: Final = "/webhooks/fabrikam/class-changed"
 LEAKED_KEY: Final = "leaked"
 """The credential of another source, which an attacker has found."""
 
+_ROOM_BYTES: Final = 8192
 _TRICKLE_S: Final = 1.0
 _ENDLESS: Final = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 8000) for number in range(120))
 _PIPELINED: Final = 100
@@ -262,6 +264,20 @@ class Pace:
         await asyncio.sleep(self._due - now)
 
 
+async def _connect(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect from an address, with little room for answers: so they stay with the bridge."""
+    caller = socket.socket()
+    try:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM_BYTES)
+        caller.settimeout(0)
+        caller.bind((address, 0))
+        await asyncio.get_running_loop().sock_connect(caller, ("127.0.0.1", port))
+        return await asyncio.open_connection(sock=caller)
+    except BaseException:
+        caller.close()
+        raise
+
+
 class Attacker:
     """Runs one attack."""
 
@@ -287,9 +303,7 @@ class Attacker:
         await self._coming.turn()
         while True:
             try:
-                reader, writer = await asyncio.open_connection(
-                    "127.0.0.1", self._ports[listener], local_addr=(address, 0)
-                )
+                reader, writer = await _connect(address, self._ports[listener])
             except OSError:
                 self.done.refused += 1
             else:

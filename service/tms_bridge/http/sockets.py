@@ -14,6 +14,13 @@ _HINTS: Final = {
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
 
+BUFFER_BYTES: Final = 131_072
+"""What the kernel may hold of a connection each way, times two.
+
+Left to itself it takes megabytes from whoever sends what nobody reads, or reads nothing, until it slows down
+every connection of the machine.
+"""
+
 
 def open_sockets(key: str, listen: str | tuple[str, ...]) -> list[socket.socket]:
     """Bind every address of one key.
@@ -46,6 +53,8 @@ def _open(family: int, where: tuple[object, ...], *, dual: bool) -> socket.socke
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # accepted connections have the same
+            listening.setsockopt(socket.SOL_SOCKET, buffer, BUFFER_BYTES)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dual))
         listening.bind(where)
