@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,6 +71,21 @@ async def test_heads_without_an_end_cost_no_memory_and_leave_none_behind(tmp_pat
     )
     assert grown < 25_000_000
     assert (202, 600) == (status, refused)
+
+
+async def test_a_refused_caller_who_gives_way_while_it_reads_is_no_defect(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    config.write_text(config.read_text().replace("[http]", "[http]\nmax_connections = 1"))
+    async with bridge(config) as running:
+        async with connected(running.http, 1) as ((reader, writer),):
+            writer.write(ENDLESS)
+            async with asyncio.timeout(20):
+                await reader.readuntil(b"\r\n\r\n")
+            status, _ = await running.post(1)
+        running.send(signal.SIGTERM)
+        await running.end()
+
+    assert (202, []) == (status, [line for line in running.lines if line["level"] == "error"])
 
 
 @pytest.mark.parametrize("listener", ["http", "admin"])

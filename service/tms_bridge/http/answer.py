@@ -244,6 +244,6 @@ def _may_still_read(transport: asyncio.Transport) -> bool:
         return True
     try:
         state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-    except OSError:
+    except (OSError, ValueError):  # the latter is uvloop's word for a socket that is closed
         return False
     return state[0] in _CALLER_OPEN
