@@ -265,10 +265,11 @@ class Pace:
 
 
 async def _connect(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect from an address, with little room for answers: so they stay with the bridge."""
+    """Connect from an address, with little room of one's own, for both sides share a kernel here."""
     caller = socket.socket()
     try:
-        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM_BYTES)
+        for room in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            caller.setsockopt(socket.SOL_SOCKET, room, _ROOM_BYTES)
         caller.settimeout(0)
         caller.bind((address, 0))
         await asyncio.get_running_loop().sock_connect(caller, ("127.0.0.1", port))
