@@ -106,9 +106,8 @@ async def _follow(urls: Sequence[str], name: str, inbox: Inbox, ready: asyncio.E
                 await queue.bind(exchange, "#")
                 ready.set()
                 async with queue.iterator() as arriving:
-                    for taken in itertools.count(1):
-                        message = await anext(arriving)
+                    async for message in arriving:  # ends with the connection
                         await inbox.take(message)
-                        if taken % _ACK_EVERY == 0:  # the last few stay open, and so come again elsewhere
+                        if len(inbox.messages) % _ACK_EVERY == 0:  # the last few stay open, and come again
                             await message.ack(multiple=True)
         await asyncio.sleep(0.2)
