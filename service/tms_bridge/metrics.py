@@ -141,13 +141,13 @@ class IntakeMetrics:
         self.last_accepted = Moments(
             registry,
             "tms_bridge_last_accepted_timestamp_seconds",
-            "When a source's last event was answered 2xx; the start of the bridge before the first.",
+            "When a source's last event was answered 2xx; before the first, the start of the bridge.",
             "source",
         )
         self.credential_used = Tally(
             registry,
             "tms_bridge_credential_used",
-            "Webhooks that a credential opened the door for, by its name.",
+            "Webhooks let in by each credential, by its name.",
             ("source", "credential"),
         )
 
@@ -181,7 +181,7 @@ class OutboxMetrics:
         self.refused = _gauge(registry, "outbox_refused", "Events parked because no retry can deliver them.")
         self.quarantine_events = _gauge(registry, "quarantine_events", "Bodies kept, held ones included.")
         self.held = _gauge(registry, "held_events", "Events from unlisted addresses, kept for release.")
-        self.undecodable = _gauge(registry, "undecodable_events", "Bodies kept that are no event.")
+        self.undecodable = _gauge(registry, "undecodable_events", "Bodies kept that are not events.")
 
 
 class PublishMetrics:
@@ -210,10 +210,10 @@ class PublishMetrics:
             "tms_bridge_publish_nacked", "Publishes that a queue refused.", registry=registry
         )
         self.reconnects = Counter(
-            "tms_bridge_broker_reconnects", "Connections lost and made anew.", registry=registry
+            "tms_bridge_broker_reconnects", "Connections that were lost and made again.", registry=registry
         )
         self.relay_faults = Counter(
-            "tms_bridge_relay_faults", "Defects that the relay outlived by starting over.", registry=registry
+            "tms_bridge_relay_faults", "Defects that the relay survived by starting over.", registry=registry
         )
         self.outstanding = _gauge(registry, "publishes_outstanding", "Publishes that await their confirm.")
         self.connected = _gauge(registry, "broker_connected", "1 while a confirm channel is open.")
@@ -279,7 +279,7 @@ class Metrics:
         self.allowlist_checked = _gauge(
             registry,
             "allowlist_checked_timestamp_seconds",
-            "When the address list was last found to be the vendor's; the start of the bridge before that.",
+            "When the address list last matched the vendor's; before that, the start of the bridge.",
         )
         self.allowlist_published = _gauge(
             registry,
@@ -287,7 +287,7 @@ class Metrics:
             "When the vendor published the address list that is shipped here.",
         )
         self.restart_pending = _gauge(
-            registry, "restart_pending", "1 while the configuration says what only a restart can take over."
+            registry, "restart_pending", "1 while the configuration holds changes that need a restart."
         )
         self.reload_success = _gauge(
             registry, "config_reload_success", "1 when the last reading of the configuration succeeded."

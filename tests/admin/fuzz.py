@@ -218,7 +218,7 @@ class Fuzz:
 
 
 async def run(directory: Path, count: int, seed: int) -> Counter[int]:
-    """Do so many calls and lines, then see that the bridge lives and serves."""
+    """Do so many calls and lines, then see that the bridge is alive and serves."""
     async with live_bridge(directory) as bridge:
         fuzz = Fuzz(bridge, seed)
         for number in range(20):

@@ -212,7 +212,7 @@ OPENED = (
 SEND = "make it send one, or set http.client_address to what it does send"
 APPEND = "make it append the plain address of its caller"
 UNREADABLE_ENTRY = (
-    f"peer {PROXY} sent a Forwarded that cannot be read: its entry 'unknown' is no address; {APPEND}"
+    f"peer {PROXY} sent a Forwarded that cannot be read: its entry 'unknown' is not an address; {APPEND}"
 )
 UNREADABLE_HEADER = (
     f"peer {PROXY} sent a Forwarded that cannot be read: it does not follow RFC 7239; {APPEND}"
@@ -233,7 +233,7 @@ UNREADABLE_HEADER = (
         ("x-forwarded-for", PROXY, [], f"peer {PROXY} is a trusted proxy but sent no {XFF}; {SEND}"),
         ("forwarded", PROXY, [(FORWARDED, "for=unknown")], UNREADABLE_ENTRY),
         ("forwarded", PROXY, [(FORWARDED, "=")], UNREADABLE_HEADER),
-        ("peer", "\nfake", [], "the connection tells no IP address, but '\\nfake'"),
+        ("peer", "\nfake", [], "the connection gives no IP address but '\\nfake'"),
         ("proxy-protocol", BAD, [], f"client {BAD} was announced by PROXY protocol, {OPENED}"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_directory_that_is_gone_is_said_and_harms_nothing(tmp_path: Path) -> N
     kept = Kept(tmp_path / "gone")
     kept.take(b'{"Id":1}')
     kept.keep()
-    assert b"what was seen of bodies is not kept" in kept.lines.raw
+    assert b"the record of members could not be written" in kept.lines.raw
 
 
 def test_without_an_outbox_nothing_is_kept() -> None:

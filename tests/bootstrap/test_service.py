@@ -285,7 +285,7 @@ async def test_an_outbox_left_where_the_process_was_started_is_warned_of(tmp_pat
         await process.end()
     async with bridge(config, cwd=former) as process:
         warned = await process.until(
-            "another outbox lies where outbox.dir used to lead: its events are not delivered from there"
+            "another outbox is where outbox.dir used to point: its events are not delivered"
         )
         ready = await process.until("ready")
         await process.post(9)

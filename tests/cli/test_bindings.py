@@ -41,7 +41,7 @@ def test_people_get_a_table(invoke: Invoke, with_queue: Path) -> None:
 def test_a_misspelt_binding_is_exit_code_1_with_the_right_spelling(invoke: Invoke, config: Path) -> None:
     result = invoke("bindings", "check", "rooms", "--binding", "tms.class.canceled", "--config", config)
     assert 1 == result.exit_code
-    said = "tms.class.canceled takes no event of this bridge: did you mean tms.class.cancelled?"
+    said = "tms.class.canceled matches no event of this bridge: did you mean tms.class.cancelled?"
     assert said in result.stdout
 
 
@@ -51,7 +51,7 @@ def test_a_misspelt_binding_is_exit_code_1_with_the_right_spelling(invoke: Invok
         ("tms.class", "tms.class has 2 words, events have 3"),
         ("acme.class.*", "acme.class.* wants acme, events have tms"),
         ("tms.Class.*", "did you mean tms.class.*?"),
-        ("acme.#", "acme.# takes other keys"),
+        ("acme.#", "acme.# matches other keys"),
     ],
 )
 def test_a_binding_that_takes_nothing_says_why(pattern: str, why: str) -> None:
@@ -80,7 +80,7 @@ def test_a_queue_that_nobody_knows_is_a_wrong_call(invoke: Invoke, with_queue: P
     result = invoke("bindings", "check", "rooms", "--config", with_queue)
     assert (2, True) == (
         result.exit_code,
-        "(configured: crm); say its bindings with --binding" in result.stderr,
+        "(configured: crm); give its bindings with --binding" in result.stderr,
     )
 
 

@@ -56,14 +56,14 @@ def test_an_outbox_that_cannot_be_written_fails(invoke: Invoke, config: Path, tm
 
 def test_the_outbox_is_told_with_its_place_and_its_backlog(run: Run, config: Path, tmp_path: Path) -> None:
     config.write_text(config.read_text().replace(f'dir = "{tmp_path}/outbox"', 'dir = "var/outbox"'))
-    assert f"{tmp_path}/var/outbox: made at the start" in run("check").stdout
+    assert f"{tmp_path}/var/outbox: created at the start" in run("check").stdout
     elsewhere = tmp_path / "elsewhere"
     for directory, events in ((tmp_path, 2), (elsewhere, 7)):
         keep(directory / "var/outbox", events)
     assert f"{tmp_path}/var/outbox: events that wait for the broker: 2" in run("check").stdout
     moved = run("check", "--config", config, cwd=elsewhere)
     assert f"{tmp_path}/var/outbox: events that wait for the broker: 2" in moved.stdout
-    assert f"another outbox lies at {elsewhere}/var/outbox" in moved.stdout
+    assert f"another outbox is at {elsewhere}/var/outbox" in moved.stdout
     assert "its events (7) are not delivered" in moved.stdout
 
 

@@ -85,7 +85,7 @@ def test_several_schemas_are_one_document(config: Path, invoke: Invoke) -> None:
 
 def test_nothing_seen_yet_is_said(invoke: Invoke, config: Path) -> None:
     result = invoke("fields", "--config", config)
-    assert (0, "no body has come yet, or none of these\n") == (result.exit_code, result.stdout)
+    assert (0, "no body has come yet, or none that matches\n") == (result.exit_code, result.stdout)
     assert 2 == invoke("fields", "--config", config, "--source", "fabrikam").exit_code
 
 

@@ -196,7 +196,7 @@ async def test_nobody_looks_without_a_token_where_there_is_one(desk: Desk) -> No
             )
         async with client.post("/sign-in", data={"token": "wrong", "next": "//evil.example"}) as answer:
             text = await answer.text()
-            assert (401, True) == (answer.status, "That is none of the tokens." in text)
+            assert (401, True) == (answer.status, "That is not one of the tokens." in text)
             assert "evil.example" not in text
         await sign_in(client, "an-operator-of-all")
         assert "operator" in await page(client, "/")

@@ -61,7 +61,7 @@ async def read_text(reader: asyncio.StreamReader) -> str:
 
 BEHIND_PROXY = Http(client_address="proxy-protocol", trusted_proxies=("127.0.0.0/8",))
 UNREADABLE = (
-    "unreadable the connection tells no IP address, but '127.0.0.1: it does not begin with a PROXY protocol "
+    "unreadable the connection gives no IP address but '127.0.0.1: it does not begin with a PROXY protocol "
     "header; make the proxy send one'"
 )
 

@@ -27,7 +27,7 @@ async def test_the_first_of_an_address_are_logged_and_the_rest_counted_in_one_li
 
     assert [True] * LINES_PER_ADDRESS + [False] * 7 + [True] == heard
     (line,) = lines.lines
-    assert ("requests of strangers", "http", 7) == (line["event"], line["listener"], line["requests"])
+    assert ("requests from strangers", "http", 7) == (line["event"], line["listener"], line["requests"])
     assert {"unauthorized": 7} == line["outcomes"]
     assert {"192.0.2.1": LINES_PER_ADDRESS + 7, "192.0.2.2": 1} == line["busiest"]
 

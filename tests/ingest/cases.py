@@ -193,7 +193,7 @@ none("the id: missing", BOTH, "the body has no Id or C", "{}", '{"Id":null}', '{
 none("the status: twice", BOTH, "/Status occurs 2 times; nobody can tell which is meant",
     *('{"Id":1,' + told + "}" for told in (
         '"Status":"Completed","Status":"Completed"', '"Status":"Completed","Status":null', '"Status":1,"Status":2', '"Status":"a" , "Status":"b"', '"Status":"a","\\u0053tatus":"b"')))
-none("the status: a contradiction", BOTH, "/Status and /StatusName tell different statuses; say which counts with",
+none("the status: a contradiction", BOTH, "/Status and /StatusName give different statuses; say which counts with",
     *(f'{{"Id":1,"Status":{told},"StatusName":{other}}}' for told, other in (
         ('"Completed"', '"Cancelled"'), ('"cancelled"', '"COMPLETED"'), ('" Completed "', '"canceled"'), ('"Complete"', '"Cancelled"'), ('{"Name":"Completed"}', '{"Name":"Cancelled"}'))))
 none("encoding: a form", BOTH, "the body is form-encoded", "Id=1&Status=Completed", "payload=%7B%22Id%22%3A1%7D", 'payload={"Id":1}', "a+b=c", "class[Id]=7&class[Status]=x")

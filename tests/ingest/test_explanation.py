@@ -79,7 +79,7 @@ def test_an_event_shows_what_was_not_read_and_what_was_assumed() -> None:
     explanation = explain(b'{"Id":7,"Name":{},"Start":"2026-03-01T09:00:00","End":"2026-03-02"}', CLASS, NOON)
     assert (explanation.unread, explanation.assumed) == (("name",), ("start", "end"))
     assert explanation.days == ("end",)
-    assert find(explanation, "name") == [Find("name", "/Name", "an object", None, "unreadable: is no text")]
+    assert find(explanation, "name") == [Find("name", "/Name", "an object", None, "unreadable: is not text")]
     assert find(explanation, "start")[0].how == "ISO 8601 without an offset, taken as UTC"
 
 

@@ -33,8 +33,8 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         (b'{"Id": 1', "the body is not JSON: Expecting ',' delimiter: line 1 column 9 (char 8)"),
         (b'{"Id": 1} {}', "the body is not JSON: Extra data: line 1 column 11 (char 10)"),
         (b'{"Id": 1, "x": "\\q"}', "the body is not JSON: Invalid \\escape: line 1 column 17 (char 16)"),
-        (b'{"Id": 1, "x": NaN}', "NaN is no JSON number"),
-        (b'{"Id": 1, "x": [-Infinity]}', "-Infinity is no JSON number"),
+        (b'{"Id": 1, "x": NaN}', "NaN is not a JSON number"),
+        (b'{"Id": 1, "x": [-Infinity]}', "-Infinity is not a JSON number"),
         (b'{"Id": 1, "x": "\xff"}', "the body is not UTF-8: byte 16 is wrong (invalid start byte); it may be Windows-1252 or ISO 8859-1"),
         (b' {"Id": 1, "\xc3": 1}', "the body is not UTF-8: byte 12 is wrong (invalid continuation byte); it may be Windows-1252 or ISO 8859-1"),
         (b'{"Id": 1, "x": "\xed\xa0\x80"}', "the body is not UTF-8: byte 16 is wrong (invalid continuation byte); it may be Windows-1252 or ISO 8859-1"),
@@ -57,21 +57,21 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         (b'{"Data": [5]}', "/Data/0 is a number, where an object is expected"),
         (b'{"Data": {"Data": {"Data": {"Data": {"Data": {"Id": 1}}}}}}', "more than 4 wrappers lie around the class"),
         (b'{"Class": {"Id": 1}, "Class": {"Id": 1}}', "/Class occurs 2 times; nobody can tell which is meant"),
-        (b'{"Id": true}', "the id at /Id is true, which is no whole number"),
-        (b'{"Id": [1]}', "the id at /Id is an array, which is no whole number"),
-        (b'{"Id": {}}', "the id at /Id is an object, which is no whole number"),
-        (b'{"Id": 1.5}', "the id at /Id is 1.5, which is no whole number of at most 64 bits"),
-        (b'{"Id": 1e300}', "the id at /Id is 1e300, which is no whole number of at most 64 bits"),
-        (b'{"Id": 1e400}', "the id at /Id is 1e400, which is no whole number of at most 64 bits"),
-        (b'{"Id": "x"}', 'the id at /Id is "x", which is no whole number of at most 64 bits'),
-        (b'{"Id": "1_0"}', 'the id at /Id is "1_0", which is no whole number of at most 64 bits'),
+        (b'{"Id": true}', "the id at /Id is true, which is not a whole number"),
+        (b'{"Id": [1]}', "the id at /Id is an array, which is not a whole number"),
+        (b'{"Id": {}}', "the id at /Id is an object, which is not a whole number"),
+        (b'{"Id": 1.5}', "the id at /Id is 1.5, which is not a whole number of at most 64 bits"),
+        (b'{"Id": 1e300}', "the id at /Id is 1e300, which is not a whole number of at most 64 bits"),
+        (b'{"Id": 1e400}', "the id at /Id is 1e400, which is not a whole number of at most 64 bits"),
+        (b'{"Id": "x"}', 'the id at /Id is "x", which is not a whole number of at most 64 bits'),
+        (b'{"Id": "1_0"}', 'the id at /Id is "1_0", which is not a whole number of at most 64 bits'),
         (
             b'{"Id": 9223372036854775808}',
-            "the id at /Id is 9223372036854775808, which is no whole number of at most 64 bits",
+            "the id at /Id is 9223372036854775808, which is not a whole number of at most 64 bits",
         ),
         (
             b'{"Id": -9223372036854775809}',
-            "the id at /Id is -9223372036854775809, which is no whole number of at most 64 bits",
+            "the id at /Id is -9223372036854775809, which is not a whole number of at most 64 bits",
         ),
         (
             b'{"Id": ' + b"9" * 5000 + b"}",
@@ -90,7 +90,7 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         (
             b'{"Id": 1, "ConfirmationStatusId": 1, "Status": "Denied"}',
             (
-                "/ConfirmationStatusId and /Status tell different statuses; "
+                "/ConfirmationStatusId and /Status give different statuses; "
                 "say which counts with [sources.NAME.fields.class] status = a JSON Pointer"
             ),
         ),

@@ -35,9 +35,9 @@ def test_a_prefix_that_no_key_can_have_is_named(prefix: str) -> None:
         ({"lesson": {}}, "sources.contoso.fields.lesson: there is no such trigger; write class or course_assignment"),
         ({"class": {"colour": "/x"}}, "sources.contoso.fields.class.colour is no field of a class; there are id,"),
         ({"course_assignment": {"name": "/x"}}, "sources.contoso.fields.course_assignment.name is no field of a"),
-        ({"class": {"id": "Id"}}, "sources.contoso.fields.class.id: 'Id' is no JSON Pointer to a member"),
-        ({"class": {"id": ""}}, "sources.contoso.fields.class.id: '' is no JSON Pointer"),
-        ({"class": {"id": "/a~2"}}, "sources.contoso.fields.class.id: '/a~2' is no JSON Pointer"),
+        ({"class": {"id": "Id"}}, "sources.contoso.fields.class.id: 'Id' is not a JSON Pointer to a member"),
+        ({"class": {"id": ""}}, "sources.contoso.fields.class.id: '' is not a JSON Pointer"),
+        ({"class": {"id": "/a~2"}}, "sources.contoso.fields.class.id: '/a~2' is not a JSON Pointer"),
     ],
 )  # fmt: skip
 def test_a_field_that_cannot_be_is_named(fields: dict[str, dict[str, str]], why: str) -> None:

@@ -208,7 +208,7 @@ async def test_a_journal_of_another_program_is_refused(tmp_path: Path, pragma: s
     with sqlite3.connect(tmp_path / "outbox.db") as connection:
         connection.execute(f"PRAGMA {pragma}")
     connection.close()
-    with pytest.raises(OutboxBroken, match=r"is no journal of tms-bridge"):
+    with pytest.raises(OutboxBroken, match=r"is not a journal of tms-bridge"):
         await open_journal(tmp_path)
 
 
@@ -291,7 +291,7 @@ async def test_a_defect_between_batches_is_logged_and_the_outbox_goes_on(
     journal = await open_journal(tmp_path)
     monkeypatch.setattr(database.Store, "rest", defective)
     await accept(journal, event(1))
-    await until(lambda: "the outbox could not be looked after" in caplog.text)
+    await until(lambda: "the outbox could not be maintained" in caplog.text)
     receipt = await accept(journal, event(2))
     await journal.close()
     assert 2 == receipt.seq

@@ -9,7 +9,8 @@ Read = Callable[..., Loaded]
 Complain = Callable[..., str]
 
 KEY = "sources.contoso.allow_from"
-WRITE = 'is no address or range; write "203.0.113.7", "203.0.113.0/24" or "2001:db8::/32", or "skillable-tms"'
+RANGES = '"203.0.113.7", "203.0.113.0/24" or "2001:db8::/32"'
+WRITE = f'is not an address or range; write {RANGES}, or "skillable-tms"'
 
 
 def test_entries_and_lists_are_put_together_in_order(tmp_path: Path, read_text: Read, minimal: str) -> None:
@@ -31,7 +32,7 @@ def test_entries_and_lists_are_put_together_in_order(tmp_path: Path, read_text: 
         (
             '["127.0.0.1", "@none"]',
             (
-                f"{KEY}[1]: cannot read the file {{dir}}/none (no such file or directory); mend the file "
+                f"{KEY}[1]: cannot read the file {{dir}}/none (no such file or directory); correct the file "
                 f"or its path"
             ),
         ),

@@ -79,16 +79,16 @@ MISTAKEN = "a reference is none of ${NAME}, ${NAME:-default}, ${file:/path}; for
         ("${env:NAME}", MISTAKEN),
         (
             "${file:none}",
-            "cannot read the file {dir}/none (no such file or directory); mend the file or its path",
+            "cannot read the file {dir}/none (no such file or directory); correct the file or its path",
         ),
-        ("${file:}", "cannot read the file {dir} (it is a directory); mend the file or its path"),
+        ("${file:}", "cannot read the file {dir} (it is a directory); correct the file or its path"),
         (
             "${file:binary}",
-            "cannot read the file {dir}/binary (it is not UTF-8 text); mend the file or its path",
+            "cannot read the file {dir}/binary (it is not UTF-8 text); correct the file or its path",
         ),
         (
             "${file:nul\0}",
-            "cannot read the file {dir}/nul\0 (the path holds a NUL character); mend the file or its path",
+            "cannot read the file {dir}/nul\0 (the path holds a NUL character); correct the file or its path",
         ),
     ],
 )

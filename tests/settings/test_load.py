@@ -220,6 +220,6 @@ def test_trusted_proxies_may_stand_in_a_list_of_their_own(
     assert tmp_path / "proxies" in loaded.files
     (tmp_path / "proxies").write_text("skillable-tms\n")
     assert complaints_about(proxies) == (
-        'http.trusted_proxies[1]: proxies line 1: "skillable-tms" is no address or range; write '
+        'http.trusted_proxies[1]: proxies line 1: "skillable-tms" is not an address or range; write '
         '"203.0.113.7", "203.0.113.0/24" or "2001:db8::/32"'
     )

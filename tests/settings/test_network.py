@@ -20,15 +20,18 @@ def test_a_listen_address_is_read_and_written(text: str, expected: Listen, writt
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("8080", '"8080" is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
-        ("192.0.2.1", '"192.0.2.1" is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
-        ("0.0.0.0:", '"0.0.0.0:" is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
-        ("0.0.0.0:http", '"0.0.0.0:http" is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
-        ("0.0.0.0:65536", '"0.0.0.0:65536" is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
-        ("[::]", '"[::]" is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
-        ("::1:8080", '"::1:8080": an IPv6 address stands in brackets, as in "[::]:8080"'),
-        ("[nonsense]:80", '"nonsense" is no IPv6 address'),
-        ("[::1:80", '"[::1:80": an IPv6 address stands in brackets, as in "[::]:8080"'),
+        ("8080", '"8080" is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
+        ("192.0.2.1", '"192.0.2.1" is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
+        ("0.0.0.0:", '"0.0.0.0:" is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
+        ("0.0.0.0:http", '"0.0.0.0:http" is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
+        (
+            "0.0.0.0:65536",
+            '"0.0.0.0:65536" is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"',
+        ),
+        ("[::]", '"[::]" is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"'),
+        ("::1:8080", '"::1:8080": an IPv6 address needs brackets, as in "[::]:8080"'),
+        ("[nonsense]:80", '"nonsense" is not an IPv6 address'),
+        ("[::1:80", '"[::1:80": an IPv6 address needs brackets, as in "[::]:8080"'),
     ],
 )
 def test_what_is_no_listen_address_says_what_to_write(text: str, expected: str) -> None:
@@ -76,10 +79,10 @@ def test_addresses_and_ranges_are_read(text: str, expected: str) -> None:
     "text", ["", "any", "203.0.113", "203.0.113.0/33", "2001:db8::/129", "a.example.com"]
 )
 def test_what_is_no_range_says_what_to_write(text: str) -> None:
-    with pytest.raises(ValueError, match="is no address or range; write"):
+    with pytest.raises(ValueError, match="is not an address or range; write"):
         parse_network(text)
 
 
 def test_a_range_with_a_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no address or range; write"):
+    with pytest.raises(ValueError, match="is not an address or range; write"):
         parse_network("fe80::1%eth0")

@@ -41,8 +41,8 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
     text = minimal.replace("[http]", "[http]\nclient_address = 'forwarded'", 1)
     assert [
         (
-            "http.trusted_proxies: is empty, so that no forwarded header is believed and every caller is the "
-            "proxy; name the proxy's addresses"
+            "http.trusted_proxies: is empty, so that no forwarded header is trusted and every caller seems "
+            "to be the proxy; name the proxy's addresses"
         )
     ] == list(map(str, contradictions(read_text(text, **SAFE).settings)))
     assert contradictions(read_text(minimal, **SAFE).settings) == []
@@ -56,7 +56,7 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
             (
                 'http.trusted_proxies: has no effect with http.client_address = "peer"; name the '
                 "header that the proxies send\n"
-                "http.listen: is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0"
+                "http.listen: can be reached from this machine only; TMS needs a proxy here, or 0.0.0.0"
             ),
         ),
         (
@@ -88,7 +88,10 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
         ),
         (
             ("${TMS_PASSWORD}", "${TMS_SPACED}"),
-            f"{PASSWORD}: begins or ends with a space; TMS must send the space too, so it is likely a slip",
+            (
+                f"{PASSWORD}: begins or ends with a space; TMS must send the space too, "
+                "so it is probably a mistake"
+            ),
         ),
         (
             (
@@ -106,7 +109,7 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
         ),
         (
             (PROXIED, "listen = ['127.0.0.1:1', '[::1]:1']"),
-            "http.listen: is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0",
+            "http.listen: can be reached from this machine only; TMS needs a proxy here, or 0.0.0.0",
         ),
         (
             ('[outbox]\ndir = "var/outbox"', ""),
@@ -145,7 +148,7 @@ def test_a_forwarding_header_that_nobody_may_send_is_a_contradiction(read_text: 
         ),
         (
             ("[sources.contoso]", "[sources.contoso]\ntimeout_s = 5.5"),
-            f"{KEY}.timeout_s: leaves less than 1 s over http.deadline_s for the road to TMS and back",
+            f"{KEY}.timeout_s: leaves less than 1 s over http.deadline_s for the way to TMS and back",
         ),
     ],
 )

@@ -41,7 +41,7 @@ def row(outcome: str, fate: Fate | None, **parts: object) -> CallRow:
         ),
         (Fate(state="unroutable"), "warn", "Accepted, and no queue is bound to `tms.class.scheduled`."),
         (Fate(state="blocked"), "warn", "Safe on disk; a queue refuses `tms.class.scheduled`."),
-        (Fate(state="refused", reason="too large"), "bad", "Refused by RabbitMQ for itself: too large"),
+        (Fate(state="refused", reason="too large"), "bad", "RabbitMQ refuses this event itself: too large"),
     ],
 )
 def test_an_event_says_where_it_stands(fate: Fate, tone: str, what: str) -> None:

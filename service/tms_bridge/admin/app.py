@@ -35,7 +35,7 @@ _SCRAPE_EVERY_S: Final = 0.25
 
 THROTTLE: Final = web.AppKey("throttle", Throttle)
 SCRAPES: Final = web.AppKey["Scrapes"]("scrapes")
-STRANGERS: Final = web.AppKey("requests of strangers", Strangers)
+STRANGERS: Final = web.AppKey("requests from strangers", Strangers)
 GUARD: Final = web.AppKey("guard", Guard)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 
@@ -172,10 +172,10 @@ def _refuse_unless_theirs(holder: Holder, operation: Operation) -> None:
         Forbidden: it is not for this holder.
     """
     if operation.deed and not holder.is_operator:
-        raise Forbidden(f"The token {holder.name} may look, and change or open nothing: ask an operator.")
+        raise Forbidden(f"The token {holder.name} may only look: ask an operator to change or open anything.")
     if not (holder.sees_all or operation.narrowed):
         sources = ", ".join(sorted(holder.sources or ()))
-        raise Forbidden(f"The token {holder.name} sees {sources}; this tells of the whole bridge.")
+        raise Forbidden(f"The token {holder.name} sees {sources} only; this covers the whole bridge.")
 
 
 @contextmanager

@@ -78,7 +78,7 @@ async def _pages(content: StreamReader) -> AsyncIterator[list[bytes]]:
             page += [b"".join(begun), *others[:-1]]
             begun, begun_bytes = [others[-1]], len(others[-1])
         if begun_bytes > _MAX_LINE:
-            raise BodyTooLarge("A line is longer than any of an export.")
+            raise BodyTooLarge("A line is longer than any line of an export can be.")
         if page and (size >= PAGE_BYTES or len(page) >= PAGE_ROWS):
             yield page
             page, size = [], begun_bytes

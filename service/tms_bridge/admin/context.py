@@ -54,7 +54,7 @@ class Watchers:
             Unavailable: there are enough.
         """
         if self.count >= WATCHERS:
-            raise Unavailable(f"{WATCHERS} others watch already; close one of them.")
+            raise Unavailable(f"{WATCHERS} others are watching already; close one of them.")
         return self
 
     def __enter__(self) -> None:

@@ -80,7 +80,7 @@ def find_client(hops: Hops, is_trusted: Callable[[Address], bool]) -> Address:
     addresses = map(_read, reversed(hops))
     client = next(addresses, None)
     if client is None:
-        raise Unreadable("it names nobody")
+        raise Unreadable("it names no address")
     while is_trusted(client) and (farther := next(addresses, None)) is not None:
         client = farther
     return client
@@ -89,7 +89,7 @@ def find_client(hops: Hops, is_trusted: Callable[[Address], bool]) -> Address:
 def _read(hop: str) -> Address:
     address = parse_node(hop)
     if address is None:
-        raise Unreadable(f"its entry {hop[:60]!a} is no address")
+        raise Unreadable(f"its entry {hop[:60]!a} is not an address")
     return address
 
 
@@ -126,7 +126,7 @@ class Client:
         """
         address = parse_peer(peer)
         if address is None:
-            raise Unreadable(f"the connection tells no IP address, but {peer[:200]!a}")
+            raise Unreadable(f"the connection gives no IP address but {peer[:200]!a}")
         if self._header is None or address not in self._trusted:
             return address
         if told is None:

@@ -63,7 +63,7 @@ def _prepare(credential: Credential) -> tuple[_Proof, ...]:
     if credential.basic is not None:
         return (_Proof(_BASIC, _basic_digests(credential.basic)),)
     if not credential.headers:
-        raise ValueError(f"credential {credential.name} has nothing to show, which everybody could")
+        raise ValueError(f"credential {credential.name} is empty, so it would let everybody in")
     return tuple(
         _Proof(name.lower(), _digests(value.strip(_SPACE))) for name, value in credential.headers.items()
     )

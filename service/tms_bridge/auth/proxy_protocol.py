@@ -82,7 +82,7 @@ def _parse_v1(start: bytes) -> Announcement | None:
     if client is None or proxy is None:
         raise Unreadable("an address in its PROXY protocol header cannot be read")
     if max(int(match[4]), int(match[5])) > _MAX_PORT:
-        raise Unreadable("a port in its PROXY protocol header is none")
+        raise Unreadable("a port in its PROXY protocol header cannot be read")
     return Announcement(client, match.end())
 
 
@@ -96,7 +96,7 @@ def _parse_v2(start: bytes) -> Announcement | None:
     command, family = start[12], start[13]
     length = int.from_bytes(start[14:16], "big")
     if command not in (_LOCAL, _PROXIED) or length > _V2_REST_BYTES:
-        raise Unreadable("its PROXY protocol header is of no version or command that is known, or too long")
+        raise Unreadable("its PROXY protocol header has an unknown version or command, or is too long")
     if len(start) < _V2_FIXED_BYTES + length:
         return None
     return Announcement(_v2_client(start, command, family, length), _V2_FIXED_BYTES + length)

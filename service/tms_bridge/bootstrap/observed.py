@@ -69,18 +69,20 @@ class ObservationKeeper:
             new.write_bytes(content)
             new.replace(path)
         except OSError as error:
-            self._logger.warning("what was seen of bodies is not kept", file=str(path), detail=str(error))
+            self._logger.warning(
+                "the record of members could not be written", file=str(path), detail=str(error)
+            )
 
     def _tell(self, news: News) -> None:
         self._metrics.members_new.inc(news.source, news.trigger)
         self._logger.warning(
             "the sender's bodies have changed",
-            new="type that a member never had" if news.known_member else "member that never came before",
+            new="a member came with a new type" if news.known_member else "a member came for the first time",
             source=news.source,
             trigger=news.trigger,
             member=news.path,
             type=news.type,
-            detail="tms-bridge fields shows what comes, and as what it is read",
+            detail="tms-bridge fields shows what comes and how it is read",
         )
 
 

@@ -255,11 +255,11 @@ class Bridge:
         waiting = await asyncio.to_thread(waiting_in, former) if former is not None else None
         if waiting is not None and outbox is not None:
             self._logger.warning(
-                "another outbox lies where outbox.dir used to lead: its events are not delivered from there",
+                "another outbox is where outbox.dir used to point: its events are not delivered",
                 former_outbox=str(former),
                 waiting=waiting,
                 outbox=outbox.dir,
-                detail="outbox.dir begins at the configuration file, no longer at the working directory; "
+                detail="outbox.dir is relative to the configuration file, not to the working directory; "
                 "stop the bridge and move that directory here, or name its absolute path in outbox.dir",
             )
 

@@ -112,7 +112,7 @@ class Supervisor:
             try:
                 self._urls = [amqp_url(text) for text in await asyncio.to_thread(self._read_urls)]
             except Exception as failure:  # noqa: BLE001 - whatever is wrong there, the broker must be tried
-                self._log.debug("broker URLs could not be read anew", reason=str(failure))
+                self._log.debug("broker URLs could not be read again", reason=str(failure))
 
     def _wait_after_loss(self) -> float:
         if self._publisher is None:

@@ -146,7 +146,7 @@ async def show(session: Session, parts: Sequence[Part]) -> list[Finding]:
     compared = {finding.part: finding for finding in await _each(session, there, _declare)}
     findings = [_merge(finding, compared.get(finding.part)) for finding in findings]
     bindings = [
-        Finding(part, Likeness.UNKNOWN, "a binding cannot be asked for over AMQP")
+        Finding(part, Likeness.UNKNOWN, "AMQP cannot query a binding")
         for part in parts
         if part.kind == "binding"
     ]
@@ -157,7 +157,7 @@ def _merge(seen: Finding, compared: Finding | None) -> Finding:
     if compared is None:
         return seen
     if compared.state is Likeness.FORBIDDEN:
-        return Finding(seen.part, Likeness.UNKNOWN, "it is there; comparing takes the configure permission")
+        return Finding(seen.part, Likeness.UNKNOWN, "it exists; comparing it needs the configure permission")
     return compared
 
 
@@ -189,7 +189,7 @@ async def _try(session: Session, channel: AbstractChannel, part: Part, step: Ste
     except ChannelClosed as failure:
         return Finding(part, _state(session, failure), session.words(failure))
     except ValueError as failure:
-        return Finding(part, Likeness.DIFFERENT, f"AMQP cannot name it so: {failure}")
+        return Finding(part, Likeness.DIFFERENT, f"AMQP allows no such name: {failure}")
     return Finding(part, Likeness.RIGHT)
 
 

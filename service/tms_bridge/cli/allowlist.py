@@ -71,10 +71,10 @@ def check(ctx: click.Context, *, config: Path, out: Output, page: str) -> int:
     """Compare the shipped and the configured addresses with the vendor's page.
 
     Meant to run each day: where nothing has drifted, the time is kept in the outbox's directory, and the
-    bridge shows it as tms_bridge_allowlist_checked_timestamp_seconds. A URL is read by https alone.
+    bridge shows it as tms_bridge_allowlist_checked_timestamp_seconds. A URL must be https.
 
-    An address counts where it has a line, a list item or a table cell of the page to itself. Exits 1 if an
-    address came or went, or if a source would refuse one that is on the page.
+    An address counts if it has a line, a list item or a table cell of the page to itself. Exits 1 if an
+    address was added or removed, or if a source would refuse one that is on the page.
 
     \b
     Examples:
@@ -83,7 +83,9 @@ def check(ctx: click.Context, *, config: Path, out: Output, page: str) -> int:
     """  # noqa: D301 - \b is how click is told to keep line breaks
     on_page = addresses(_read(page))
     if not on_page:
-        raise click.BadParameter("no address stands on this page; is it the right one?", param_hint="--page")
+        raise click.BadParameter(
+            "there is no address on this page; is it the right one?", param_hint="--page"
+        )
     optional = ctx.get_parameter_source("config") is click.core.ParameterSource.DEFAULT
     settings = None if optional and not config.exists() else load(config)
     drift = compare(page, on_page, published(), settings.sources if settings is not None else {})
@@ -117,14 +119,14 @@ def _read(page: str) -> str:
 def _fetch(url: str) -> str:
     if not _is_safe(url):
         raise click.BadParameter(
-            "write https://: another could answer in the vendor's place", param_hint="--page"
+            "write https://: someone else could answer in the vendor's place", param_hint="--page"
         )
     request = Request(url, headers={"User-Agent": "tms-bridge", "Accept": "text/markdown, text/html, */*"})  # noqa: S310 - http or https, as the caller saw to
     try:
         with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
             content = _content(response)
             if not _is_safe(response.geturl()):
-                raise ValueError("it leads on to an address without https")  # noqa: TRY301 - told as the others
+                raise ValueError("it redirects to an address without https")  # noqa: TRY301 - told as the others
     except (URLError, OSError, ValueError) as error:
         raise click.BadParameter(f"{url} cannot be read: {_reason(error)}", param_hint="--page") from None
     return content.decode(errors="replace")

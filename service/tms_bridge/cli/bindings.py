@@ -55,7 +55,7 @@ class ArchivedTopic(msgspec.Struct):
 
 
 class IdleBinding(msgspec.Struct, frozen=True):
-    """A binding that takes no event of this bridge."""
+    """A binding that matches no event of this bridge."""
 
     binding: str
     why: str
@@ -72,7 +72,7 @@ class QueueEvents(msgspec.Struct, frozen=True):
 
 @click.group()
 def bindings() -> None:
-    """See which events a queue gets, which not, and why."""
+    """See which events a queue gets, which it does not, and why."""
 
 
 @bindings.command()
@@ -83,7 +83,7 @@ def bindings() -> None:
     "patterns",
     multiple=True,
     metavar="KEY",
-    help="A binding of the queue, where [[amqp.queues]] does not have it; may be given several times.",
+    help="A binding of the queue, if [[amqp.queues]] does not list it; may be given several times.",
 )
 @click.option(
     "--since", type=MOMENT, metavar="T", help="Count the archive's events, received since then: 1d, 2h."
@@ -91,7 +91,7 @@ def bindings() -> None:
 def check(*, config: Path, out: Output, queue: str, patterns: tuple[str, ...], since: datetime | None) -> int:
     """Say which events QUEUE gets and which not, with the reason; takes no message from it.
 
-    A consumer's own queue is not in the configuration, and AMQP has no question for its bindings:
+    A consumer's own queue is not in the configuration, and AMQP cannot list its bindings:
     `rabbitmqctl list_bindings` names them. With --since the archive is read: how many events there were of
     each topic, so that one sees what a queue has missed. Exits 1 if a binding takes no event, or the queue
     gets none.
@@ -147,7 +147,7 @@ def _show(out: Output, checked: QueueEvents) -> None:
         rows = [(event.routing_key, "ok" if event.gets else "no", event.why) for event in checked.events]
         out.table(("routing key", "gets it", "why"), rows)
     for idle in checked.idle:
-        out.text(f"{idle.binding} takes no event of this bridge: {idle.why}", style="yellow")
+        out.text(f"{idle.binding} matches no event of this bridge: {idle.why}", style="yellow")
 
 
 def _missed(checked: QueueEvents) -> str:
@@ -189,7 +189,7 @@ def _configured(settings: Settings, name: str) -> tuple[str, ...]:
             return queue.bindings
     known = ", ".join(queue.name for queue in settings.amqp.queues) or "none"
     raise SettingsError(
-        f"amqp.queues has no queue {name} (configured: {known}); say its bindings with --binding KEY"
+        f"amqp.queues has no queue {name} (configured: {known}); give its bindings with --binding KEY"
     )
 
 
@@ -214,7 +214,7 @@ def _differences(pattern: str, key: str) -> list[str]:
     """Say what of a key a pattern does not take, word by word."""
     wanted, words = pattern.split("."), key.split(".")
     if "#" in wanted:
-        return [f"{pattern} takes other keys"]
+        return [f"{pattern} matches other keys"]
     if len(wanted) != len(words):
         return [f"{pattern} has {len(wanted)} words, this has {len(words)}"]
     return [

@@ -20,7 +20,9 @@ _DATA = b"data: "
 @click.command()
 @common_options
 @click.option("--follow", is_flag=True, help="Show calls as they come and as they change, until Ctrl-C.")
-@click.option("--source", default="", metavar="NAME", help="Only of this source; - for calls of none.")
+@click.option(
+    "--source", default="", metavar="NAME", help="Only calls to this source; - for calls to no source."
+)
 @click.option(
     "--outcome", default="", metavar="WORD", help="Only with this outcome, such as refused or held."
 )
@@ -30,7 +32,7 @@ _DATA = b"data: "
 def calls(*, config: Path, out: Output, follow: bool, limit: int, wanted: str, **filters: str) -> None:
     """Show the calls to a running bridge, and what became of each.
 
-    The newest comes first. Refused calls are among them, with what to do about it; several alike are one row
+    The newest comes first. Refused calls are included, with what to do about them; several alike share a row
     with a count. With --json each call is a line. Times are UTC.
 
     \b

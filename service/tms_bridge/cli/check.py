@@ -88,7 +88,7 @@ def _outbox(outbox: Outbox) -> Iterator[Checkup]:
         yield Checkup("outbox", FAIL, f"{there} is no directory that this user may write to (outbox.dir)")
         return
     waiting = waiting_in(path)
-    state = "made at the start" if waiting is None else f"events that wait for the broker: {waiting:,}"
+    state = "created at the start" if waiting is None else f"events that wait for the broker: {waiting:,}"
     yield Checkup("outbox", OK, f"{path}: {state}")
     yield _room(there, outbox)
 
@@ -96,9 +96,9 @@ def _outbox(outbox: Outbox) -> Iterator[Checkup]:
 def _room(there: Path, outbox: Outbox) -> Checkup:
     free, needed = shutil.disk_usage(there).free, outbox.max_bytes + outbox.min_free_bytes
     if free < outbox.min_free_bytes:
-        return Checkup("room", FAIL, f"{there} has {free:,} bytes free, under outbox.min_free_bytes")
+        return Checkup("room", FAIL, f"{there} has {free:,} bytes free, less than outbox.min_free_bytes")
     if free < needed:
-        text = f"{there} has {free:,} bytes free; max_bytes and min_free_bytes want {needed:,}"
+        text = f"{there} has {free:,} bytes free; max_bytes and min_free_bytes need {needed:,}"
         return Checkup("room", WARN, text)
     return Checkup("room", OK, f"{there} has {free:,} bytes free")
 
@@ -108,6 +108,6 @@ def _former_outbox(former: Path | None, outbox: Outbox) -> Iterator[Checkup]:
         yield Checkup(
             "outbox",
             WARN,
-            f"another outbox lies at {former}, where outbox.dir used to lead from this directory; its events "
+            f"another outbox is at {former}, where outbox.dir used to point from this directory; its events "
             f"({waiting:,}) are not delivered: move it to {outbox.dir}, or name its absolute path",
         )

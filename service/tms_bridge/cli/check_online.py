@@ -54,7 +54,7 @@ async def _try(session: Session, amqp: Amqp, prefixes: list[str]) -> AsyncIterat
         for lacking in missing:
             yield Checkup("rights", FAIL, lacking)
         if not missing:
-            yield Checkup("rights", OK, "the user may do all that `serve` will")
+            yield Checkup("rights", OK, "the user may do everything that `serve` does")
         if found[0].state is Likeness.MISSING:
             yield Checkup("publish", WARN, f"not tried: exchange {amqp.exchange} is not there")
             return
@@ -97,7 +97,7 @@ def archive_finding(version: str) -> Checkup:
     """Judge whether the broker has streams, which AMQP 0-9-1 reads without any plugin."""
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers is None:
-        return Checkup("archive", WARN, "the broker does not tell its version; streams need RabbitMQ 3.9")
+        return Checkup("archive", WARN, "the broker does not give its version; streams need RabbitMQ 3.9")
     if tuple(map(int, numbers.groups())) < STREAMS_SINCE:
         return Checkup(
             "archive", FAIL, f"RabbitMQ {version} has no streams, which the archive needs from 3.9 on"

@@ -54,10 +54,10 @@ def choice_options(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def choose(*, ids: tuple[str, ...], all_of_them: bool, **others: object) -> int:
         if bool(ids) == all_of_them:
-            raise click.UsageError("name the ids, or else give --all")
+            raise click.UsageError("give ids or --all")
         return command(choice=Choice(ids, all_of_them), **others)
 
-    every_one = click.option("--all", "all_of_them", is_flag=True, help="Every one of them, instead of ids.")
+    every_one = click.option("--all", "all_of_them", is_flag=True, help="All of them, instead of ids.")
     return click.argument("ids", nargs=-1, metavar="[ID]...")(every_one(choose))
 
 
@@ -67,7 +67,7 @@ def drop_options(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def ask(*, yes: bool, **others: object) -> int:
         if not yes:
-            raise click.UsageError("a drop cannot be undone: add --yes if it is meant, after an export")
+            raise click.UsageError("a drop cannot be undone: export first, then add --yes")
         return command(**others)
 
     really = click.option("--yes", is_flag=True, help="Really drop; without it nothing is dropped.")
@@ -81,7 +81,9 @@ def list_options(states: Sequence[State]) -> Callable[[F], F]:
         return states if value is None else (State(value),)
 
     names = click.Choice([str(state) for state in states])
-    one = click.option("--state", "states", type=names, callback=read, help="Only these; default: both.")
+    one = click.option(
+        "--state", "states", type=names, callback=read, help="Only those in this state; default: both."
+    )
     most = click.option(
         "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, at most."
     )

@@ -83,7 +83,9 @@ def _show(out: Output, explanation: Explanation) -> None:
         if fields:
             summary.append((what, ", ".join(fields)))
     if explanation.derived_status is not None:
-        summary.append(("derived", f"{explanation.derived_status}, if derive_status is on and none is told"))
+        summary.append(
+            ("derived", f"{explanation.derived_status}, if derive_status is on and the body gives none")
+        )
     out.table(("", ""), summary)
 
 

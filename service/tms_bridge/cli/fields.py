@@ -65,14 +65,14 @@ class _List(msgspec.Struct):
     "--propose",
     "proposing",
     is_flag=True,
-    help="Propose the settings that would make events of the bodies in quarantine.",
+    help="Propose the settings that would turn the bodies in quarantine into events.",
 )
 def show_fields(  # noqa: PLR0913 - one argument for each option
     *, config: Path, out: Output, source: str, trigger: str, schema: bool, proposing: bool
 ) -> int:
     """Show which members TMS really sends: names and types, never a value.
 
-    Says how often each member came, what it held, as which field it is read, and what is sometimes missing.
+    Says how often each member came, what it held, which field it is read as, and what is sometimes missing.
     A running bridge is asked through its admin API; with the bridge stopped, the outbox directory is read.
 
     \b
@@ -138,7 +138,7 @@ def _around(seen: Observation, member: ObservedMember) -> int:
 
 def _show(out: Output, seen: list[Observation]) -> None:
     if not seen:
-        out.text("no body has come yet, or none of these")
+        out.text("no body has come yet, or none that matches")
     for one in map(_answer, seen):
         out.text(f"{one.trigger} bodies of {one.source}: {one.bodies} since {one.since}", style="bold")
         rows = [

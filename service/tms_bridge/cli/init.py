@@ -14,11 +14,11 @@ OWNER_ONLY = 0o600
 @click.command()
 @common_options
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(*, config: Path, out: Output, file: Path | None, force: bool) -> None:
     """Write a commented configuration that starts.
 
-    It has one source, `contoso`, with a password drawn at random; only its owner may read it. FILE is what
+    It has one source, `contoso`, with a random password; only its owner may read it. FILE is what
     --config names, unless given.
 
     \b
@@ -48,6 +48,6 @@ def _write(path: Path, text: str, *, force: bool) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | mode, OWNER_ONLY)
     except FileExistsError:
-        raise click.UsageError(f"{path} is there already; --force overwrites it") from None
+        raise click.UsageError(f"{path} already exists; --force overwrites it") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

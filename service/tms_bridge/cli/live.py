@@ -13,10 +13,10 @@ from tms_bridge.cli.program import DONE, NO
 @click.command()
 @common_options
 def live(*, config: Path, out: Output) -> int:
-    """Ask the running bridge whether it lives, as a container's health check does.
+    """Ask the running bridge whether it is alive, as a container's health check does.
 
     Exits 0 if it answers /livez on [admin] listen, 1 if it does not. A broker that is away does not count
-    against it: a restart would mend nothing.
+    against it: a restart would fix nothing.
 
     \b
     Example:
@@ -27,5 +27,5 @@ def live(*, config: Path, out: Output) -> int:
     if out.as_json:
         out.document({"live": lives})
     else:
-        out.text("the bridge lives" if lives else f"the bridge at {admin} does not answer /livez")
+        out.text("the bridge is alive" if lives else f"the bridge at {admin} does not answer /livez")
     return DONE if lives else NO

@@ -31,7 +31,7 @@ COLUMNS = ("id", "state", "received_at", "source", "routing_key", "entity", "byt
 
 @click.group()
 def outbox() -> None:
-    """Look at the events that wait, or were refused.
+    """Look at the events that wait or were refused.
 
     With the bridge running, these commands go through its admin API; with the bridge stopped, they open the
     outbox directory themselves.
@@ -41,7 +41,7 @@ def outbox() -> None:
 @outbox.command("status")
 @common_options
 def show_status(*, config: Path, out: Output) -> None:
-    """Show how many events wait, and how long the oldest does."""
+    """Show how many events wait, and since when."""
     numbers = _numbers(with_rows(config, lambda rows: rows.status()))
     if out.as_json:
         out.document(numbers)
@@ -87,7 +87,7 @@ def drop(*, config: Path, out: Output, ids: tuple[str, ...]) -> int:
 def export(*, config: Path, out: Output, file: str) -> None:
     """Write every event as a line of JSON, with nothing left out; the events stay.
 
-    FILE is readable by its owner alone, for it holds bodies.
+    FILE is readable by its owner alone, because it holds bodies.
     """
     del out  # an export is lines of JSON either way
     with_rows(config, lambda rows: export_rows(rows, OUTBOX, file))

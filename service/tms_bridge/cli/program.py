@@ -29,7 +29,7 @@ COMMANDS = {
     "init": Entry("init", "init", "Write a commented configuration that starts."),
     "check": Entry("check", "check", "Check the configuration, and with --online the broker."),
     "live": Entry(
-        "live", "live", "Ask the running bridge whether it lives, as a container's health check does."
+        "live", "live", "Ask the running bridge whether it is alive, as a container's health check does."
     ),
     "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
     "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
@@ -40,11 +40,11 @@ COMMANDS = {
     "tail": Entry("tail", "tail", "Show events as they arrive on the bus."),
     "replay": Entry("replay", "replay", "Copy events from the archive into one queue."),
     "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
-    "bindings": Entry("bindings", "bindings", "See which events a queue gets, which not, and why."),
+    "bindings": Entry("bindings", "bindings", "See which events a queue gets, which it does not, and why."),
     "status": Entry("status", "status", "Say how a running bridge is, in a sentence and in numbers."),
     "calls": Entry("calls", "calls", "Show the calls to a running bridge, and what became of each."),
-    "outbox": Entry("outbox", "outbox", "Look at the events that wait, or were refused."),
-    "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood, and events held."),
+    "outbox": Entry("outbox", "outbox", "Look at the events that wait or were refused."),
+    "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood and events held."),
     "unroutable": Entry("unroutable", "unroutable", "Look at events that no queue wanted."),
     "allowlist": Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
     "schema": Entry(

@@ -27,7 +27,7 @@ COLUMNS = ("id", "state", "received_at", "source", "trigger", "seen", "bytes", "
 
 @click.group()
 def quarantine() -> None:
-    """Look at bodies not understood, and events held.
+    """Look at bodies not understood and events held.
 
     With the bridge running, these commands go through its admin API; with the bridge stopped, they open the
     outbox directory themselves.
@@ -96,7 +96,7 @@ def replay(*, config: Path, out: Output, choice: Choice, trigger: str | None) ->
 def release(*, config: Path, out: Output, choice: Choice) -> int:
     """Send events that were held because they came from an address that is not listed.
 
-    `quarantine list` and `show` say from which address each came.
+    `quarantine list` and `show` say which address each came from.
     """
     return with_rows(config, lambda rows: do_each(rows, choice, State.HELD, rows.release, out))
 
@@ -115,7 +115,7 @@ def drop(*, config: Path, out: Output, ids: tuple[str, ...]) -> int:
 def export(*, config: Path, out: Output, file: str) -> None:
     """Write all of it as lines of JSON, bodies in Base64, with nothing left out; it stays.
 
-    FILE is readable by its owner alone, for it holds bodies.
+    FILE is readable by its owner alone, because it holds bodies.
     """
     del out  # an export is lines of JSON either way
     with_rows(config, lambda rows: export_rows(rows, QUARANTINE, file))

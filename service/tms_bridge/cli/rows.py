@@ -132,7 +132,7 @@ async def _on_disk(settings: Settings, outbox: Outbox, unreached: BridgeError) -
     if not Path(outbox.dir).is_dir():  # noqa: ASYNC240 - nothing else runs on this loop
         if not isinstance(unreached, NoBridge):
             raise unreached
-        raise OutboxError(f"there is no outbox at {outbox.dir} yet; a bridge makes it when it starts")
+        raise OutboxError(f"there is no outbox at {outbox.dir} yet; a bridge creates it when it starts")
     try:
         journal = await Journal.open(outbox, settings.quarantine, settings.dedup, held=settings.held)
     except OutboxLocked:

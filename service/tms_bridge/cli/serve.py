@@ -17,7 +17,7 @@ def serve(*, config: Path, out: Output) -> int:
     """Run the bridge.
 
     It takes the webhooks of TMS, keeps each on disk before it answers 202, and publishes it to RabbitMQ,
-    until SIGTERM or Ctrl-C ends it in good order. The log goes to standard output: for people on a
+    until SIGTERM or Ctrl-C stops it cleanly. The log goes to standard output: for people on a
     terminal, as JSON elsewhere, unless [log] format decides; --json makes it JSON whatever it says. SIGHUP,
     or a change of the file, reloads sources, queues, tokens and log level.
 

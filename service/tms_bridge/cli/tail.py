@@ -40,7 +40,7 @@ class _Wish(msgspec.Struct, frozen=True):
     help="Only events whose routing key it matches, such as tms.class.*; may be given several times.",
 )
 @click.option(
-    "--exchange", metavar="NAME", help="Another exchange than amqp.exchange, such as tms.quarantine."
+    "--exchange", metavar="NAME", help="An exchange other than amqp.exchange, such as tms.quarantine."
 )
 @click.option("--count", "limit", type=click.IntRange(1), metavar="N", help="End after so many events.")
 @click.option(

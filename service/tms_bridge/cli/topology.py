@@ -38,9 +38,9 @@ def topology() -> None:
 @topology.command()
 @common_options
 def show(*, config: Path, out: Output) -> int:
-    """Show what is configured, and whether the broker has it so.
+    """Show what is configured, and whether the broker matches it.
 
-    Creates nothing. A binding cannot be asked for over AMQP, so its state is unknown. Exits 1 if something is
+    Creates nothing. AMQP cannot query a binding, so its state is unknown. Exits 1 if something is
     missing or differs.
     """
     return _compare(load(config).amqp, broker_topology.show, out)
@@ -51,8 +51,8 @@ def show(*, config: Path, out: Output) -> int:
 def apply(*, config: Path, out: Output) -> int:
     """Create what is missing; change nothing that is there.
 
-    RabbitMQ cannot change an exchange or queue that exists with other arguments: such a one has to be deleted
-    first, or the configuration changed. Exits 1 if something is not as configured in the end.
+    RabbitMQ cannot change an exchange or queue that exists with other arguments: it has to be deleted
+    first, or the configuration changed. Exits 1 if anything still differs from the configuration.
     """
     return _compare(load(config).amqp, broker_topology.apply, out)
 

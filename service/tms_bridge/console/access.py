@@ -115,7 +115,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         board.tries.note(address, now)
         left = board.tries.left(address, now)
         hint = f"A space or a line end at its edge is ignored. {left} tries are left in this minute."
-        return _sign_in_page(request, next_page, "That is none of the tokens.", hint, status=401)
+        return _sign_in_page(request, next_page, "That is not one of the tokens.", hint, status=401)
     _audit(request, board, holder, "sign in")
     response = web.HTTPSeeOther(next_page if _is_ours(next_page) else "/")
     _set_cookie(request, response, board.sessions.sign_in(holder, now))

@@ -149,7 +149,7 @@ def happened(row: CallRow, now: float) -> list[tuple[str, str]]:
     return [
         ("Asked", f"{call.method} `{call.path}`"),
         ("Came", since_words(row.first_at, call.at, row.count, now)),
-        ("From", f"`{call.address or 'an address that cannot be told'}`"),
+        ("From", f"`{call.address or 'an address that cannot be determined'}`"),
         ("Connection from", f"`{call.peer}`"),
         ("Answer", f"{call.http_status}, after {call.duration_ms:g} ms"),
         *([("Credential", f"{call.credential} was right")] if call.credential else []),

@@ -34,7 +34,7 @@ _NEVER_S: Final = 1e9
 READ_BYTES: Final = 65_536
 """What a connection may buffer before its body is asked for, times two."""
 
-_MALFORMED: Final = MalformedRequest("The bytes are no HTTP/1.1 request; send one as RFC 9112 describes.")
+_MALFORMED: Final = MalformedRequest("The bytes are not an HTTP/1.1 request; send one as RFC 9112 describes.")
 _HEAD_TOO_LARGE: Final = (
     "A head (request line and headers) may have {limit} bytes (http.max_head_bytes) and {headers} headers; "
     "this one has more."

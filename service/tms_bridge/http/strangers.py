@@ -47,7 +47,7 @@ class Strangers:
             self._timer = None
         if self._unlogged:
             self._logger.warning(
-                "requests of strangers",
+                "requests from strangers",
                 listener=self._listener,
                 requests=self._unlogged.total(),
                 outcomes=dict(self._unlogged.most_common()),

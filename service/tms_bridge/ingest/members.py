@@ -121,7 +121,7 @@ def _too_deep(value: bytes) -> bool:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise Undecodable(f"{constant} is no JSON number")
+    raise Undecodable(f"{constant} is not a JSON number")
 
 
 def _whole(text: str) -> Number:
@@ -230,7 +230,7 @@ def parse_pointer(text: str) -> Pointer:
         SettingsError: it is no pointer to a member.
     """
     if not text.startswith("/") or _ESCAPE.search(text):
-        raise SettingsError(f"{text!r} is no JSON Pointer to a member: write /Member or /Outer/Member")
+        raise SettingsError(f"{text!r} is not a JSON Pointer to a member: write /Member or /Outer/Member")
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in text[1:].split("/"))
 
 

@@ -113,7 +113,7 @@ def _of_object(members: Members, trigger: Trigger) -> SentStatus:
     statuses = [read_status(value, trigger) for value in told]
     known = [status for status in statuses if status.word != ClassStatus.UNKNOWN]
     if len({status.word for status in known}) > 1:
-        raise UnreadableValue("tells two statuses")
+        raise UnreadableValue("gives two statuses")
     if not statuses:
         raise UnreadableValue("has neither an id nor a name of its own")
     return (known or statuses)[0]

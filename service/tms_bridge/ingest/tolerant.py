@@ -274,7 +274,7 @@ def _chosen(told: list[tuple[Found, SentStatus]], trigger: Trigger) -> tuple[Fou
         known = [one for one in rank if one[1].word != ClassStatus.UNKNOWN]
         if len({status.word for _, status in known}) > 1:
             raise Undecodable(
-                f"{_places([one for one, _ in known])} tell different statuses; say which counts with "
+                f"{_places([one for one, _ in known])} give different statuses; say which counts with "
                 f"[sources.NAME.fields.{trigger}] status = a JSON Pointer"
             )
         if known:

@@ -80,10 +80,10 @@ def read_id(value: Value) -> ReadAs:
     if is_blank(value):
         return None, "null" if value is None else "empty"
     if not isinstance(value, str):
-        raise UnreadableValue("is no whole number")
+        raise UnreadableValue("is not a whole number")
     number = whole(value.strip())
     if number is None:
-        raise UnreadableValue("is no whole number of at most 64 bits")
+        raise UnreadableValue("is not a whole number of at most 64 bits")
     return number, "number" if isinstance(value, Number) else "number in a string"
 
 
@@ -106,9 +106,9 @@ def read_ints(value: Value) -> ReadAs:
         numbers = [read_id(part)[0] for part in _BETWEEN.split(value.strip("[]() \t\r\n"))]
         how = "one number" if isinstance(value, Number) else "numbers in a string"
     else:
-        raise UnreadableValue("is no list of whole numbers")
+        raise UnreadableValue("is not a list of whole numbers")
     if None in numbers:
-        raise UnreadableValue("has an element that is no whole number")
+        raise UnreadableValue("has an element that is not a whole number")
     return tuple(numbers), how
 
 
@@ -120,7 +120,7 @@ def read_text(value: Value) -> ReadAs:
     if value is None:
         return None, "null"
     if isinstance(value, bool | list | Members):
-        raise UnreadableValue("is no text")
+        raise UnreadableValue("is not text")
     return str(value), "number taken as text" if isinstance(value, Number) else "text"
 
 
@@ -138,7 +138,7 @@ def read_flag(value: Value) -> ReadAs:
     flag = _FLAGS.get(text if number is None else str(number))
     if flag is None:
         raise UnreadableValue("is neither true nor false")
-    return flag, "flag in other clothes"
+    return flag, "true or false in another form"
 
 
 def from_micros(micros: int) -> datetime:
@@ -212,12 +212,12 @@ def read_date(value: Value) -> ReadAs:
     if is_blank(value):
         return None, "null" if value is None else "empty"
     if not isinstance(value, str):
-        raise UnreadableValue("is no date")
+        raise UnreadableValue("is not a date")
     text = value.strip()
     if _DECIMAL.fullmatch(text):
         return _unless_unset(_seconds(text), "Unix seconds")
     if isinstance(value, Number):
-        raise UnreadableValue("is no date (Unix seconds are expected of a number)")
+        raise UnreadableValue("is not a date (Unix seconds are expected of a number)")
     if dotnet := _DOTNET.fullmatch(text):
         return _unless_unset(from_seconds(int(dotnet[1]) / 1000), ".NET date, milliseconds")
     return _in_words(text)
@@ -250,7 +250,7 @@ def _moment(text: str) -> datetime:
             return read(text)
         except ValueError:
             continue
-    raise UnreadableValue("is no date in any form that is known of TMS")
+    raise UnreadableValue("is not a date in any form known from TMS")
 
 
 def _strictly(text: str) -> datetime:

@@ -137,7 +137,7 @@ class Writer:
                 if is_fatal(failure):
                     self._break(failure)
                 else:
-                    _log.exception("the outbox could not be looked after")
+                    _log.exception("the outbox could not be maintained")
 
     def _break(self, failure: Exception) -> OutboxBroken:
         """From now on nothing is written: what a failed sync has left on the disk is not known."""

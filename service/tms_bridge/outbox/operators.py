@@ -120,7 +120,9 @@ class Operators:
         """
         wanted = tuple(states)
         if re.match(ROW_ID, row_id) is None:
-            raise InvalidQuery("that is no id: an id is 64 letters, digits, dots, colons and dashes at most")
+            raise InvalidQuery(
+                "that is not an id: an id has at most 64 letters, digits, dots, colons and dashes"
+            )
         found = await self._writer.call(lambda store: store.queries.find(row_id, wanted))
         if found is None:
             raise RowMissing(f"nothing here has the id {row_id}")
@@ -279,7 +281,7 @@ def _imported(line: bytes, number: int) -> Row:
         row, wrong = None, str(error)
     if row is None or wrong:
         raise InvalidQuery(
-            f"line {number} is not a line of an export: {wrong}. Mend or remove it and import again: "
+            f"line {number} is not a line of an export: {wrong}. Correct or remove it and import again: "
             "what is here already is left alone"
         )
     return row

@@ -74,8 +74,8 @@ def ensure(connection: sqlite3.Connection, journal: Path) -> None:
     version = _number(connection, "PRAGMA user_version")
     if application != APPLICATION_ID or version < 1:
         raise OutboxBroken(
-            f"{journal} is no journal of tms-bridge (application {application:#x}, format {version}); give "
-            "outbox.dir another directory"
+            f"{journal} is not a journal of tms-bridge (application {application:#x}, format {version}); "
+            "give outbox.dir another directory"
         )
     if version > VERSION:
         raise OutboxBroken(

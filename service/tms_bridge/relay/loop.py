@@ -232,7 +232,7 @@ class Relay:
         """Exchange the connection once nothing is in flight; until then nothing more is published."""
         if self._window.outstanding:
             return
-        self._log.warning("nothing of a key gets through, connecting anew", broker_may_be_full=True)
+        self._log.warning("nothing gets through for a routing key, reconnecting", broker_may_be_full=True)
         self._renewal.longer()
         self._publisher = None
         self._group.create_task(publisher.close())

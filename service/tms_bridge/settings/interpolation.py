@@ -122,7 +122,7 @@ class Interpolation:
         try:
             content = read_file(file)
         except Unresolved as error:
-            raise Unresolved(f"cannot read the file {file} ({error}); mend the file or its path") from None
+            raise Unresolved(f"cannot read the file {file} ({error}); correct the file or its path") from None
         return content.removesuffix("\n").removesuffix("\r")
 
     def _replace(self, match: re.Match[str]) -> str:

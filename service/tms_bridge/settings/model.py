@@ -50,18 +50,20 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = None
     client_address: Annotated[
         ClientAddress,
-        Meta(description="Where the caller's address stands: the connection, or what a trusted proxy says."),
+        Meta(
+            description="Where the caller's address comes from: the connection, or what a trusted proxy says."
+        ),
     ] = "peer"
     trusted_proxies: Annotated[
         tuple[str, ...],
-        Meta(description="Addresses and CIDR ranges whose word on the client address is believed."),
+        Meta(description="Addresses and CIDR ranges that are trusted to name the client address."),
     ] = ()
     max_body_bytes: Annotated[
         int, Meta(ge=1, le=MAX_BODY_BYTES, description="A longer body is answered 413; at most 4 MiB.")
     ] = 262_144
     deadline_s: Annotated[
         float,
-        Meta(gt=0, description="Every answer comes within it; must lie under every source's `timeout_s`."),
+        Meta(gt=0, description="Every answer comes within it; must be less than every source's `timeout_s`."),
     ] = 5.0
     max_head_bytes: Annotated[
         int,
@@ -244,7 +246,7 @@ class Dedup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Recognition of TMS's own retries."""
 
     window_s: Annotated[
-        float, Meta(ge=0, description="How long a body whose 2xx did not get through is known again.")
+        float, Meta(ge=0, description="How long TMS's retry of an unanswered body is recognised.")
     ] = 120.0
 
 
@@ -295,12 +297,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         10.0
     )
     derive_status: Annotated[
-        bool, Meta(description="Tell a course assignment's status from its dates where the body has none.")
+        bool, Meta(description="Derive a course assignment's status from its dates if the body gives none.")
     ] = False
     routing_key_prefix: Annotated[str, Meta(description="The first words of the routing key.")] = "tms"
     payload: Annotated[
         Literal["verbatim", "omit"],
-        Meta(description="Whether messages hold the sender's JSON value besides what was read of it."),
+        Meta(description="Whether messages hold the sender's JSON value beside what was read from it."),
     ] = "verbatim"
     fields: Annotated[
         dict[str, dict[str, str]],

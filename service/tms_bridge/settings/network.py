@@ -49,11 +49,11 @@ def parse_listen(text: str) -> Listen:
     """
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > _PORTS:
-        raise ValueError(f'"{text}" is no address with a port; write "0.0.0.0:8080" or "[::]:8080"')
+        raise ValueError(f'"{text}" is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"')
     if host.startswith("[") and host.endswith("]"):
         return Listen(str(_parse_v6(host[1:-1])), int(port))
     if ":" in host:
-        raise ValueError(f'"{text}": an IPv6 address stands in brackets, as in "[::]:8080"')
+        raise ValueError(f'"{text}": an IPv6 address needs brackets, as in "[::]:8080"')
     return Listen(host or None, int(port))
 
 
@@ -61,7 +61,7 @@ def _parse_v6(text: str) -> ipaddress.IPv6Address:
     try:
         return ipaddress.IPv6Address(text)
     except ValueError:
-        raise ValueError(f'"{text}" is no IPv6 address') from None
+        raise ValueError(f'"{text}" is not an IPv6 address') from None
 
 
 def parse_network(text: str) -> Network:
@@ -76,7 +76,7 @@ def parse_network(text: str) -> Network:
         network = None
     if network is None or "%" in text:
         raise ValueError(
-            f'"{text}" is no address or range; write "203.0.113.7", "203.0.113.0/24" or "2001:db8::/32"'
+            f'"{text}" is not an address or range; write "203.0.113.7", "203.0.113.0/24" or "2001:db8::/32"'
         )
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
         return ipaddress.IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))

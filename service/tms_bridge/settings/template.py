@@ -74,7 +74,7 @@ max_bytes = 104857600
 max_age_days = 30
 
 [dedup]
-# How long TMS's own retry of a body is known again.
+# How long TMS's own retry of a body is recognised.
 window_s = 120.0
 
 # One table a sender (an organisation in TMS); its name is part of the URL:

@@ -46,8 +46,8 @@ def _nobody_believed(http: Http) -> Iterator[Mistake]:
     if http.client_address != "peer" and not http.trusted_proxies:
         yield Mistake(
             "http.trusted_proxies",
-            f"is empty, so that no {http.client_address} header is believed and every caller is the proxy; "
-            "name the proxy's addresses",
+            f"is empty, so that no {http.client_address} header is trusted and every caller seems to be the "
+            "proxy; name the proxy's addresses",
         )
 
 
@@ -99,7 +99,9 @@ def _http(settings: Settings) -> Iterator[Mistake]:
             f"TMS takes any 2xx; {_ACCEPTED} says best that the event is yet to be delivered",
         )
     if all(listen.is_loopback for listen in parse_listens(http.listen)):
-        yield Mistake("http.listen", "is reached from this machine alone; TMS needs a proxy here, or 0.0.0.0")
+        yield Mistake(
+            "http.listen", "can be reached from this machine only; TMS needs a proxy here, or 0.0.0.0"
+        )
     elif http.client_address == "peer" and http.tls is None:
         yield Mistake(
             "http.listen",
@@ -169,7 +171,7 @@ def _sources(settings: Settings) -> Iterator[Mistake]:
         if source.timeout_s - settings.http.deadline_s < _MARGIN_S:
             yield Mistake(
                 f"{key}.timeout_s",
-                f"leaves less than {_MARGIN_S:g} s over http.deadline_s for the road to TMS and back",
+                f"leaves less than {_MARGIN_S:g} s over http.deadline_s for the way to TMS and back",
             )
 
 
@@ -193,7 +195,9 @@ def _credentials(key: str, source: Source) -> Iterator[Mistake]:
 
 def _password(key: str, password: str) -> Iterator[Mistake]:
     if password != password.strip():
-        yield Mistake(key, "begins or ends with a space; TMS must send the space too, so it is likely a slip")
+        yield Mistake(
+            key, "begins or ends with a space; TMS must send the space too, so it is probably a mistake"
+        )
     if len(password) < _PASSWORD_LENGTH:
         yield Mistake(key, f"is shorter than {_PASSWORD_LENGTH} characters and may be guessed")
 

@@ -62,11 +62,9 @@ _NO_PATH: Final = (
     "/webhooks/SOURCE/class-changed; `tms-bridge tms-settings --source SOURCE` prints them."
 )
 _OLD_CHUNKS: Final = "HTTP/1.0 knows no Transfer-Encoding; send a Content-Length, or HTTP/1.1."
-_TOO_MANY: Final = (
-    "Too many webhooks are being taken in at once, of this source or of all (http.max_in_flight); try again."
-)
+_TOO_MANY: Final = "Too many webhooks are in flight, of this source or in all (http.max_in_flight); retry."
 _NO_EVENT: Final = (
-    "The body is no event of this trigger: {reason}. It is kept in quarantine, from where the operator can "
+    "The body is not an event of this trigger: {reason}. It is kept in quarantine, where the operator can "
     "replay it once it can be read; sending it again does not help."
 )
 
@@ -368,5 +366,5 @@ class Call:
 
 def _held(message: Message, caller: Caller) -> Message:
     """Say with the event why it is held: the address is what an operator decides by."""
-    place = f"the address {caller.client}" if caller.client else "an address that cannot be told"
+    place = f"the address {caller.client}" if caller.client else "an address that cannot be determined"
     return msgspec.structs.replace(message, reason=f"right credentials from {place}, which is not listed")

@@ -111,7 +111,7 @@ class Door:
         """Return, for the log, what was shown and what would pass; never a value."""
         shown = [name for name in self._headers if headers.getall(name, [])]
         found = (
-            f"{', '.join(shown)} came, with another value than any credential has ({self._names})"
+            f"{', '.join(shown)} came, but with a value that no credential has ({self._names})"
             if shown
             else f"no {' and no '.join(self._headers)} header came (credentials: {self._names})"
         )

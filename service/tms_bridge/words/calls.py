@@ -69,12 +69,12 @@ def _stands(call: AnsweredCall, fate: Fate) -> Words:
             return Words(
                 "warn",
                 f"Safe on disk; a queue refuses `{call.routing_key}`.",
-                "It is probably full. The event is tried again by itself.",
+                "It is probably full. The event is retried automatically.",
             )
         case "refused":
             return Words(
                 "bad",
-                f"Refused by RabbitMQ for itself: {fate.reason}",
+                f"RabbitMQ refuses this event itself: {fate.reason}",
                 "It is parked: `tms-bridge outbox retry` or `drop`.",
             )
         case _:
@@ -151,7 +151,7 @@ def _held(call: AnsweredCall) -> Words:
 
 
 def _quarantined(call: AnsweredCall) -> Words:
-    then = "TMS gives it up after its retries; `tms-bridge quarantine` mends and replays it."
+    then = "TMS gives it up after its retries; `tms-bridge quarantine` shows and replays it."
     if "swapped" in call.detail:
         then = "In TMS, exchange the URLs of the two webhooks; then replay it as the other trigger's."
     return Words("warn", f"Not understood, kept in quarantine: {call.detail}", then)
@@ -183,7 +183,7 @@ _SAYINGS: Final[Mapping[str, Callable[[AnsweredCall], Words]]] = {
     "probed": _fixed("idle", "A probe."),
     "aborted": _fixed("warn", "The caller hung up before it was answered.", "TMS calls again by itself."),
     "throttled": _fixed(
-        "bad", "Refused unseen: too many wrong passwords.", "Wait a minute, or mend the caller's password."
+        "bad", "Refused unseen: too many wrong passwords.", "Wait a minute, or correct the caller's password."
     ),
     "timeout": _fixed("bad", "Refused: it did not arrive in time.", "TMS calls again by itself."),
 }

@@ -7,7 +7,9 @@ from tms_bridge.settings.load import Loaded
 Read = Callable[..., Loaded]
 Complain = Callable[..., str]
 
-UNREADABLE = "is no URL: its host or port cannot be read; percent-encode what is special in the password"
+UNREADABLE = (
+    "is not a URL: its host or port cannot be read; percent-encode special characters in the password"
+)
 
 
 @pytest.mark.parametrize(
@@ -32,21 +34,21 @@ UNREADABLE = "is no URL: its host or port cannot be read; percent-encode what is
         (
             "amqps://u:s3cret@h/?cert_reqs=0&cafile=x",
             (
-                "has the option cert_reqs, which is not taken: it would be ignored; "
+                "has the option cert_reqs, which is not supported: it would be ignored; "
                 "use cafile, capath, certfile, keyfile"
             ),
         ),
         (
             "amqps://u:s3cret@h/?cadata=zzz",
             (
-                "has the option cadata, which is not taken: write the certificates to a file; "
+                "has the option cadata, which is not supported: write the certificates to a file; "
                 "use cafile, capath, certfile, keyfile"
             ),
         ),
         (
             "amqps://u:s3cret@h/?no_verify_ssl=1",
             (
-                "has the option no_verify_ssl, which is not taken: the broker's certificate is always "
+                "has the option no_verify_ssl, which is not supported: the broker's certificate is always "
                 "verified; use cafile, capath, certfile, keyfile"
             ),
         ),
@@ -80,24 +82,24 @@ QUEUE = '[[amqp.queues]]\nname = "{name}"\nbindings = {bindings}\n[outbox]'
         ("", '["#"]', "name: is empty"),
         ("q" * 256, '["#"]', "name: is longer than 255 bytes"),
         ("ü" * 128, '["#"]', "name: is longer than 255 bytes"),
-        ("amq.gen-x", '["#"]', "name: starts with amq., which the broker keeps for itself"),
+        ("amq.gen-x", '["#"]', "name: starts with amq., which is reserved for the broker"),
         ("tms.unroutable", '["#"]', "name: tms.unroutable is the bridge's own; choose another"),
         ("tms.quarantine", '["#"]', "name: tms.quarantine is the bridge's own; choose another"),
-        ("crm", "[]", 'bindings: is empty, so that nothing would reach the queue; "tms.#" takes all'),
+        ("crm", "[]", 'bindings: is empty, so that nothing would reach the queue; "tms.#" matches all'),
         (
             "crm",
             '["#", ""]',
-            'bindings[1]: "" has an empty word, or a space; words are parted by single dots',
+            'bindings[1]: "" has an empty word, or a space; words are separated by single dots',
         ),
         (
             "crm",
             '["tms..x"]',
-            'bindings[0]: "tms..x" has an empty word, or a space; words are parted by single dots',
+            'bindings[0]: "tms..x" has an empty word, or a space; words are separated by single dots',
         ),
         (
             "crm",
             '["tms. x"]',
-            'bindings[0]: "tms. x" has an empty word, or a space; words are parted by single dots',
+            'bindings[0]: "tms. x" has an empty word, or a space; words are separated by single dots',
         ),
         (
             "crm",
@@ -131,7 +133,7 @@ def test_a_queue_stands_once(complaints_about: Complain) -> None:
     ("exchange", "expected"),
     [
         ("", "is empty"),
-        ("amq.topic", "starts with amq., which the broker keeps for itself"),
+        ("amq.topic", "starts with amq., which is reserved for the broker"),
         ("tms.unroutable", "tms.unroutable is the bridge's own; choose another"),
         ("tms.quarantine", "tms.quarantine is the bridge's own; choose another"),
     ],

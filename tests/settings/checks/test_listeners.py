@@ -7,7 +7,7 @@ from tms_bridge.settings.load import Loaded
 Read = Callable[..., Loaded]
 Complain = Callable[..., str]
 
-WRITE = 'is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'
+WRITE = 'is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"'
 
 
 @pytest.mark.parametrize(
@@ -22,16 +22,16 @@ WRITE = 'is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'
         (("[admin]", "[admin]\nlisten = 'x'"), f'admin.listen: "x" {WRITE}'),
         (
             ("[admin]", "[admin]\nlisten = '0.0.0.0:8080'"),
-            'admin.listen: "0.0.0.0:8080" is listened on twice; give each listener its own port',
+            'admin.listen: "0.0.0.0:8080" is used twice; give each listener its own port',
         ),
         (
             ("[http]", "[http]\nlisten = [':80', ':80']"),
-            'http.listen: ":80" is listened on twice; give each listener its own port',
+            'http.listen: ":80" is used twice; give each listener its own port',
         ),
         (
             ("[http]", "[http]\ntrusted_proxies = ['10.0.0.0/8', 'proxy']"),
             (
-                'http.trusted_proxies[1]: "proxy" is no address or range; write "203.0.113.7", '
+                'http.trusted_proxies[1]: "proxy" is not an address or range; write "203.0.113.7", '
                 '"203.0.113.0/24" or '
                 '"2001:db8::/32"'
             ),
@@ -56,7 +56,7 @@ WRITE = 'is no address with a port; write "0.0.0.0:8080" or "[::]:8080"'
                     "sources = ['contoso']"
                 ),
             ),
-            "admin.tokens[0].sources: narrow what a viewer sees; an operator's outbox is one for all",
+            "admin.tokens[0].sources: limit what a viewer sees; an operator always has every source",
         ),
         (
             ("[admin]", "[admin]\ntoken = 'ä'"),

@@ -12,7 +12,7 @@ SOURCE = "[sources.contoso]"
 KEY = "sources.contoso"
 CREDENTIAL = f"{KEY}.credentials[0]"
 BASIC = 'basic = { username = "tms", password = "${TMS_PASSWORD}" }'
-NAME = "the name is part of the URL: up to 64 of a-z, 0-9, - and _, and the first no - or _"
+NAME = "the name is part of the URL: up to 64 of a-z, 0-9, - and _, and not beginning with - or _"
 
 
 @pytest.mark.parametrize("name", ["Contoso", "-a", "_a", '"a b"', '"ü"', "a" * 65, '""', '"a/b"'])
@@ -51,15 +51,15 @@ def test_at_least_one_source_is_needed(read_text: Read, minimal: str) -> None:
         ),
         (
             (SOURCE, f'{SOURCE}\nrouting_key_prefix = ""'),
-            f"{KEY}.routing_key_prefix: must be words of A-Z, a-z, 0-9, - and _, parted by dots",
+            f"{KEY}.routing_key_prefix: must be words of A-Z, a-z, 0-9, - and _, separated by dots",
         ),
         (
             (SOURCE, f'{SOURCE}\nrouting_key_prefix = "tms."'),
-            f"{KEY}.routing_key_prefix: must be words of A-Z, a-z, 0-9, - and _, parted by dots",
+            f"{KEY}.routing_key_prefix: must be words of A-Z, a-z, 0-9, - and _, separated by dots",
         ),
         (
             (SOURCE, f'{SOURCE}\nrouting_key_prefix = "tms.#"'),
-            f"{KEY}.routing_key_prefix: must be words of A-Z, a-z, 0-9, - and _, parted by dots",
+            f"{KEY}.routing_key_prefix: must be words of A-Z, a-z, 0-9, - and _, separated by dots",
         ),
         (
             (SOURCE, f'{SOURCE}\nrouting_key_prefix = "{"a" * 229}"'),
@@ -87,7 +87,7 @@ def test_at_least_one_source_is_needed(read_text: Read, minimal: str) -> None:
         ),
         (
             (BASIC, 'headers = { "X Key" = "a" }'),
-            f'{CREDENTIAL}.headers."X Key": is no name that a header can have',
+            f'{CREDENTIAL}.headers."X Key": is not a valid header name',
         ),
         (
             (BASIC, 'headers = { X-Key = "a", x-key = "b" }'),
@@ -145,13 +145,13 @@ POINTER = 'must be a JSON Pointer, as in "/Class/ConfirmationStatusId" (~0 is ~,
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ('clazz.status = "/S"', "clazz: is no trigger; known are class and course_assignment"),
+        ('clazz.status = "/S"', "clazz: is not a trigger; the triggers are class and course_assignment"),
         ('class.status = "Status"', f"class.status: {POINTER}"),
         ('class.status = "/a~2"', f"class.status: {POINTER}"),
         (
             'course_assignment.state = "/S"',
             (
-                "course_assignment.state: is no field; known are status, id, external_id, course_id, "
+                "course_assignment.state: is not a field; the fields are status, id, external_id, course_id, "
                 "user_id, "
                 "club_membership_id, expire, target_completion, start, complete"
             ),

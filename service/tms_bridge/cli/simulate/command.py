@@ -50,7 +50,7 @@ REFRESH_S = 0.25
 )
 @click.option("--count", type=click.IntRange(1), help="Events to send.  [default: 100, without --duration]")
 @click.option(
-    "--duration", "duration_s", type=click.FloatRange(0, min_open=True), help="Seconds to go on for."
+    "--duration", "duration_s", type=click.FloatRange(0, min_open=True), help="How many seconds to go on."
 )
 @click.option(
     "--every-status", is_flag=True, help="Send each of the twelve pairs of trigger and status once."

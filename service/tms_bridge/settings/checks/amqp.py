@@ -51,7 +51,9 @@ def _url(url: str) -> str | None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return "is no URL: its host or port cannot be read; percent-encode what is special in the password"
+        return (
+            "is not a URL: its host or port cannot be read; percent-encode special characters in the password"
+        )
     if parts.scheme not in ("amqp", "amqps"):
         return "must start with amqp:// or amqps://"
     if not host:
@@ -64,7 +66,7 @@ def _options(options: set[str], scheme: str) -> str | None:
         return f"has TLS options ({', '.join(sorted(tls))}) but amqp:// never uses TLS; write amqps://"
     if refused := sorted(options & _REFUSED.keys()):
         known = ", ".join(sorted(_TLS))
-        return f"has the option {refused[0]}, which is not taken: {_REFUSED[refused[0]]}; use {known}"
+        return f"has the option {refused[0]}, which is not supported: {_REFUSED[refused[0]]}; use {known}"
     return None
 
 
@@ -75,7 +77,7 @@ def _name(name: str) -> str | None:
     if len(name.encode()) > SHORT_STRING_BYTES:
         return f"is longer than {SHORT_STRING_BYTES} bytes"
     if name.startswith("amq."):
-        return "starts with amq., which the broker keeps for itself"
+        return "starts with amq., which is reserved for the broker"
     return f"{name} is the bridge's own; choose another" if name in _OWN else None
 
 
@@ -83,7 +85,9 @@ def _queue(key: str, queue: Queue) -> Iterator[Mistake]:
     if (complaint := _name(queue.name)) is not None:
         yield Mistake(f"{key}.name", complaint)
     if not queue.bindings:
-        yield Mistake(f"{key}.bindings", 'is empty, so that nothing would reach the queue; "tms.#" takes all')
+        yield Mistake(
+            f"{key}.bindings", 'is empty, so that nothing would reach the queue; "tms.#" matches all'
+        )
     for at, binding in enumerate(queue.bindings):
         if (complaint := _binding(binding)) is not None:
             yield Mistake(f"{key}.bindings[{at}]", complaint)
@@ -105,7 +109,7 @@ def _binding(binding: str) -> str | None:
         return f"is longer than {SHORT_STRING_BYTES} bytes"
     for word in binding.split("."):
         if not word or any(letter.isspace() for letter in word):
-            return f'"{binding}" has an empty word, or a space; words are parted by single dots'
+            return f'"{binding}" has an empty word, or a space; words are separated by single dots'
         if word not in ("*", "#") and ("*" in word or "#" in word):
             return f'"{binding}": * stands for one whole word and # for any number of them, not for "{word}"'
     return None

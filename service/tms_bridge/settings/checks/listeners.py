@@ -39,7 +39,7 @@ def _tokens(settings: Settings) -> Iterator[Mistake]:
         if token.name == TOKEN_NAME or [one.name for _, one in named].count(token.name) > 1:
             yield Mistake(f"{key}.name", f'"{token.name}" is taken; the audit log needs a name for each')
         if token.sources is not None and token.role == "operator":
-            yield Mistake(f"{key}.sources", "narrow what a viewer sees; an operator's outbox is one for all")
+            yield Mistake(f"{key}.sources", "limit what a viewer sees; an operator always has every source")
         for name in token.sources or ():
             if name not in settings.sources:
                 yield Mistake(f"{key}.sources", f'there is no source "{name}"')
@@ -68,5 +68,5 @@ def _shared(settings: Settings) -> Iterator[Mistake]:
     for key, value in (("http.listen", settings.http.listen), ("admin.listen", settings.admin.listen)):
         for text in (value,) if isinstance(value, str) else value:
             if text in seen and not text.endswith(":0"):
-                yield Mistake(key, f'"{text}" is listened on twice; give each listener its own port')
+                yield Mistake(key, f'"{text}" is used twice; give each listener its own port')
             seen.add(text)

@@ -34,7 +34,7 @@ def find_problems(settings: Settings) -> Iterator[Mistake]:
         if not _NAME.fullmatch(name):
             yield Mistake(
                 key,
-                "the name is part of the URL: up to 64 of a-z, 0-9, - and _, and the first no - or _",
+                "the name is part of the URL: up to 64 of a-z, 0-9, - and _, and not beginning with - or _",
             )
         yield from _fit(key, source, settings)
         yield from _credentials(f"{key}.credentials", source)
@@ -56,7 +56,9 @@ def _fit(key: str, source: Source, settings: Settings) -> Iterator[Mistake]:
         )
     prefix = source.routing_key_prefix
     if not _PREFIX.fullmatch(prefix):
-        yield Mistake(f"{key}.routing_key_prefix", "must be words of A-Z, a-z, 0-9, - and _, parted by dots")
+        yield Mistake(
+            f"{key}.routing_key_prefix", "must be words of A-Z, a-z, 0-9, - and _, separated by dots"
+        )
     elif len(prefix) > SHORT_STRING_BYTES - _LONGEST_TOPIC:
         yield Mistake(
             f"{key}.routing_key_prefix",
@@ -104,7 +106,7 @@ def _headers(key: str, headers: dict[str, str]) -> Iterator[Mistake]:
     seen: set[str] = set()
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            yield Mistake(join(key, name), "is no name that a header can have")
+            yield Mistake(join(key, name), "is not a valid header name")
         if name.lower() in seen:
             yield Mistake(join(key, name), "stands twice; the case of a header's name does not count")
         seen.add(name.lower())
@@ -119,11 +121,13 @@ def _pointers(key: str, source: Source) -> Iterator[Mistake]:
     for trigger, pointers in source.fields.items():
         fields = _FIELDS.get(trigger)
         if fields is None:
-            yield Mistake(join(key, trigger), f"is no trigger; known are {' and '.join(_FIELDS)}")
+            yield Mistake(join(key, trigger), f"is not a trigger; the triggers are {' and '.join(_FIELDS)}")
             continue
         for field, pointer in pointers.items():
             if field not in fields:
-                yield Mistake(join(join(key, trigger), field), f"is no field; known are {', '.join(fields)}")
+                yield Mistake(
+                    join(join(key, trigger), field), f"is not a field; the fields are {', '.join(fields)}"
+                )
             if not _POINTER.fullmatch(pointer):
                 yield Mistake(
                     join(join(key, trigger), field),
