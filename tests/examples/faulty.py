@@ -101,9 +101,6 @@ FAULTS = {
         ((APPLY, (f'        if len(message.body) > 131072:\n'
                  f'            raise tms_events.MalformedMessage("too large", message.body)\n{APPLY}')),),
     ),
-    "ends when nothing comes": Fault(
-        "crashed", "silence", (("queue.iterator()", "queue.iterator(timeout=0.8)"),)
-    ),
     "asks for no acknowledgements": Fault(
         "acked-early",
         "every-topic",
