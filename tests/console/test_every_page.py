@@ -42,6 +42,7 @@ PAGES: Final = {
     "quarantine-item": ("/quarantine", "text=Look, mend, replay", "text=Open the body"),
     "quarantine-drop": ("/quarantine", "text=Look, mend, replay", "text=Drop it…"),
     "topology": ("/topology",),
+    "replay": ("/topology", "text=Replay 1"),
     "plots": ("/plots",),
     "plots-table": ("/plots?span=day", "summary >> nth=0"),
     "configuration": ("/configuration?all=1",),
