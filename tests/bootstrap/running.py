@@ -14,6 +14,9 @@ AUTHORIZATION = "Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk"
 NOWHERE = "amqp://tms:s3cret@127.0.0.1:1/"
 """A broker that is not there."""
 
+START_S = 60
+"""How long a busy machine may take; only a defect makes a test wait so long."""
+
 CONFIG = """
 [http]
 listen = "127.0.0.1:{port}"
@@ -65,7 +68,7 @@ class Process:
 
     async def until(self, event: str, count: int = 1) -> dict[str, object]:
         """Wait until it has logged this so often; return the last of these lines."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(START_S):
             while True:
                 lines = [line for line in self.lines if line["event"] == event]
                 if len(lines) >= count:
@@ -87,7 +90,7 @@ class Process:
         self.process.send_signal(number)
 
     async def end(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(START_S):
             return await self.process.wait()
 
 
@@ -120,7 +123,7 @@ async def bridge(
     running = Process(process, [], asyncio.Event())
     reading = asyncio.create_task(running.read())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(START_S):
             await running.ready.wait()
         yield running
     finally:

@@ -1,0 +1,199 @@
+"""What the broker says, and what an operator's files hold: each on a running bridge."""
+
+import asyncio
+import codecs
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.bootstrap.running import ask, bridge, configure, webhook
+from tests.bootstrap.test_service import consume, queue_is_there
+from yarl import URL
+
+import tms_events
+from rabbitmq import Node
+
+REPR = re.compile(r"object at 0x")
+LEAST = r"^(tms\..*|all)$"
+"""What docs/operations.md gives the bridge's own user: configure, write and read on these names."""
+
+
+def call(command: str, config: Path) -> "subprocess.CompletedProcess[str]":
+    arguments = [sys.executable, "-m", "tms_bridge", *command.split(), "--config", str(config)]
+    environ = os.environ | {"TMS_PASSWORD": "webhookpassword"}
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=180, env=environ)
+
+
+def through(head: str, entity: int = 7) -> bytes:
+    """Return a webhook with more lines in its head."""
+    return webhook(entity).replace(b"Connection: close", head.encode() + b"Connection: close")
+
+
+@pytest.mark.parametrize("which", ["missing", "forbidden"])
+async def test_a_virtual_host_that_is_closed_to_the_bridge_is_told_in_the_brokers_words(
+    which: str, tmp_path: Path, vhost: str, rabbitmq: Node
+) -> None:
+    url = URL(vhost)
+    name = url.path.removeprefix("/") if which == "forbidden" else "nowhere"
+    if which == "forbidden":
+        rabbitmq.ctl("clear_permissions", "--vhost", name, str(url.user), timeout_s=180)
+    config = configure(tmp_path, str(url.with_path(f"/{name}")))
+    async with bridge(config) as process:
+        line = await process.until("broker connection failed")
+    checked = await asyncio.to_thread(call, "check --online", config)
+    wanted = (
+        f"the broker said 530 NOT_ALLOWED - {'vhost' if which == 'missing' else 'access to vhost'} '?{name}"
+    )
+    assert re.search(wanted, str(line["reason"])), line
+    assert re.search(wanted, checked.stdout), checked.stdout
+    assert (1, None) == (checked.returncode, REPR.search(f"{line}{checked.stdout}{checked.stderr}"))
+
+
+async def test_a_close_after_the_handshake_is_told_in_the_brokers_words(
+    tmp_path: Path, vhost: str, rabbitmq: Node
+) -> None:
+    async with bridge(configure(tmp_path, vhost)) as process:
+        await process.until("broker connected")
+        name = vhost.rpartition("/")[2]
+        await asyncio.to_thread(rabbitmq.ctl, "close_all_connections", "--vhost", name, "the rack is moved")
+        await process.until("broker connected", 2)
+    assert any("320" in str(line) and "the rack is moved" in str(line) for line in process.lines)
+    assert not any(REPR.search(str(line)) for line in process.lines)
+
+
+async def test_user_and_password_from_files_may_hold_any_character(
+    tmp_path: Path, vhost: str, rabbitmq: Node
+) -> None:
+    user, password = "br:i/d@ge%41", "p@ss/w:rd#?%é"
+    rabbitmq.ctl("add_user", user, password, timeout_s=180)
+    rabbitmq.ctl(
+        "set_permissions", "--vhost", vhost.rpartition("/")[2], user, ".*", ".*", ".*", timeout_s=180
+    )
+    (tmp_path / "user").write_text(user + "\n")
+    (tmp_path / "password").write_bytes(codecs.BOM_UTF8 + password.encode())
+    rest = vhost.partition("@")[2]
+    async with bridge(configure(tmp_path, f"amqp://${{file:user}}:${{file:password}}@{rest}")) as process:
+        await process.until("broker connected")
+        assert 202 == (await process.post(7))[0]
+        assert [7] == [tms_events.entity_id(event) for event in await consume(vhost, 1)]
+    rabbitmq.ctl("delete_user", user, timeout_s=180)
+
+
+@contextlib.asynccontextmanager
+async def relay(port: int) -> AsyncIterator[int]:
+    """Listen on [::1] and pass everything on to a port of 127.0.0.1."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while block := await reader.read(65_536):
+                writer.write(block)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, back), copy(there, writer))
+
+    server = await asyncio.start_server(serve, "::1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def test_a_broker_by_its_ipv6_address_is_reached_and_named_in_brackets(
+    tmp_path: Path, vhost: str, rabbitmq: Node
+) -> None:
+    async with relay(rabbitmq.port) as port:
+        url = str(URL(vhost)).replace(f"127.0.0.1:{rabbitmq.port}", f"[::1]:{port}")
+        async with bridge(configure(tmp_path, url)) as process:
+            line = await process.until("broker connected")
+    assert f"amqp://[::1]:{port}/{vhost.rpartition('/')[2]}" == line["broker"]
+
+
+@pytest.mark.parametrize("option", ["cadata=zzz", "no_verify_ssl=1"])
+async def test_an_option_of_the_url_that_is_not_taken_ends_the_start_by_its_name(
+    option: str, tmp_path: Path
+) -> None:
+    config = configure(tmp_path, f"amqps://tms:s3cret@127.0.0.1:1/?{option}")
+    for command in ("serve", "check", "check --online"):
+        ended = await asyncio.to_thread(call, command, config)
+        assert (command, 2) == (command, ended.returncode)
+        assert option.partition("=")[0] in ended.stderr
+        assert not re.search(r"Traceback|s3cret|zzz", ended.stdout + ended.stderr)
+
+
+async def test_a_queue_that_a_reload_brings_during_an_alarm_is_declared_once_it_is_over(
+    tmp_path: Path, private_rabbitmq: Node
+) -> None:
+    config = configure(tmp_path, private_rabbitmq.url)
+    async with bridge(config) as process:
+        await process.until("broker connected")
+        private_rabbitmq.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+        blocked = False
+        for entity in range(400):
+            await process.post(entity)
+            blocked = "tms_bridge_broker_blocked 1.0" in (await process.get("/metrics"))[1]
+            if blocked:
+                break
+        assert blocked
+        more = '[[amqp.queues]]\nname = "late"\nbindings = ["tms.class.*"]\n[outbox]'
+        config.write_text(config.read_text().replace("[outbox]", more))
+        await process.until("configuration reloaded")
+        private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
+        await queue_is_there(private_rabbitmq.url, "late")
+
+
+async def test_the_documented_rights_are_enough_for_a_bridge_that_starts_for_the_first_time(
+    tmp_path: Path, vhost: str, rabbitmq: Node
+) -> None:
+    url = URL(vhost)
+    rabbitmq.ctl("set_permissions", "--vhost", url.path.removeprefix("/"), str(url.user), LEAST, LEAST, LEAST)
+    async with bridge(configure(tmp_path, vhost)) as process:
+        await process.until("broker connected")
+        assert 202 == (await process.post(7))[0]
+        assert 1 == len(await consume(vhost, 1))
+    assert "topology is not as configured" not in [line["event"] for line in process.lines]
+
+
+async def test_a_byte_order_mark_is_no_part_of_any_file_that_a_bridge_reads(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    text = config.read_text().replace("${TMS_PASSWORD}", "${file:secret}").replace("127.0.0.0/8", "@callers")
+    for name, content in (("secret", "webhookpassword\n"), ("callers", "127.0.0.1\n"), (config.name, text)):
+        (tmp_path / name).write_bytes(codecs.BOM_UTF8 + content.encode())
+    async with bridge(config) as process:
+        assert 202 == (await process.post(7))[0]
+        (tmp_path / "secret").write_bytes(codecs.BOM_UTF8 + b"another-password")
+        await process.until("configuration reloaded")
+        assert 401 == (await process.post(8))[0]
+
+
+async def test_trusted_proxies_from_a_file_any_and_empty_elements_are_taken_as_documented(
+    tmp_path: Path,
+) -> None:
+    config = configure(tmp_path)
+    (tmp_path / "proxies").write_text("127.0.0.1 # the front\n")
+    behind = '[http]\nclient_address = "x-forwarded-for"\ntrusted_proxies = ["@proxies"]'
+    text = config.read_text().replace("[http]", behind).replace("127.0.0.0/8", "203.0.113.7")
+    config.write_text(text)
+    heads = {
+        "X-Forwarded-For: 203.0.113.7,\r\n": 202,
+        "X-Forwarded-For: , 203.0.113.7 ,,\r\n": 202,
+        "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For:\r\n": 202,
+        "X-Forwarded-For: 203.0.113.8,\r\n": 403,
+        "X-Forwarded-For: 203.0.113.7, nonsense\r\n": 403,
+        "": 403,
+    }
+    async with bridge(config) as process:
+        answered = {head: (await ask(process.http, through(head)))[0] for head in heads}
+        config.write_text(text.replace("203.0.113.7", "any"))
+        process.send(signal.SIGHUP)
+        await process.until("configuration reloaded")
+        untold = [
+            (await ask(process.http, through(head)))[0] for head in ("", "X-Forwarded-For: nonsense\r\n")
+        ]
+    assert heads == answered
+    assert [202, 202] == untold
