@@ -140,7 +140,7 @@ class Rig(Lifetime):
             [self.control.bridge_url(proxy.port) for proxy in self.proxies],
             disk=self.disk,
             max_in_flight=_MAX_IN_FLIGHT,
-            more=_OTHERS,
+            more=_OTHERS if self.disk else "",
         )
         self._stack.push(self.subject)
         self._stack.callback(self._keep_logs)
