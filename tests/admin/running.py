@@ -1,6 +1,7 @@
 """An admin listener over a real journal."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NoReturn
@@ -144,5 +145,14 @@ def event(entity: int) -> Message:
 
 
 def body(number: int, raw: bytes) -> Message:
-    changes = {"status": "", "routing_key": "", "entity": "", "body": raw, "reason": "odd"}
+    """Return a body for quarantine, of now: an old one is dropped as soon as the journal has a quiet moment."""
+    now_us = time.time_ns() // 1000
+    changes = {
+        "status": "",
+        "routing_key": "",
+        "entity": "",
+        "body": raw,
+        "reason": "odd",
+        "received_at_us": now_us + number,
+    }
     return msgspec.structs.replace(event(number), kind=Kind.QUARANTINE, **changes)
