@@ -41,7 +41,7 @@ def undecodable(body: bytes = BROKEN) -> Message:
         status="",
         routing_key="",
         entity="",
-        received_at_us=1_795_000_000_000_000,
+        received_at_us=4_000_000_000_000_000,
         digest=digest("contoso", "class", body),
         traceparent="00-1-2-01",
         body=body,
@@ -157,7 +157,7 @@ def test_an_empty_list_says_so(invoke: Invoke, filled: Path) -> None:
         (("quarantine", "release", "id-1"), "is pending: it is on its way already"),
         (("quarantine", "replay", "id-3"), "was refused: `outbox retry` sends it again"),
         (("outbox", "retry", "id-4"), "is held, since it came from an address that is not listed"),
-        (("outbox", "retry", "\udcff\udcfe"), "that is no id"),
+        (("outbox", "retry", "\udcff\udcfe"), "that is not an id"),
     ],
 )
 def test_a_verb_that_does_not_fit_says_what_is_so(
