@@ -23,8 +23,7 @@ import tms_bridge
 from tms_bridge.calls import Calls
 from tms_bridge.http.health import Health
 from tms_bridge.http.proxied import build_server
-from tms_bridge.http.server import start
-from tms_bridge.http.sockets import open_sockets
+from tms_bridge.http.sockets import open_sockets, start
 from tms_bridge.log import Log
 from tms_bridge.metrics import Metrics
 from tms_bridge.outbox.journal import Journal

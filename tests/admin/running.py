@@ -145,7 +145,7 @@ def event(entity: int) -> Message:
 
 
 def body(number: int, raw: bytes) -> Message:
-    """Return a body for quarantine, of now: an old one is dropped as soon as the journal has a quiet moment."""
+    """Return a body for quarantine, of now: the journal drops an old one in a quiet moment."""
     now_us = time.time_ns() // 1000
     changes = {
         "status": "",

@@ -84,7 +84,7 @@ def test_a_disk_under_its_floor_fails(invoke: Invoke, config: Path) -> None:
     config.write_text(config.read_text().replace("[outbox]", "[outbox]\nmin_free_bytes = 1000000000000000"))
     result = invoke("check", "--config", config)
     assert 1 == result.exit_code
-    assert "under outbox.min_free_bytes" in result.stdout
+    assert "less than outbox.min_free_bytes" in result.stdout
 
 
 def test_a_secret_file_that_others_may_read_is_warned_of(

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tms_bridge.auth import Gate
 from tms_bridge.http.proxied import build_server
-from tms_bridge.http.server import start
+from tms_bridge.http.sockets import start
 from tms_bridge.settings.model import Basic, Credential, Http, Source
 
 GET = b"GET / HTTP/1.1\r\nHost: bridge\r\n\r\n"

@@ -1,10 +1,13 @@
 import asyncio
+import contextlib
 import socket
 
 import pytest
+import uvloop
 from aiohttp import web
 
-from tms_bridge.http.server import Server, start
+from tms_bridge.http.server import Server
+from tms_bridge.http.sockets import start
 
 
 @pytest.mark.parametrize("host", ["bridge", "xn--", "%ff", "[::1]"])
@@ -24,3 +27,32 @@ async def test_an_absolute_target_is_answered_whatever_its_host_is(host: str) ->
         await runner.cleanup()
 
     assert answer.endswith(b"\r\n\r\n/a")
+
+
+async def _close_with_callers_at_the_door() -> list[bytes]:
+    async def handle(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="let in")
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = Server(handle)
+    runner = await start(server, [listening], 1)
+    callers = [socket.create_connection(listening.getsockname(), 5) for _ in range(20)]
+    for caller in callers[:10]:
+        caller.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    [site] = runner.sites
+    await site.stop()
+    for caller in callers[10:]:
+        caller.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await server.open.settle()
+    await runner.cleanup()
+
+    answers = []
+    for caller in callers:
+        with caller, contextlib.suppress(ConnectionResetError):
+            answers.append(caller.recv(1000)[-6:])
+    return answers
+
+
+def test_whoever_waits_at_the_door_is_answered_before_it_closes() -> None:
+    assert [b"let in"] * 20 == uvloop.run(_close_with_callers_at_the_door())

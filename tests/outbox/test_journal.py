@@ -205,7 +205,7 @@ async def test_a_relay_may_go_back_to_what_it_skipped(tmp_path: Path) -> None:
 
 async def test_a_page_of_large_bodies_is_short(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    await asyncio.gather(*(accept(journal, event(number, body=bytes(5 << 20))) for number in range(3)))
+    await asyncio.gather(*(accept(journal, event(number, body=bytes(3 << 20))) for number in range(3)))
     await journal.close()
     journal = await open_journal(tmp_path)
     page = await journal.page(0, 10)

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from tms_bridge.calls import Calls
 from tms_bridge.http.health import Health
 from tms_bridge.http.proxied import build_server
-from tms_bridge.http.server import Connection, Server, start
-from tms_bridge.http.sockets import open_sockets
+from tms_bridge.http.server import Connection, Server
+from tms_bridge.http.sockets import open_sockets, start
 from tms_bridge.log import Log
 from tms_bridge.message import Message
 from tms_bridge.metrics import Metrics

@@ -5,11 +5,12 @@ import ssl
 
 from aiohttp import web
 
-from tms_bridge.http import server as listener
 from tms_bridge.http.connections import Connections, admin_backlog
+from tms_bridge.http.server import Server
+from tms_bridge.http.sockets import Site
 
 
-class AdminServer(listener.Server):
+class AdminServer(Server):
     """The webhook listener's server, without its short way."""
 
     lingering_s = 10.0  # a refused import reads why before the close resets its connection
@@ -40,5 +41,5 @@ async def start(
     runner = Runner(app, connections, finish_s)
     await runner.setup()
     for listening in sockets:
-        await listener.Site(runner, listening, ssl_context=tls, backlog=admin_backlog()).start()
+        await Site(runner, listening, ssl_context=tls, backlog=admin_backlog()).start()
     return runner

@@ -30,8 +30,7 @@ from tms_bridge.errors import ClientUnfit, OutboxError
 from tms_bridge.http.connections import Connections, admin_limits_of
 from tms_bridge.http.health import Health
 from tms_bridge.http.proxied import build_server
-from tms_bridge.http.server import start
-from tms_bridge.http.sockets import name_of, open_sockets
+from tms_bridge.http.sockets import name_of, open_sockets, start
 from tms_bridge.log import Log
 from tms_bridge.message import ReceivedClock
 from tms_bridge.metrics import Metrics
@@ -229,6 +228,7 @@ class Bridge:
                 metrics=self._metrics.connections,
                 logger=self._logger,
             )
+            self._callers = server.open
             runner = await start(server, traffic, _WEB_FINISH_S, self._certificates.http)
             closing.push_async_callback(runner.cleanup)
             self._health.started = True
@@ -319,6 +319,7 @@ class Bridge:
             await site.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(http.deadline_s):
+                await self._callers.settle()
                 await self._signals.unless_hurried(self._webhooks.finish())
         await runner.cleanup()
         if self._supervisor.connected:

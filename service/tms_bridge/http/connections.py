@@ -38,6 +38,10 @@ WRITE_TIMEOUT_S: Final = 30.0
 MAX_LIFE_S: Final = 3600.0
 """After so long a connection ends with its next answer."""
 
+_ASK_S: Final = 0.5
+"""Whoever opens a connection to ask for something has asked by then."""
+_ASK_LOOKS: Final = 50
+
 _RESERVED: Final = 48 + ADMIN_CONNECTIONS
 _MAX_BACKLOG: Final = 1024
 _LOOK_EVERY_S: Final = 0.25
@@ -99,6 +103,7 @@ class Member(Protocol):
         proved: a request on it showed right credentials.
         progressed: when it was made or last answered, on the event loop's clock.
         busy: a request of it is being worked on.
+        new: nothing was answered on it yet.
     """
 
     remote: str
@@ -108,6 +113,11 @@ class Member(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a request of it is being worked on."""
+        ...
+
+    @property
+    def new(self) -> bool:
+        """Whether nothing was answered on it yet."""
         ...
 
     def look(self, now: float) -> str | None:
@@ -177,6 +187,13 @@ class Connections:
         """A request of this connection was answered."""
         if member in self._unproved:
             self._unproved.move_to_end(member)
+
+    async def settle(self) -> None:
+        """Wait until each newcomer has been answered, or has had the time to ask."""
+        for _ in range(_ASK_LOOKS):
+            await asyncio.sleep(_ASK_S / _ASK_LOOKS)  # at first: who was accepted just now is not made yet
+            if not any(one.new for one in self._unproved):
+                return
 
     def refuse(self, reason: str) -> None:
         """Count a refusal, and say once a minute that there are any."""

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import socket
-import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -20,12 +18,10 @@ from tms_bridge.http.connections import (
     MAX_LIFE_S,
     WRITE_TIMEOUT_S,
     Connections,
-    backlog,
     limits_of,
 )
 from tms_bridge.http.ids import mark
 from tms_bridge.http.parser import MAX_HEADERS, HeadOverBudget, Progress, unfit, watch
-from tms_bridge.http.tls import Acceptor
 from tms_bridge.settings.model import Http
 
 _NEVER_S: Final = 1e9
@@ -146,6 +142,11 @@ class Connection(web.RequestHandler):
     def busy(self) -> bool:
         """Whether a request of it is being worked on."""
         return self._owing or self._watched.passed > 0
+
+    @property
+    def new(self) -> bool:
+        """Whether nothing was answered on it yet."""
+        return self.progressed == self._made and not self._wire.is_closing()
 
     @property
     def outstayed(self) -> bool:
@@ -362,29 +363,3 @@ class Server(web.Server):
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
         return self.connection(self)
-
-
-class Site(web.SockSite):
-    """A bound socket of a runner, with TLS where there is a context."""
-
-    async def start(self) -> None:
-        """Listen."""
-        server = self._runner.server
-        if self._ssl_context is None or not isinstance(server, Server):
-            await super().start()
-            return
-        self._runner._reg_site(self)  # noqa: SLF001 - as each start of a site does; aiohttp is pinned
-        self._sock.listen(self._backlog)
-        acceptor = Acceptor(self._sock, self._ssl_context, server.open, server)
-        self._server = cast("asyncio.AbstractServer", acceptor)  # which a site does nothing with but close it
-
-
-async def start(
-    server: Server, sockets: list[socket.socket], finish_s: float, tls: ssl.SSLContext | None = None
-) -> web.ServerRunner:
-    """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
-    runner = web.ServerRunner(server, shutdown_timeout=finish_s)
-    await runner.setup()
-    for listening in sockets:
-        await Site(runner, listening, ssl_context=tls, backlog=backlog()).start()
-    return runner

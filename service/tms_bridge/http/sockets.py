@@ -1,11 +1,19 @@
 """Listening sockets, opened before anything else so that a taken port is found at once."""
 
+import asyncio
 import errno
+import select
 import socket
+import ssl
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
+
+from aiohttp import web
 
 from tms_bridge.errors import SettingsError
+from tms_bridge.http.connections import backlog
+from tms_bridge.http.server import Server
+from tms_bridge.http.tls import Acceptor
 from tms_bridge.settings.network import Listen, parse_listens
 
 _HINTS: Final = {
@@ -69,3 +77,43 @@ def name_of(listening: socket.socket) -> str:
     """Return `host:port` as it would stand in a URL."""
     host, port = listening.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Site(web.SockSite):
+    """A bound socket of a runner, with TLS where there is a context."""
+
+    async def start(self) -> None:
+        """Listen."""
+        server = self._runner.server
+        if self._ssl_context is None or not isinstance(server, Server):
+            await super().start()
+            return
+        self._runner._reg_site(self)  # noqa: SLF001 - as each start of a site does; aiohttp is pinned
+        self._sock.listen(self._backlog)
+        acceptor = Acceptor(self._sock, self._ssl_context, server.open, server)
+        self._server = cast("asyncio.AbstractServer", acceptor)  # which a site does nothing with but close it
+
+    async def stop(self) -> None:
+        """Let in whoever the kernel has queued, who would be reset, and listen no more."""
+        for _ in range(self._backlog):
+            if not _someone_waits(self._sock):
+                break
+            await asyncio.sleep(0)  # each round of uvloop accepts one
+        await super().stop()
+
+
+async def start(
+    server: Server, sockets: list[socket.socket], finish_s: float, tls: ssl.SSLContext | None = None
+) -> web.ServerRunner:
+    """Serve on these sockets; the runner's `cleanup` closes them and gives requests `finish_s` to finish."""
+    runner = web.ServerRunner(server, shutdown_timeout=finish_s)
+    await runner.setup()
+    for listening in sockets:
+        await Site(runner, listening, ssl_context=tls, backlog=backlog()).start()
+    return runner
+
+
+def _someone_waits(listening: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(listening, select.POLLIN)
+    return bool(poll.poll(0))

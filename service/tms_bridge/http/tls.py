@@ -41,6 +41,11 @@ class Handshake(asyncio.Protocol):
         """Whether a request is being worked on: none has come."""
         return False
 
+    @property
+    def new(self) -> bool:
+        """Whether nothing was answered on it yet: it is."""
+        return True
+
     def begin(self, context: ssl.SSLContext) -> asyncio.Task[None] | None:
         """Shake hands; None where there is no room for it."""
         if self._connections.enter(self):
