@@ -7,11 +7,12 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from janitor import Janitor
 from ports import free_port
@@ -35,6 +36,9 @@ name = "demo"
 basic = {{ username = "Webhookuser", password = {password} }}
 {more}
 """
+
+
+_CONNECTED = "tms_bridge_broker_connected 1.0"
 
 
 class BridgeFailedError(ProgramFailedError):
@@ -120,7 +124,24 @@ class Bridge(Program):
 
     def is_ready(self) -> bool:
         """Tell whether it takes webhooks."""
-        return _answers(f"{self.admin_url}/readyz")
+        return _fetched(f"{self.admin_url}/readyz") is not None
+
+    def wait_connected(self, *, timeout_s: float = 30.0) -> None:
+        """Wait until it publishes, its exchanges declared; it is ready before that."""
+        deadline = time.monotonic() + timeout_s
+        while _CONNECTED not in (_fetched(f"{self.admin_url}/metrics") or "").splitlines():
+            if not self.running or time.monotonic() > deadline:
+                raise self._failed(f"did not reach its broker within {timeout_s:g} s")
+            time.sleep(0.02)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            self.wait_connected()
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -130,12 +151,13 @@ class Bridge(Program):
             self.close()
 
 
-def _answers(url: str) -> bool:
+def _fetched(url: str) -> str | None:
     try:
-        with urllib.request.urlopen(url, timeout=1.0):  # noqa: S310 - a URL of our own making
-            return True
+        with urllib.request.urlopen(url, timeout=1.0) as answer:  # noqa: S310 - a URL of our own making
+            text: str = answer.read().decode()
+            return text
     except (urllib.error.URLError, OSError):
-        return False
+        return None
 
 
 def tms_settings(bridge: Bridge, source: str, url: str, more: Sequence[str] = ()) -> str:

@@ -4,7 +4,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,7 +147,8 @@ def test_a_broker_that_comes_late_gets_what_came_before_it(tmp_path: Path) -> No
     record = tmp_path / "record.jsonl"
     node = Node()
     try:
-        with Bridge(node.url, more=QUEUES) as bridge:
+        with closing(Bridge(node.url, more=QUEUES)) as bridge:
+            bridge.start()
             with _load(bridge, record, count=100) as load:
                 load.communicate(timeout=60)
             assert _waiting(bridge) == 100

@@ -78,18 +78,6 @@ class Sender:
         self.expected[key] = (status, self.expected.get(key, ("", 0))[1] + 1)
 
 
-async def declared(amqp_url: str) -> None:
-    """Wait until the bridge has declared its exchange, to which consumers bind."""
-    async with asyncio.timeout(30), await aio_pika.connect(amqp_url) as connection:
-        while True:
-            try:
-                await (await connection.channel()).get_exchange(EXCHANGE)
-            except aio_pika.exceptions.ChannelNotFoundEntity:
-                await asyncio.sleep(0.05)
-            else:
-                return
-
-
 async def bound(amqp_url: str, tms: Sender) -> None:
     """Wait until a consumer has bound its queue: publish one event until it is routed."""
     body = encode(make_event("class", "denied", entity_id=99))

@@ -14,7 +14,7 @@ from rabbitmq import Node
 from tms_events import EXCHANGE, topic
 from tms_events.testing import POISON
 
-from .day import EXAMPLES, Consumer, Sender, bad_day, bound, declared, failing_day, json_message
+from .day import EXAMPLES, Consumer, Sender, bad_day, bound, failing_day, json_message
 from .environments import interpreter
 
 CONSUMERS = ["consumer.py", "pika_consumer.py", "kombu_consumer.py", "faststream_app.py", "single_active.py"]
@@ -25,7 +25,6 @@ Consume = Callable[..., Consumer]
 @pytest.fixture
 async def bridge(vhost: str) -> AsyncIterator[Bridge]:
     with Bridge(vhost) as running:
-        await declared(vhost)
         yield running
 
 

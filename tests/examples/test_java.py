@@ -8,7 +8,7 @@ import pytest
 from bridge import Bridge
 
 from .conftest import Torture
-from .day import Consumer, Sender, bad_day, declared, failing_day
+from .day import Consumer, Sender, bad_day, failing_day
 from .environments import REPOSITORY
 
 ARGUMENTS = "@examples/java/arguments"
@@ -27,7 +27,6 @@ async def test_a_consumer_in_java_survives_a_bad_day(
 ) -> None:
     consumer = Consumer(java, vhost, str(tmp_path / "crm.db"))
     with Bridge(vhost) as bridge:
-        await declared(vhost)
         tms = Sender(bridge)
         try:
             await bad_day(consumer, tms, bridge, vhost)

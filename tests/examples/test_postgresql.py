@@ -14,7 +14,7 @@ from bridge import Bridge
 from ports import free_port
 
 from .conftest import Torture
-from .day import EXAMPLES, Consumer, Sender, State, bad_day, declared
+from .day import EXAMPLES, Consumer, Sender, State, bad_day
 from .environments import interpreter
 
 OWNER = "postgres" if os.geteuid() == 0 else None
@@ -72,7 +72,6 @@ async def test_a_consumer_with_postgresql_survives_a_bad_day(vhost: str, postgre
     name = "postgresql_consumer.py"
     consumer = PostgresqlConsumer([interpreter(name), EXAMPLES / name], vhost, postgresql)
     with Bridge(vhost) as bridge:
-        await declared(vhost)
         try:
             await bad_day(consumer, Sender(bridge), bridge, vhost)
         finally:

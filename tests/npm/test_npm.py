@@ -10,7 +10,7 @@ from pathlib import Path
 import aio_pika
 import jsonschema  # type: ignore[import-untyped] # it ships no types
 import pytest
-from tests.examples.day import EXAMPLES, Consumer, Sender, State, bad_day, declared
+from tests.examples.day import EXAMPLES, Consumer, Sender, State, bad_day
 
 from bridge import Bridge
 from tms_events import EVERYTHING, EXCHANGE, TOPICS
@@ -41,7 +41,6 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def bridge(vhost: str) -> AsyncIterator[Bridge]:
     with Bridge(vhost) as running:
-        await declared(vhost)
         yield running
 
 
