@@ -74,7 +74,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Messages:
     """The last delivered messages, for an operator who opens one: in memory alone, by bytes."""
 
-    def __init__(self, max_bytes: int = 6 << 20) -> None:
+    def __init__(self, max_bytes: int = 8 << 20) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._messages: OrderedDict[str, Message] = OrderedDict()
@@ -95,12 +95,18 @@ class Messages:
 class ReceivedClock:
     """The time at which bodies are received, in Unix microseconds, which never falls.
 
-    Consumers take the later `received_at` of an entity for the newer one. A wall clock that is set back would
-    make them drop a real event, so it counts only from where the newest body was.
+    Consumers take the later `received_at` of an entity for the newer one, and of one moment the greater id.
+    A wall clock that is set back would make them drop a real event, so it counts only from where the newest
+    body was; and from after it in a new life of the bridge, whose ids may be less than the former one's.
+
+    Args:
+        newest_us: when the newest body of the bridge's former lives was received.
     """
 
-    def __init__(self, floor_us: int = 0, now_us: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
-        self._last_us = floor_us
+    def __init__(
+        self, newest_us: int = 0, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    ) -> None:
+        self._last_us = newest_us + 1
         self._now_us = now_us
 
     def __call__(self) -> int:
