@@ -44,6 +44,7 @@ EXPECTED = {
     "tms_bridge_ready": (),
     "tms_bridge_outbox_min_free_bytes": (),
     "tms_bridge_relay_faults_total": (),
+    "tms_bridge_task_faults_total": ("task",),
     "tms_bridge_admin_refused_total": ("outcome",),
 }
 
@@ -62,6 +63,7 @@ def touch_all(metrics: Metrics) -> None:
     metrics.show_fields([("class", "start")])
     metrics.intake.members_new.show("contoso", "class")
     metrics.connections.watch("http", lambda: 0)
+    metrics.task_faults.show("relay")
     metrics.say_build("0.1.0")
 
 

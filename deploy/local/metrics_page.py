@@ -39,6 +39,7 @@ def render() -> str:
     set_facts(metrics, {"contoso": Source(allow_from=("any",), credentials=credentials)})
     for listener in ("http", "admin"):
         metrics.connections.watch(listener, int)
+    metrics.task_faults.show("relay")
     families = sorted(metrics.registry.collect(), key=lambda family: family.name)
     rows = (_row(family) for family in families if family.name.startswith(_OWN))
     outcomes = ", ".join(f"`{outcome}`" for outcome in OUTCOMES)

@@ -273,6 +273,12 @@ class Metrics:
         )
         for outcome in ("unauthorized", "forbidden", "throttled"):
             self.admin_refused.show(outcome)
+        self.task_faults = Tally(
+            registry,
+            "tms_bridge_task_faults",
+            "Defects that a background task survived by going on after a second.",
+            ("task",),
+        )
         # CPU, memory, descriptors and the start of the process, under the names that everybody uses.
         ProcessCollector(registry=registry)
         self.ready = _gauge(registry, "ready", "1 while events can be made durable, as /readyz says.")

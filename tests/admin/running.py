@@ -100,6 +100,7 @@ class Desk:
             version="0.1.0",
             bus=self.bus,
             observations=lambda: self.seen,
+            in_flight=lambda: {"contoso": 2, "fabrikam": 0},
         )
 
     @asynccontextmanager

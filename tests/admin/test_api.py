@@ -32,6 +32,8 @@ async def test_the_status_shows_broker_outbox_rates_and_version(desk: Desk, clie
     assert isinstance(status["outbox"], dict)
     assert (status["outbox"]["events"], status["outbox"]["unavailable"]) == (1, "")
     assert status["rates"] == {"taken_per_s": 0.0, "delivered_per_s": 0.0}
+    assert {"contoso": 2, "fabrikam": 0} == status["in_flight"]
+    assert ["contoso"] == list(status["outbox"]["sources"])
 
 
 async def test_recent_events_are_listed_newest_first(desk: Desk, client: Client) -> None:

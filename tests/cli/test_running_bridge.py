@@ -101,6 +101,29 @@ async def test_status_says_one_sentence_then_the_numbers(bridge: Bridge, run: Ru
     assert ("bad", sentence) == (answer["sayings"][0]["kind"], answer["sayings"][0]["one"])
 
 
+@pytest.fixture
+def served_two(served: Path) -> Path:
+    """The same with a second source."""
+    credential = 'name = "2026"\nheaders = { X-Api-Key = "of the second source" }'
+    more = f'[sources.fabrikam]\nallow_from = ["127.0.0.1"]\n[[sources.fabrikam.credentials]]\n{credential}\n'
+    served.write_text(served.read_text() + more)
+    return served
+
+
+async def test_status_shows_what_each_source_has_of_what_all_share(served_two: Path, run: Run) -> None:
+    bridge = await Bridge.start(served_two)
+    try:
+        assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
+        done = await asyncio.to_thread(run, "status", "--config", served_two)
+    finally:
+        await bridge.stop()
+    *_, heading, contoso, fabrikam = done.stdout.splitlines()
+    columns = ["source", "in flight", "outbox bytes", "held bytes", "not understood bytes"]
+    assert columns == re.split(" {2,}", heading)
+    assert re.fullmatch(r"contoso +0 +[1-9][\d,]+ +0 +0", contoso)
+    assert re.fullmatch(r"fabrikam +0 +0 +0 +0", fabrikam)
+
+
 async def test_calls_tell_what_became_of_each_and_can_be_narrowed(bridge: Bridge, run: Run) -> None:
     assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
     assert 422 == await bridge.post(b"\xff")

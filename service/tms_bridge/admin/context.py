@@ -141,6 +141,7 @@ class Context(msgspec.Struct, frozen=True):
         standing: how things stand now.
         version: of the service.
         observations: what was seen of the senders' bodies.
+        in_flight: how many webhooks of each source are on their way in.
         bus: what an operator does to the bus.
     """
 
@@ -159,6 +160,7 @@ class Context(msgspec.Struct, frozen=True):
     version: str
     bus: Bus
     observations: Callable[[], tuple[Observation, ...]] = tuple
+    in_flight: Callable[[], dict[str, int]] = dict
 
 
 CONTEXT: Final = web.AppKey("context", Context)

@@ -58,19 +58,16 @@ async def list_events(request: web.Request) -> Events:
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """Stream events as they come in, as server-sent events named `webhook`."""
-    calls, holder = request.app[CONTEXT].calls, request[HOLDER]
     told: set[int] = set()
 
-    def wanted(row: CallRow) -> bool:
-        """Return whether it is an event that was not told yet: a row comes again when its fate changes."""
-        if not _is_event(row) or row.number in told or not holder.may_see(row.call.source):
-            return False
-        if len(told) > 2 * MAX_ROWS:
-            told.intersection_update(row.number for row in calls)
+    def tell(row: CallRow) -> EventView | None:
+        """Return an event that was not told yet: a row comes again when its fate changes."""
+        if not _is_event(row) or row.number in told or not request[HOLDER].may_see(row.call.source):
+            return None
         told.add(row.number)
-        return True
+        return _seen(row)
 
-    return await streamed(request, "webhook", wanted, _seen)
+    return await streamed(request, "webhook", tell)
 
 
 def _is_event(row: CallRow) -> bool:

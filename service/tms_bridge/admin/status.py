@@ -22,6 +22,7 @@ class Status(msgspec.Struct, frozen=True):
     Attributes:
         sayings: how things stand in a sentence, and up to three that stand under it.
         not_ready: why no webhook should be sent here.
+        in_flight: how many webhooks of each source are on their way in.
         outbox_dir: where the outbox is on its disk; null where it has none.
     """
 
@@ -34,6 +35,7 @@ class Status(msgspec.Struct, frozen=True):
     outbox: Stats
     outbox_dir: str | None
     rates: Rates
+    in_flight: dict[str, int]
 
 
 async def show_status(request: web.Request) -> Status:
@@ -50,4 +52,5 @@ async def show_status(request: web.Request) -> Status:
         outbox=context.stats(),
         outbox_dir=context.outbox_dir,
         rates=Rates(standing.per_s, standing.delivered_per_s),
+        in_flight=context.in_flight(),
     )

@@ -50,9 +50,14 @@ class Reloader:
     async def run(self) -> None:
         """Reload for as long as the service runs."""
         while True:
-            await self._asked_or_changed()
-            self._asked.clear()
-            await self._reload()
+            try:
+                await self._asked_or_changed()
+                self._asked.clear()
+                await self._reload()
+            except SettingsError as error:
+                self._refuse(str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a new file brings, the bridge runs on with the old
+                self._refuse(f"{type(error).__name__}: {error}")
 
     async def _asked_or_changed(self) -> None:
         while not self._asked.is_set():
@@ -65,19 +70,13 @@ class Reloader:
 
     async def _reload(self) -> None:
         self._marks = await asyncio.to_thread(_marks, self._files)
-        try:
-            loaded = await asyncio.to_thread(self._read)
-            await self._apply(loaded.settings)
-        except SettingsError as error:
-            return self._refuse(str(error))
-        except Exception as error:  # noqa: BLE001 - whatever a new file brings, the bridge runs on with the old
-            return self._refuse(f"{type(error).__name__}: {error}")
+        loaded = await asyncio.to_thread(self._read)
+        await self._apply(loaded.settings)
         self._files = loaded.files
         self._marks = await asyncio.to_thread(_marks, self._files)
         self._success.set(1)
         self._reloads.taken(time.time())
         self._logger.info("configuration reloaded", sources=sorted(loaded.settings.sources))
-        return None
 
     def _refuse(self, reason: str) -> None:
         self._success.set(0)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
@@ -18,6 +18,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin, console
+from tms_bridge.bootstrap.background import outlive
 from tms_bridge.bootstrap.gauges import VERSION, bind_allowlist, bind_outbox, bind_publishing, set_facts
 from tms_bridge.bootstrap.observed import ObservationKeeper
 from tms_bridge.bootstrap.reload import Reloader
@@ -147,14 +148,19 @@ class Bridge:
 
     async def _run_all(self, traffic: list[socket.socket], operators: list[socket.socket]) -> None:
         async with asyncio.TaskGroup() as group:
+            background: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+                "relay": self._relay.run,
+                "topology": self._supervisor.keep_topology,
+                "outbox watch": self._outbox.until_broken,
+                "reloader": self._reloader().run,
+                "onlooker": self._onlooker.run,
+                "observations": self._keeper.run,
+                "watchdog": self._service_manager.keep_alive,
+            }
+            faults = self._metrics.task_faults
             tasks = [
-                group.create_task(self._relay.run(), name="relay"),
-                group.create_task(self._supervisor.keep_topology(), name="topology"),
-                group.create_task(self._outbox.until_broken(), name="outbox watch"),
-                group.create_task(self._reloader().run(), name="reloader"),
-                group.create_task(self._onlooker.run(), name="onlooker"),
-                group.create_task(self._keeper.run(), name="observations"),
-                group.create_task(self._service_manager.keep_alive(), name="watchdog"),
+                group.create_task(outlive(name, run, faults, self._logger), name=name)
+                for name, run in background.items()
             ]
             async with self._listening(traffic, operators) as runner:
                 await self._signals.stop.wait()
@@ -279,6 +285,7 @@ class Bridge:
             standing=lambda: self._onlooker.standing,
             version=VERSION,
             observations=self._keeper.observations.all,
+            in_flight=self._webhooks.in_flight.shares,
             bus=self._bus,
         )
 
@@ -341,20 +348,28 @@ class Bridge:
         )
 
     async def _apply(self, settings: Settings) -> None:
-        """Take over sources, brokers, queues, tokens and log level; the rest needs a restart."""
+        """Take over what can be; where that fails, all of it is as it was."""
         self._certificates.renew()
-        self._webhooks.take_over(Routes(self._settings.http, settings.sources))
-        self._outbox.share_among(settings.sources)
-        self._guard.take_over(settings.admin)
-        self._log.set_level(settings.log)
-        set_facts(self._metrics, settings.sources)
-        self._supervisor.take_over(settings.amqp)
+        try:
+            self._take_over(settings)
+        except Exception:
+            self._take_over(self._in_force)
+            raise
         self._in_force = _taken_over(self._settings, settings)
         keys = _needs_restart(self._in_force, settings)
         self._reloads.restart_pending = tuple(keys)
         self._metrics.restart_pending.set(bool(keys))
         if keys:
             self._logger.warning("restart pending: these changes are not in force yet", keys=keys)
+
+    def _take_over(self, settings: Settings) -> None:
+        """Take over sources, brokers, queues, tokens and log level; the rest needs a restart."""
+        self._webhooks.take_over(Routes(self._settings.http, settings.sources))
+        self._outbox.share_among(settings.sources)
+        self._guard.take_over(settings.admin)
+        self._log.set_level(settings.log)
+        set_facts(self._metrics, settings.sources)
+        self._supervisor.take_over(settings.amqp)
 
 
 def _taken_over(old: Settings, new: Settings) -> Settings:

@@ -10,10 +10,12 @@ from tms_bridge.cli.admin_api import AdminApi
 from tms_bridge.cli.configuration import load
 from tms_bridge.cli.output import Output, common_options, visible
 from tms_bridge.cli.program import DONE, NO
-from tms_bridge.outbox.rows import moment
+from tms_bridge.outbox.rows import Share, moment
 
 STYLES = {"ok": "green", "idle": "", "warn": "yellow", "bad": "bold red"}
 BAD = "bad"
+
+_SHARES = ("source", "in flight", "outbox bytes", "held bytes", "not understood bytes")
 
 
 @click.command()
@@ -47,6 +49,17 @@ def _show(out: Output, told: Status) -> None:
     if len(told.sayings) > 1:
         out.text("")
     out.table(("", ""), _numbers(told))
+    sources = sorted({*told.in_flight, *told.outbox.sources})
+    if len(sources) > 1:
+        out.text("")
+        out.table(_SHARES, [_share_of(source, told) for source in sources])
+
+
+def _share_of(source: str, told: Status) -> tuple[str, ...]:
+    """Return what one source has of what all share."""
+    stored = told.outbox.sources.get(source, Share())
+    sizes = stored.event_bytes, stored.held_bytes, stored.undecodable_bytes
+    return source, *(f"{number:,}" for number in (told.in_flight.get(source, 0), *sizes))
 
 
 def _numbers(told: Status) -> list[tuple[str, object]]:

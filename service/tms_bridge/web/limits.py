@@ -181,6 +181,10 @@ class InFlight:
         """Keep to each of these its part."""
         self._sources = tuple(sources)
 
+    def shares(self) -> dict[str, int]:
+        """Return how many each source has, also one that has none."""
+        return {source: self._of[source] for source in self._sources}
+
     def full_for(self, source: str) -> bool:
         """Whether no other of this source may begin."""
         if 2 * self.count < self._limit:  # at most half is ever kept for others
