@@ -33,9 +33,9 @@ class Shelf:
         self.refused: list[str] = []
         self.empty = asyncio.Event()
 
-    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
+    async def page(self, after: int, limit: int, *, wait: bool = True) -> Sequence[OutboxEntry]:
         found = itertools.islice((seq for seq in self.rows if seq > after), limit)
-        if page := [OutboxEntry(seq, self.rows[seq]) for seq in found]:
+        if (page := [OutboxEntry(seq, self.rows[seq]) for seq in found]) or not wait:
             return page
         await asyncio.get_running_loop().create_future()
         return []

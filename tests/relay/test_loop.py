@@ -66,10 +66,11 @@ class Shelf:
                 self.rows[self.last_seq] = each
             self._changed.notify_all()
 
-    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
+    async def page(self, after: int, limit: int, *, wait: bool = True) -> Sequence[OutboxEntry]:
         self.asked_after = after
         async with self._changed:
-            await self._changed.wait_for(lambda: self.broken or any(seq > after for seq in self.rows))
+            if wait:
+                await self._changed.wait_for(lambda: self.broken or any(seq > after for seq in self.rows))
         if self.broken:
             raise OutboxBroken("fsync failed")
         return [OutboxEntry(seq, row) for seq, row in self.rows.items() if seq > after][:limit]
@@ -297,6 +298,24 @@ async def test_a_nacked_key_is_read_again_from_the_outbox_once_it_opens(
     await shelf.empty()
 
 
+@pytest.mark.usefixtures("relay")
+async def test_what_is_new_goes_out_while_what_a_full_queue_held_up_is_still_read(
+    shelf: Shelf, broker: ScriptedBroker
+) -> None:
+    full, crowd = True, 3000
+    broker.answer = lambda m, _: Outcome.NACKED if full and m.routing_key == "full" else Outcome.CONFIRMED
+    await shelf.add(*(message(str(entity), "full") for entity in range(crowd)))
+    await shelf.taken(crowd)
+    full = False
+    await until(lambda: len(shelf.rows) < crowd)
+    await shelf.add(message("new"))
+    await shelf.empty()
+    sent = list(dict.fromkeys(entity for entity, _ in broker.published))
+    assert sent.index("new") < crowd - PAGE_LIMIT
+    sent.remove("new")
+    assert [str(entity) for entity in range(crowd)] == sent
+
+
 async def test_a_returned_event_ends_in_the_unroutable_exchange(
     relay: Relay, shelf: Shelf, broker: ScriptedBroker
 ) -> None:
@@ -412,17 +431,39 @@ async def test_a_fault_while_much_waits_holds_up_nobody(
     fail_once(monkeypatch, shelf)
     looks = 0
 
-    async def page(after: int, limit: int) -> Sequence[OutboxEntry]:
+    async def page(after: int, limit: int, *, wait: bool = True) -> Sequence[OutboxEntry]:
         nonlocal looks
         looks += 1
         assert looks < 100, "the feeder asks again and again, and lets nobody else run"
-        return await Shelf.page(shelf, after, limit)
+        return await Shelf.page(shelf, after, limit, wait=wait)
 
     monkeypatch.setattr(shelf, "page", page)
     await shelf.add(*(message(str(entity)) for entity in range(600)))
     async with carrying(shelf, broker):
         await shelf.empty()
     assert broker.published[-1] == ("599", "tms.events")
+
+
+async def test_a_relay_that_a_defect_has_ended_starts_over_when_it_is_run_again(
+    shelf: Shelf, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = Relay(shelf, broker, uncounted(), Calls(), structlog.get_logger(), SETTINGS)
+    broker.answer = lambda _message, _exchange: None
+    running = asyncio.create_task(relay.run())
+    await shelf.add(*(message(str(entity)) for entity in range(100)))
+    await until(lambda: relay.outstanding == 8)
+    monkeypatch.setattr(shelf, "page", None)  # what calls it meets a TypeError
+    broker.publishers[-1].hand_over(1, Outcome.CONFIRMED)
+    await shelf.add(message("100"))
+    with pytest.raises(ExceptionGroup):
+        await running
+    monkeypatch.undo()
+    broker.answer = lambda _message, _exchange: Outcome.CONFIRMED
+    running = asyncio.create_task(relay.run())
+    await shelf.empty()
+    assert 2 == len(broker.publishers)
+    running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_draining_reads_again_what_a_late_probe_lets_through(

@@ -16,7 +16,7 @@ from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import OutboxEntry
-from tms_bridge.relay import lanes
+from tms_bridge.relay import cursors
 from tms_bridge.relay import window as window_module
 from tms_bridge.relay.lanes import LONGEST_DELAY_S, Parcel
 from tms_bridge.relay.window import Window
@@ -64,7 +64,7 @@ class Shelf:
     def after(self, cursor: int, limit: int) -> list[OutboxEntry]:
         return [OutboxEntry(seq, row) for seq, row in self.rows.items() if seq > cursor][:limit]
 
-    async def page(self, after: int, limit: int) -> list[OutboxEntry]:
+    async def page(self, after: int, limit: int, *, wait: bool = True) -> list[OutboxEntry]:  # noqa: ARG002
         return self.after(after, limit)
 
     leaving = 0
@@ -88,8 +88,23 @@ class Bench:
         self.now = 0.0
 
     def load(self) -> None:
-        while page := self.shelf.after(self.window.cursor, min(50, self.window.appetite)):
-            self.window.load(page)
+        """Load what there is room for: what is to be read again first."""
+        window = self.window
+        while window.appetite and (self.look(again=window.cursors.back is not None) or window.cursors.back):
+            pass
+
+    def look(self, limit: int = 50, *, again: bool = False) -> bool:
+        """Load a page of the front, or of the back; false: it was empty."""
+        page = self.ask(limit, again=again)
+        self.window.load(page, again=again)
+        return bool(page)
+
+    def ask(self, limit: int, *, again: bool) -> list[OutboxEntry]:
+        """Return the next page of the front, or of the back."""
+        cursors = self.window.cursors
+        after = cursors.back if again else cursors.front
+        assert after is not None
+        return self.shelf.after(after, min(limit, self.window.appetite))
 
     def take(self, count: int = 1000) -> list[int]:
         """Load and publish; the seqs that went out."""
@@ -398,7 +413,7 @@ def test_the_window_is_bounded_in_messages(bench: Bench) -> None:
     bench.shelf.add(*(message("same") for _ in range(2000)))
     assert bench.take() == [1]
     assert bench.window.appetite == 0
-    assert bench.window.cursor == window_module.MAX_PARCELS
+    assert bench.window.cursors.front == window_module.MAX_PARCELS
 
 
 def test_the_window_is_bounded_in_bytes(bench: Bench) -> None:
@@ -406,7 +421,7 @@ def test_the_window_is_bounded_in_bytes(bench: Bench) -> None:
     bench.shelf.add(*(message("same", body=body) for _ in range(100)))
     bench.take()
     assert bench.window.appetite == 0
-    assert bench.window.cursor < 100
+    assert bench.window.cursors.front < 100
 
 
 def test_entries_of_a_blocked_key_do_not_fill_the_window(bench: Bench) -> None:
@@ -438,7 +453,7 @@ def test_however_many_entities_a_full_queue_holds_up_the_other_keys_go_on(bench:
 def test_a_line_that_is_taken_for_skipped_waits_until_a_lane_opens(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "SKIPPED_BITS", 8)  # all lines look alike
+    monkeypatch.setattr(cursors, "SKIPPED_BITS", 8)  # all lines look alike
     bench.shelf.add(message("0"))
     bench.take()
     bench.note((1, Outcome.NACKED))
@@ -450,6 +465,49 @@ def test_a_line_that_is_taken_for_skipped_waits_until_a_lane_opens(
     assert bench.take() == [1]
     bench.note((1, Outcome.CONFIRMED))
     assert bench.take() == [*range(2, 21), *last]
+
+
+def test_what_is_new_does_not_wait_until_what_a_lane_held_up_is_read_again(bench: Bench) -> None:
+    bench.shelf.add(message("0"))
+    bench.take()
+    bench.note((1, Outcome.NACKED))
+    bench.shelf.add(*(message(str(entity)) for entity in range(1, 500)))
+    assert bench.take() == []
+    bench.now = 1.0
+    bench.window.wake(bench.now)
+    assert bench.window.take(bench.now) is not None
+    bench.note((1, Outcome.CONFIRMED))
+    new, behind = bench.shelf.add(message("other", "tms.class.denied"), message("400", "tms.class.denied"))
+    assert bench.look(again=True)
+    assert bench.look()
+    taken = [parcel.seq for parcel in iter(lambda: bench.window.take(bench.now), None)]
+    assert [*range(2, 52), new] == taken
+    while bench.window.cursors.back is not None:
+        bench.look(again=True)
+    taken += [parcel.seq for parcel in iter(lambda: bench.window.take(bench.now), None)]
+    assert behind not in taken, "its entity has an earlier one in flight"
+    bench.note((401, Outcome.CONFIRMED))
+    assert [behind] == bench.take()
+
+
+def test_a_lane_that_opens_again_during_a_walk_sets_it_back(bench: Bench) -> None:
+    bench.shelf.add(*(message(str(entity)) for entity in range(200)))
+    assert 200 == len(bench.take())
+    bench.note(*((seq, Outcome.NACKED) for seq in range(1, 201)))
+    for now in (1.0, 10.0):
+        bench.now = now
+        bench.window.wake(bench.now)
+        (probe,) = [parcel.seq for parcel in iter(lambda: bench.window.take(bench.now), None)]
+        bench.note((probe, Outcome.CONFIRMED))
+        assert bench.look(again=True)
+        sent = [parcel.seq for parcel in iter(lambda: bench.window.take(bench.now), None)]
+        assert [*range(probe + 1, probe + 51)] == sent
+        bench.note(*((seq, Outcome.NACKED) for seq in sent))
+        assert bench.window.blocked == {"tms.class.scheduled": 49}
+    bench.now = 100.0
+    assert [3] == bench.take()
+    bench.note((3, Outcome.CONFIRMED))
+    assert [*range(4, 201)] == bench.take()
 
 
 ENTITIES = st.sampled_from(["1", "2", "3", "4"])
@@ -469,11 +527,13 @@ class Adversary(RuleBasedStateMachine):
         self.probes: dict[int, str] = {}
         self.dropping: set[int] = set()
         self.dropped: set[int] = set()
+        self.page: tuple[bool, list[OutboxEntry]] | None = None
+        self.rewinds = 0
 
-    @initialize(bits=st.sampled_from([8, 64, lanes.SKIPPED_BITS]))
+    @initialize(bits=st.sampled_from([8, 64, cursors.SKIPPED_BITS]))
     def shrink_the_window(self, bits: int) -> None:
         """A small bitmap takes many lines for skipped that are not."""
-        self.bitmap = mock.patch.object(lanes, "SKIPPED_BITS", bits)
+        self.bitmap = mock.patch.object(cursors, "SKIPPED_BITS", bits)
         self.bitmap.start()
         metrics = PublishMetrics(CollectorRegistry())
         self.bench.window = Window(self.bench.shelf, metrics, Calls(), EXCHANGE, jitter=lambda: 0.5)
@@ -490,10 +550,22 @@ class Adversary(RuleBasedStateMachine):
         (seq,) = self.bench.shelf.add(row)
         self.known[seq] = row
 
-    @rule(limit=st.integers(1, 5))
-    def load(self, limit: int) -> None:
-        window = self.bench.window
-        window.load(self.bench.shelf.after(window.cursor, limit))
+    @precondition(lambda self: self.page is None)
+    @rule(limit=st.integers(1, 5), again=st.booleans())
+    def ask(self, limit: int, again: bool) -> None:  # noqa: FBT001 - hypothesis draws it by name
+        """Ask for a page, which may show by its arrival what has left in the meantime."""
+        again = again and self.bench.window.cursors.back is not None
+        self.page = again, self.bench.ask(limit, again=again)
+        self.rewinds = self.bench.window.cursors.rewinds
+
+    @precondition(lambda self: self.page is not None)
+    @rule()
+    def load(self) -> None:
+        """A page arrives; one that was asked for before the back was set back is thrown away."""
+        assert self.page is not None
+        (again, page), self.page = self.page, None
+        if self.bench.window.cursors.rewinds == self.rewinds:
+            self.bench.window.load(page, again=again)
 
     @rule(room=st.integers(1, 6))
     def publish(self, room: int) -> None:
@@ -591,11 +663,13 @@ class Adversary(RuleBasedStateMachine):
         for seq in self.dropping:
             self.bench.window.decide(seq, self.bench.now, gone=False)
         self.dropping.clear()
+        if self.page is not None:
+            self.load()
         for _ in range(4 * len(self.known) + 20):
             for seq in sorted(self.flying):
                 self.resolve_confirmed(seq)
             self.bench.now += LONGEST_DELAY_S
-            self.load(1000)
+            self.bench.load()
             self.publish(1000)
         assert self.bench.shelf.rows == {}
         assert set(self.known) == {*self.bench.shelf.settled, *self.bench.shelf.refused, *self.dropped}

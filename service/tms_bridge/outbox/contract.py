@@ -110,9 +110,10 @@ class Intake(Protocol):
 class Pending(Protocol):
     """What the relay asks."""
 
-    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
-        """Return up to `limit` pending entries with seq > `after`, in order; waits while there are none.
+    async def page(self, after: int, limit: int, *, wait: bool = True) -> Sequence[OutboxEntry]:
+        """Return up to `limit` pending entries with seq > `after`, in order.
 
+        Where there are none it waits for the next, unless told not to; then the page is empty.
         The relay may go back: `after` may be lower than before. What was settled or refused before the
         call is never among the entries, even where its row is not deleted yet. Safe to cancel.
 

@@ -248,8 +248,8 @@ class Journal:
 
     # Pending
 
-    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
-        """Return up to `limit` pending entries with seq > `after`, in order; waits while there are none.
+    async def page(self, after: int, limit: int, *, wait: bool = True) -> Sequence[OutboxEntry]:
+        """Return up to `limit` pending entries with seq > `after`, in order; none only if told not to wait.
 
         Raises:
             OutboxBroken: nothing will come any more.
@@ -258,7 +258,7 @@ class Journal:
             if self.failure is not None:
                 raise self.failure
             if after >= self._tail.floor:
-                if entries := self._tail.after(after, limit):
+                if (entries := self._tail.after(after, limit)) or not wait:
                     return entries
                 await self._tail.arrival()
             else:

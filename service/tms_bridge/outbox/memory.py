@@ -132,11 +132,11 @@ class MemoryOutbox:
         """Take the note back: the connection closed before the whole answer was handed over."""
         self._receipts.unanswer(receipt)
 
-    async def page(self, after: int, limit: int) -> Sequence[OutboxEntry]:
-        """Return up to `limit` entries after `after`, in order; waits while there are none."""
+    async def page(self, after: int, limit: int, *, wait: bool = True) -> Sequence[OutboxEntry]:
+        """Return up to `limit` entries after `after`, in order; none only if told not to wait."""
         while True:
             self._drop_leftovers()
-            if entries := self._tail.after(after, limit):
+            if (entries := self._tail.after(after, limit)) or not wait:
                 return entries
             await self._tail.arrival()
 

@@ -1,10 +1,9 @@
 """What the relay's window is made of.
 
-A parcel is a message in memory, a lane is what a nack can block, and `Skipped` is what waits behind lanes.
+A parcel is a message in memory, and a lane is what a nack can block.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from tms_bridge.message import UNROUTABLE_EXCHANGE, Kind, Message
@@ -16,13 +15,6 @@ FIRST_DELAY_S = 0.5
 
 LONGEST_DELAY_S = 30.0
 """The longest that a lane waits between two probes."""
-
-
-SKIPPED_BITS: Final = 1 << 26
-"""How large the bitmap of skipped lines is: 8 MiB, of which untouched pages cost nothing."""
-
-_MARKS: Final = 3
-"""Bits a line: beside a million lines one other in 12,000 is taken for skipped, beside ten one in 20."""
 
 
 def exchange_lane(exchange: str) -> str:
@@ -117,48 +109,6 @@ class Lane:
         self.due = self.blocked_at = float("inf")
         self.proven = True
         self._reopened_at = now
-
-
-class Skipped:
-    """What was dropped from memory behind blocked lanes, in a fixed amount of memory, however much it is.
-
-    Lines are kept as bits of their hashes, so that a line may be taken for skipped that is not: its messages
-    wait until any lane opens, like those of the lines that are. No line that is skipped is ever missed.
-
-    Attributes:
-        lowest: the lowest seq that was dropped; None: none was.
-        waiting: how many messages were dropped, by the lane that each would take.
-    """
-
-    def __init__(self, lines: Iterable[str] = ()) -> None:
-        self._bits: bytearray | None = None
-        self.lowest: int | None = None
-        self.waiting: Counter[str] = Counter()
-        for line in lines:
-            self.add(line)
-
-    def __contains__(self, line: str) -> bool:
-        bits = self._bits
-        return bits is not None and all(bits[place >> 3] & 1 << (place & 7) for place in _places(line))
-
-    def add(self, line: str) -> None:
-        """Skip this line from now on."""
-        if self._bits is None:
-            self._bits = bytearray(SKIPPED_BITS >> 3)
-        for place in _places(line):
-            self._bits[place >> 3] |= 1 << (place & 7)
-
-    def note(self, seq: int, lane: str) -> None:
-        """Note that a message was dropped."""
-        self.waiting[lane] += 1
-        if self.lowest is None or seq < self.lowest:
-            self.lowest = seq
-
-
-def _places(line: str) -> tuple[int, ...]:
-    code = hash(line)
-    step = code >> 32 | 1
-    return tuple((code + turn * step) % SKIPPED_BITS for turn in range(_MARKS))
 
 
 def lane_of(message: Message, exchange: str) -> str:

@@ -17,6 +17,7 @@ from tms_bridge.message import Outcome
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import OutboxEntry, Pending
 from tms_bridge.relay.clocks import PAUSE_S, Pace, Renewal
+from tms_bridge.relay.cursors import Cursors
 from tms_bridge.relay.lanes import Parcel
 from tms_bridge.relay.notices import Notices
 from tms_bridge.relay.publisher import Broker, Publisher
@@ -68,6 +69,7 @@ class Relay:
         self._group: asyncio.TaskGroup
         self._feeder: asyncio.Task[None] | None = None
         self._hungry = asyncio.Event()
+        self._went_back = False
         self._timer: asyncio.TimerHandle | None = None
         self._faulty = False
         self._held_up_since = _NEVER
@@ -100,7 +102,7 @@ class Relay:
         return self._publisher is not None
 
     async def run(self) -> None:
-        """Carry until cancelled.
+        """Carry until cancelled; run again after a defect, it starts over.
 
         Raises:
             ExceptionGroup: of an OutboxError: the outbox broke, which is the end of this process.
@@ -113,6 +115,8 @@ class Relay:
             self._feeder = None
             self._stop_timer()
             await self._close_publisher()
+            self._faulty = True
+            self._hungry.clear()
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until the outbox is empty; false when time is up first, or the broker is away."""
@@ -173,7 +177,7 @@ class Relay:
         """Change the window, then publish what may go."""
         if self._faulty:
             return
-        rewinds = self._window.rewinds
+        rewinds = self._window.cursors.rewinds
         try:
             change()
             self._pump()
@@ -181,7 +185,7 @@ class Relay:
             raise
         except Exception:  # noqa: BLE001 - outlives a bug, since the outbox still has all of it; counted, with a pause
             self._fault()
-        if self._window.rewinds != rewinds:
+        if self._window.cursors.rewinds != rewinds:
             self._restart_feeder()
         self._after_turn()
 
@@ -281,29 +285,43 @@ class Relay:
     async def _feed(self) -> None:
         while True:
             await self._hungry.wait()
-            await self._give_way()
+            cursors = self._window.cursors
+            again = self._goes_back(cursors)
+            if again or cursors.back is None:
+                await self._give_way(cursors)
             limit = min(PAGE_LIMIT, self._window.appetite)
             if limit == 0:
                 self._hungry.clear()
                 continue
-            entries = await self._page(limit)
+            self._went_back = again
+            entries = await self._page(cursors, limit, again=again)
             # A disk that is slow to delete is slow to read, too.
-            self._exhausted = self._draining and not entries and not self._pending.leaving
-            self._turn(lambda: self._window.load(entries))  # noqa: B023 - called before the next round binds it
+            nothing = not entries and not self._pending.leaving and cursors.back is None
+            self._exhausted = self._draining and nothing
+            self._turn(lambda: self._window.load(entries, again=again))  # noqa: B023 - called before it is bound anew
 
-    async def _give_way(self) -> None:
+    def _goes_back(self, cursors: Cursors) -> bool:
+        """Say whose page is next: in a walk each cursor's in turn, as far as there is something new."""
+        is_new = self._pending.last_seq > cursors.front
+        return cursors.back is not None and not (self._went_back and is_new)
+
+    async def _give_way(self, cursors: Cursors) -> None:
         """Let webhooks go first while a backlog is read."""
-        newest, cursor = self._pending.last_seq, self._window.cursor
+        newest = self._pending.last_seq
+        cursor = cursors.front if cursors.back is None else cursors.back
         pause_s = self._pace.pause_s(_now(), newest=newest, cursor=cursor, published=self._published)
         if pause_s:
             await asyncio.sleep(pause_s)
 
-    async def _page(self, limit: int) -> Sequence[OutboxEntry]:
+    async def _page(self, cursors: Cursors, limit: int, *, again: bool) -> Sequence[OutboxEntry]:
+        if cursors.back is not None:  # neither cursor may keep the other waiting
+            after = cursors.back if again else cursors.front
+            return await self._pending.page(after, limit, wait=False)
         if not self._draining:
-            return await self._pending.page(self._window.cursor, limit)
+            return await self._pending.page(cursors.front, limit)
         try:
             async with asyncio.timeout(EMPTY_AFTER_S):
-                return await self._pending.page(self._window.cursor, limit)
+                return await self._pending.page(cursors.front, limit)
         except TimeoutError:
             return ()
 

@@ -2,18 +2,18 @@
 
 Theory of operation
 -------------------
-The outbox is a long list of messages by `seq`; the window holds a small part of it. `cursor` is the last
-seq that was looked at. Each message of the window is a parcel. Parcels of one entity form a line, and only
-the head of a line may be published, so that at most one publish per entity is unsettled and none overtakes
-another (invariants 3 and 8). Nor are two of one id in flight together, for a return is told by its id: an
-event that an operator made of a quarantined body has the id of the body's copy, which may wait here too.
+The outbox is a long list of messages by `seq`; the window holds a small part of it. How far it has looked is
+in `cursors`. Each message of the window is a parcel. Parcels of one entity form a line, and only the head
+of a line may be published, so that at most one publish per entity is unsettled and none overtakes another
+(invariants 3 and 8). Nor are two of one id in flight together, for a return is told by its id: an event
+that an operator made of a quarantined body has the id of the body's copy, which may wait here too.
 
 A nack says that something beyond this message is full: it blocks the parcel's lane (its routing key; its
 exchange, where that is what failed). The nacked parcel stays as the lane's probe. Everything else of a
-blocked lane is dropped from the window when its turn comes, together with its line; the line's entity is
-remembered as skipped, and so is the lowest seq that was dropped. When a probe gets through, the lane opens
-and the cursor goes back to that seq, where the outbox still has all of it. Whatever is in the window by
-then is recognised by its seq. So a blocked lane costs one parcel and a few bits an entity.
+blocked lane is dropped from the window when its turn comes, together with its line, which is skipped from
+then on. When a probe gets through, the lane opens, and what was dropped is read again by a second cursor,
+for the outbox still has all of it (see `cursors`). Whatever is in the window by then is recognised by its
+seq. So a blocked lane costs one parcel and a few bits an entity.
 
 A channel that the broker closes over a message makes everything in flight a suspect. Suspects are
 published alone, one at a time: who is alone when it happens again is the culprit, and is parked. A missing
@@ -59,7 +59,8 @@ from tms_bridge.errors import PublisherClosed
 from tms_bridge.message import QUARANTINE_EXCHANGE, Kind, Message, Outcome
 from tms_bridge.metrics import PublishMetrics
 from tms_bridge.outbox.contract import OutboxEntry, Pending
-from tms_bridge.relay.lanes import Lane, Parcel, Skipped, exchange_lane, lane_of
+from tms_bridge.relay.cursors import Cursors
+from tms_bridge.relay.lanes import Lane, Parcel, exchange_lane, lane_of
 
 MAX_PARCELS: Final = 1024
 """How many messages the window holds."""
@@ -99,17 +100,14 @@ class Window:
         self._loner: Parcel | None = None
         self._lanes: dict[str, Lane] = {}
         self._blocked: dict[str, Lane] = {}
-        self._skipped = Skipped()
         self._bytes = 0
-        self._frontier = 0
         self._settled_ahead: set[int] = set()
         self._withheld: set[int] = set()
         self._aside: dict[int, Parcel] = {}
         self._gone: set[int] = set()
         self._flying_ids: set[str] = set()
         self._twins: list[Parcel] = []
-        self.cursor = 0
-        self.rewinds = 0
+        self.cursors = Cursors()
 
     @property
     def appetite(self) -> int:
@@ -126,7 +124,7 @@ class Window:
     @property
     def blocked(self) -> dict[str, int]:
         """The lanes that wait for a probe to get through, and how much was skipped behind each."""
-        return {name: self._skipped.waiting[name] for name in self._blocked}
+        return {name: self.cursors.waiting[name] for name in self._blocked}
 
     @property
     def active(self) -> bool:
@@ -136,7 +134,7 @@ class Window:
     @property
     def empty(self) -> bool:
         """Whether everything that was looked at is settled or refused."""
-        return not self._parcels and self._skipped.lowest is None
+        return not self._parcels and self.cursors.all_read
 
     @property
     def next_due(self) -> float:
@@ -149,20 +147,25 @@ class Window:
         unproven = (lane for lane in self._blocked.values() if not (lane.alone or lane.proven))
         return min((lane.blocked_at for lane in unproven), default=float("inf"))
 
-    def load(self, entries: Sequence[OutboxEntry]) -> None:
-        """Take in what the outbox has after the cursor."""
+    def load(self, entries: Sequence[OutboxEntry], *, again: bool = False) -> None:
+        """Take in what the outbox has after the front cursor, or, again, what it has after the back.
+
+        No more than one page may be on its way; none that was on its way when `rewinds` rose.
+        """
+        cursors = self.cursors
         for entry in entries:
-            seq = self.cursor = entry.seq
+            seq = entry.seq
+            cursors.look(seq, again=again)
             if seq in self._parcels or seq in self._settled_ahead:
                 continue
             line = entry.message.order_key
-            if self._blocked and line in self._skipped:
-                self._skipped.note(seq, lane_of(entry.message, QUARANTINE_EXCHANGE))
+            if (self._blocked or cursors.back is not None) and cursors.passes_over(seq, line):
+                cursors.note(seq, lane_of(entry.message, QUARANTINE_EXCHANGE))
                 continue
             self._append(entry, line)
-        if self.cursor >= self._frontier:
-            self._frontier = self.cursor
-            self._settled_ahead.clear()
+        if again and not entries:
+            cursors.meet()
+        self._settled_ahead.clear()
 
     def _append(self, entry: OutboxEntry, line: str) -> None:
         message = entry.message
@@ -286,7 +289,7 @@ class Window:
 
     def _finish(self, parcel: Parcel, now: float) -> None:
         self._forget(parcel)
-        if parcel.seq > self.cursor:
+        if self.cursors.back is not None:
             self._settled_ahead.add(parcel.seq)  # a page on its way may still show it
         if parcel.follower is None:
             del self._tails[parcel.line]
@@ -362,35 +365,31 @@ class Window:
         lane.block(parcel, now, alone=alone)
         self._blocked[name] = lane
         self._skip_followers(parcel)
-        self._skipped.add(parcel.line)
+        self.cursors.skip(parcel.line)
         if former is not None and former is not lane:
             self._reopen(former, now)
             parcel.probing = lane
 
     def _reopen(self, lane: Lane, now: float) -> None:
-        """Open a lane and go back to the first message that was skipped for any."""
+        """Open a lane, and let what was skipped for any be read again."""
         lane.reopen(now)
         self._blocked = {name: blocked for name, blocked in self._blocked.items() if blocked is not lane}
-        lowest = self._skipped.lowest
-        self._skipped = Skipped(held.probe.line for held in self._blocked.values() if held.probe)
-        if lowest is not None:
-            self.cursor = min(self.cursor, lowest - 1)
-            self.rewinds += 1
+        self.cursors.reopen(held.probe.line for held in self._blocked.values() if held.probe)
 
     def _skip(self, parcel: Parcel) -> None:
         """Drop a parcel and its line from memory; the outbox has them."""
-        self._skipped.note(parcel.seq, parcel.lane)
+        self.cursors.note(parcel.seq, parcel.lane)
         self._skip_followers(parcel)
         self._forget(parcel)
         del self._tails[parcel.line]
-        self._skipped.add(parcel.line)
+        self.cursors.skip(parcel.line)
 
     def _skip_followers(self, head: Parcel) -> None:
         follower = head.follower
         head.follower = None
         self._tails[head.line] = head
         while follower is not None:
-            self._skipped.note(follower.seq, follower.lane)
+            self.cursors.note(follower.seq, follower.lane)
             self._forget(follower)
             follower = follower.follower
 

@@ -25,13 +25,11 @@
   const place = (row) => {
     const there = byId(row.id);
     if (there) {
-      const moved = row.dataset.top === "1" && list.firstElementChild !== there && !busy();
-      const focused = there.contains(document.activeElement);
+      const moved = row.dataset.top === "1" && list.firstElementChild !== there;
       there.replaceWith(row);
-      if (moved) list.prepend(row);
-      if (focused) row.querySelector("a").focus();
+      if (moved && !busy()) list.prepend(row);
     } else if (busy()) {
-      held = [...held.filter((other) => other.id !== row.id), row].slice(-KEEP);
+      held.push(row);
     } else {
       row.classList.add("new");
       list.prepend(row);
@@ -57,9 +55,7 @@
 
   const tick = (event) => {
     lastTick = Date.now();
-    // Numbers fall where the bridge was started anew: nothing of the page is about these calls.
-    if (Number(event.lastEventId) < Number(lastId)) location.reload();
-    lastId = event.lastEventId;
+    if (event.lastEventId) lastId = event.lastEventId;
     const now = new Date().toISOString();
     live.firstElementChild?.remove();
     live.textContent = `Live. Last update ${now.slice(11, 19)}. All times are UTC.`;
@@ -93,16 +89,11 @@
     for (const element of [...content.children]) byId(element.id)?.replaceWith(element);
   };
 
-  const more = (event) => {
-    const note = byId("more");
-    if (note) { note.textContent = event.data; note.hidden = !event.data; }
-  };
-
   const open = () => {
     if (stream || !body.dataset.stream || document.hidden) return;
     stream = new EventSource(`${body.dataset.stream}&from=${lastId}`);
     const on = (name, act) => stream.addEventListener(name, (event) => { tick(event); act(event); });
-    on("say", say); on("rows", rows); on("part", part); on("more", more); on("quiet", () => {});
+    on("say", say); on("rows", rows); on("part", part); on("quiet", () => {});
     stream.addEventListener("bye", (event) => { close(); live.textContent = event.data; });
   };
 
@@ -116,8 +107,6 @@
         const since = new Date(lastTick).toISOString().slice(11, 19);
         live.textContent = `Not live since ${since}, trying again. All times are UTC.`;
         byId("say").classList.add("stale");
-        // A browser tries again by itself after a broken connection, and not after a refusal.
-        if (stream?.readyState === EventSource.CLOSED) { close(); open(); }
       }
     }, 5000);
   }
