@@ -265,4 +265,5 @@ class Sampler:
             rss_bytes=rss_bytes,
             descriptors=descriptors,
             tasks=tasks,
+            connections=int(metrics['tms_bridge_connections{listener="http"}']),
         )

@@ -146,6 +146,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         rss_bytes: resident memory.
         descriptors: how many it has open.
         tasks: asyncio tasks; asked for less often than the rest.
+        connections: of the senders; each is one of the descriptors, and one of the tasks.
     """
 
     at: float
@@ -154,6 +155,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     rss_bytes: int | None = None
     descriptors: int | None = None
     tasks: int | None = None
+    connections: int | None = None
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,14 +2,15 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 from tests.faults.checker import QUESTIONS, Counts, Verdict, Violation
 from tests.faults.conductor import Plan, Run
-from tests.faults.records import EVERYTHING
+from tests.faults.records import EVERYTHING, Sample
 
 from timeline import Band, Panel, draw, rate
 
@@ -26,15 +27,21 @@ STRETCH_S = 600
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """How the bridge stood in a part of the run: medians of what it had, and the most memory.
 
+    The senders' pool of connections grows to as many as were ever needed at once, and rotates, so that none
+    falls idle. Each is a descriptor and a task of the bridge, which are counted without them.
+
     Attributes:
         begins_s: from the run's beginning.
-        tasks: 0 where nobody has counted them.
+        connections: of the senders.
+        descriptors: besides those.
+        tasks: besides those; 0 where nobody has counted them.
     """
 
     begins_s: int
     accepted: int
     rss_mb: float
     most_rss_mb: float
+    connections: int = 0
     descriptors: int
     tasks: int
 
@@ -109,9 +116,16 @@ def _stretch(run: Run, begins_s: int) -> Stretch:
         accepted=sum(call.accepted and begins <= call.answered_at < ends for call in run.history.attempts),
         rss_mb=round(_median(memory), 1),
         most_rss_mb=round(max(memory, default=0.0), 1),
-        descriptors=int(_median([sample.descriptors for sample in samples if sample.descriptors])),
-        tasks=int(_median([sample.tasks for sample in samples if sample.tasks])),
+        connections=int(_median([sample.connections or 0 for sample in samples if sample.descriptors])),
+        descriptors=_besides(samples, attrgetter("descriptors")),
+        tasks=_besides(samples, attrgetter("tasks")),
     )
+
+
+def _besides(samples: Sequence[Sample], amount: Callable[[Sample], int | None]) -> int:
+    """Return the median of what is there besides what the senders' connections cost."""
+    counted = [(amount(sample), sample.connections or 0) for sample in samples]
+    return int(_median([number - connections for number, connections in counted if number is not None]))
 
 
 def _median(numbers: Sequence[float]) -> float:
@@ -142,7 +156,8 @@ def in_words(report: Report) -> str:
         f"peak RSS {figures.peak_rss_mb:g} MB; longest silence of the bridge {figures.longest_silence_s:g} s",
         *(
             f"from {each.begins_s} s: {each.accepted} accepted, RSS {each.rss_mb:g} MB, at most "
-            f"{each.most_rss_mb:g}; {each.descriptors} descriptors, {each.tasks} tasks"
+            f"{each.most_rss_mb:g}; {each.descriptors} descriptors and {each.tasks} tasks besides "
+            f"{each.connections} connections"
             for each in figures.course
         ),
         "",

@@ -42,6 +42,17 @@ def test_what_was_observed_fails_a_run_too() -> None:
     assert in_words(report).endswith("observed: a second bridge started")
 
 
+def test_what_the_senders_connections_cost_is_told_apart_from_what_the_bridge_has_besides() -> None:
+    run = make_run()
+    numbers = [(49, 42, 20), (60, 53, 31), (60, None, 31)]
+    run.history.samples[:] = [
+        Sample(at=1.0, descriptors=descriptors, tasks=tasks, connections=connections)
+        for descriptors, tasks, connections in numbers
+    ]
+    words = in_words(make_report(run, check(run.history)))
+    assert "29 descriptors and 22 tasks besides 31 connections\n" in words
+
+
 def test_the_picture_is_well_formed_and_names_the_faults(tmp_path: Path) -> None:
     run = make_run()
     write(make_report(run, check(run.history)), run, tmp_path, "run")

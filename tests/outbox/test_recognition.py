@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -23,6 +24,7 @@ from tests.outbox.outboxes import (
     quiet,
 )
 
+from tms_bridge.outbox import retries
 from tms_bridge.outbox.rows import State
 
 if TYPE_CHECKING:
@@ -182,6 +184,17 @@ class Recognition(RuleBasedStateMachine):
         self.runner.run(self.journal.close())
         self.runner.close()
         self.temporary.cleanup()
+
+
+async def test_more_unanswered_events_than_can_be_remembered_cost_the_oldest_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "MAX_RECEIPTS", 2)
+    journal = await open_journal(tmp_path)
+    for number, digest in enumerate("abc"):
+        await accept(journal, event(number, digest=digest))
+    assert [False, True, True] == [journal._receipts.find(digest) is not None for digest in "abc"]
+    await journal.close()
 
 
 TestRecognition = Recognition.TestCase
