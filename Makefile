@@ -15,7 +15,7 @@ SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults siege cov check lock lint fmt fmt-check \
 	types imports style docs docs-check schema-compat changelog-check deploy-check image-test compose-test release-check site screenshots rehearsal rehearsal-short \
-	audit pip-check build clean bench bench-check
+	audit pip-check build clean bench bench-check bench-console
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -143,6 +143,9 @@ build: setup ## build wheels and source archives of both packages into dist/
 bench: setup ## measure the bridge against what people would use instead (QUICK=1: three minutes)
 	@benchmarks/setup.sh
 	@PYTHONPATH=deploy/local $(PYTHON) benchmarks/run.py $(if $(QUICK),--quick) $(if $(SOAK_S),--soak-s $(SOAK_S))
+
+bench-console: setup ## measure what five open pages of the console cost, and the memory of its list (BROWSERS=1: in Chromium)
+	@PYTHONPATH=deploy/local $(PYTHON) benchmarks/console.py $(if $(BROWSERS),--browsers)
 
 bench-check: setup ## say what became slower between two commits: BASE=main~1 HEAD=HEAD
 	@benchmarks/setup.sh

@@ -81,8 +81,6 @@ class AnsweredCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: str = ""
     entity: str = ""
     routing_key: str = ""
-    digest: str = ""
-    traceparent: str = ""
 
     @property
     def kept(self) -> bool:

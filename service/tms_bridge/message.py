@@ -74,7 +74,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Messages:
     """The last delivered messages, for an operator who opens one: in memory alone, by bytes."""
 
-    def __init__(self, max_bytes: int = 8 << 20) -> None:
+    def __init__(self, max_bytes: int = 6 << 20) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._messages: OrderedDict[str, Message] = OrderedDict()

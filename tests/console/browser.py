@@ -31,6 +31,18 @@ WRAPPED = b'{"Kurs": {"Nummer": 48311, "Stand": 0}, "Teilnehmer": "Erika Musterm
 
 _AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+_STOPS = """(() => {
+  const kinds = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+  window.missed = new Set([...document.querySelectorAll(kinds)].filter((one) => one.checkVisibility()));
+  return window.missed.size;
+})()"""
+_STAND = """(() => {
+  const at = document.activeElement, ring = getComputedStyle(at);
+  window.missed.delete(at);
+  return at === document.body || (ring.outlineStyle !== 'none' && parseFloat(ring.outlineWidth) >= 2)
+    ? '' : at.outerHTML.slice(0, 200);
+})()"""
+_MISSED = "[...window.missed].map((one) => one.outerHTML.slice(0, 200))"
 _MOST_STOPS = 200
 _PATIENCE_S = 20.0
 _SOURCE = """
@@ -198,6 +210,17 @@ class Window:
         ]
         wide = await self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         return wrong if wide <= 0 else [*wrong, f"it is {wide} pixels wider than the window"]
+
+    async def out_of_reach(self) -> list[str]:
+        """Return what Tab does not come to, and what does not show that it has the focus."""
+        await self.page.reload()
+        stops = await self.page.evaluate(_STOPS)
+        found = []
+        for _ in range(stops + 1):
+            await self.page.keyboard.press("Tab")
+            if fault := await self.page.evaluate(_STAND):
+                found.append(f"no ring around {fault}")
+        return [*found, *(f"no Tab leads to {html}" for html in await self.page.evaluate(_MISSED))]
 
 
 async def window(context: BrowserContext, bridge: Bridge) -> Window:

@@ -1,5 +1,6 @@
 """What people do at the console, in a real browser, before a bridge that runs and a broker that runs."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -129,6 +130,8 @@ async def test_a_body_that_is_not_understood_is_opened_mapped_and_replayed_by_ke
         await shown.shows("Replayed: it is on its way to the bus.")
         event = decode((await anext(events)).body)
     assert ("scheduled", 48311) == (event.status, entity_id(event))
+    deeds = [line["deed"] for line in map(json.loads, bridge.log.splitlines()) if line["event"] == "audit"]
+    assert ["sign in", "show", "try", "replay"] == deeds
 
 
 async def test_the_sentence_says_that_the_broker_is_away_and_that_it_is_back(

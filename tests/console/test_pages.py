@@ -13,25 +13,28 @@ from tests.outbox.outboxes import hold, quarantine
 from tests.waiting import until
 
 from tms_bridge import admin, console
+from tms_bridge.admin.context import WATCHERS
 from tms_bridge.log import Log
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Admin, AdminToken, Amqp, Settings
 from tms_bridge.settings.model import Logging as LogSettings
+from tms_bridge.words.standing import Standing
 
 SETTINGS = Settings(amqp=Amqp(urls=("amqp://u:hunter2@h/",)), sources={"contoso": SOURCE, "fabrikam": SOURCE})
 FOR_ALL = ("/", "/calls", "/calls?outcome=refused", "/plots", "/plots?span=day", "/keys", "/sources/contoso")
 FOR_OPERATORS = ("/outbox", "/quarantine", "/topology", "/configuration?all=1")
 TOKENS = Admin(
     token="an-operator-of-all",
-    tokens=(AdminToken(name="contoso-admin", token="a-viewer-of-contoso", sources=("contoso",)),),
+    tokens=(
+        AdminToken(name="contoso-admin", token="a-viewer-of-contoso", sources=("contoso",)),
+        AdminToken(name="management", token="a-viewer-of-all"),
+    ),
 )
 SECRET_BODY = b'{"Class": {"ClassNumber": 48311, "Name": "personal-data", "ConfirmationStatusId": 1}}'
 
 
-@asynccontextmanager
-async def opened(desk: Desk, tokens: Admin | None = None) -> AsyncIterator[Client]:
-    guard = admin.Guard(tokens or Admin())
-    board = console.Board(
+def board_of(desk: Desk) -> console.Board:
+    return console.Board(
         calls=desk.calls,
         sessions=console.Sessions(),
         tries=console.Tries(),
@@ -44,6 +47,11 @@ async def opened(desk: Desk, tokens: Admin | None = None) -> AsyncIterator[Clien
         replica="bridge-0",
         version="0.1.0",
     )
+
+
+@asynccontextmanager
+async def opened(desk: Desk, tokens: Admin | None = None) -> AsyncIterator[Client]:
+    guard, board = admin.Guard(tokens or Admin()), board_of(desk)
     app = admin.build(desk.context(), guard)
     console.mount(app, board, guard)
     async with TestClient(Served(app)) as client:
@@ -226,6 +234,49 @@ async def test_a_viewer_of_a_source_sees_that_alone(desk: Desk) -> None:
         assert "class 55" in calls
         for path in (*FOR_OPERATORS, "/events/of-fabrikam", "/sources/fabrikam", "/sources/nothing"):
             assert "There is no such page" in await page(client, path, 404)
+
+
+@pytest.mark.parametrize(
+    ("token", "theirs"), [("a-viewer-of-all", 0), ("a-viewer-of-contoso", 0), ("an-operator-of-all", 4)]
+)
+async def test_the_menu_leads_nobody_to_a_page_that_is_not_there_for_them(
+    desk: Desk, token: str, theirs: int
+) -> None:
+    desk.standing = Standing(now=time.time(), broker="down", unroutable=1, unroutable_topics=1)
+    async with opened(desk, TOKENS) as client:
+        await sign_in(client, token)
+        links = set(re.findall(r'href="(/\w*)"', await page(client, "/")))
+        for link in links:
+            await page(client, link)
+    assert theirs == len(links & {"/outbox", "/quarantine", "/topology", "/configuration"})
+
+
+async def test_the_sentence_leads_to_the_page_that_shows_more(desk: Desk) -> None:
+    desk.standing = Standing(now=time.time(), broker="down", unroutable=1, unroutable_topics=1)
+    async with opened(desk) as client:
+        text = await page(client, "/calls")
+    assert '<a href="/outbox">More' in text
+    assert '<li><a href="/topology">No queue is bound to 1 topic' in text
+
+
+async def test_who_is_one_too_many_is_told_that_the_page_is_not_live(desk: Desk) -> None:
+    async with opened(desk) as client:
+        streams = [await client.get("/stream?view=calls") for _ in range(WATCHERS)]
+        text = await page(client, "/calls")
+        for stream in streams:
+            stream.close()
+    assert f"Not live: {WATCHERS} others watch." in text
+    assert 'data-live="no"' in text
+
+
+async def test_a_kept_body_and_an_unwanted_event_lead_to_where_they_are_mended(desk: Desk) -> None:
+    kept = {"outcome": "quarantined", "http_status": 422, "detail": "no Id"}
+    desk.calls.note(call(time.time(), id="kept", request_id="r1", **kept))
+    desk.calls.note(call(time.time(), id="event"))
+    desk.calls.told("event", "unroutable")
+    async with opened(desk) as client:
+        assert 'href="/quarantine/kept"' in await page(client, "/calls/r1")
+        assert 'href="/topology/replay?key=tms.class.completed"' in await page(client, "/events/event")
 
 
 async def test_another_name_for_this_machine_is_refused_where_there_is_no_token(desk: Desk) -> None:

@@ -241,8 +241,11 @@ class _Judge:
         return call.code is None and not self._cannot_have_been_answered(call)
 
     def _cannot_have_been_answered(self, call: Attempt) -> bool:
-        """Tell whether the connection was closed well before a 2xx can have been written."""
-        return any(
+        """Tell whether the connection was closed well before a 2xx can have been written.
+
+        A retry may find its event durable already, and is answered at once then, however slow the disk is.
+        """
+        return call.number == 1 and any(
             band.began + band.answers_take_s <= call.sent_at < band.ended - band.answers_take_s
             and call.answered_at - call.sent_at < band.answers_take_s / 2
             for band in self._history.bands

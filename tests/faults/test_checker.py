@@ -218,6 +218,18 @@ def test_a_call_that_ended_before_any_answer_was_possible_gives_no_second_id() -
     assert wrong(check(whole)) == {"second-ids": 1}
 
 
+def test_a_retry_of_what_is_durable_is_answered_at_once_on_a_slow_disk_too() -> None:
+    other = [delivery(1, 3, message_id="x1"), delivery(1, 3, message_id="x1", queue=NARROW)]
+    late = call(1, code=503, id=None)
+    aborted = call(1, number=2, code=None, id=None, error="aborted", answered_at=1.01)
+    whole = history(
+        deliveries=[*history().deliveries, *other],
+        attempts=[late, aborted, call(1, number=3), *history().attempts[1:]],
+        bands=[FaultBand(name="slow-disk", began=0.2, ended=2.0, answers_take_s=0.15)],
+    )
+    assert wrong(check(whole)) == {}
+
+
 def test_without_a_disk_a_refused_call_may_have_been_delivered_too() -> None:
     deliveries = [*history().deliveries, delivery(1, 3, message_id="x1")]
     attempts = [call(1, code=503, id=None), call(1, number=2), *history().attempts[1:]]

@@ -1,10 +1,13 @@
+import select
 import socket
 from collections.abc import Iterator
 
 import pytest
+from tests.web.running import SOURCE, serve
 
 from tms_bridge.errors import SettingsError
 from tms_bridge.http.sockets import BUFFER_BYTES, name_of, open_sockets
+from tms_bridge.settings.model import Http
 
 BUFFERS = (socket.SO_RCVBUF, socket.SO_SNDBUF)
 
@@ -82,3 +85,21 @@ def test_the_kernel_holds_little_of_a_connection_either_way() -> None:
                 sizes = [accepted.getsockopt(socket.SOL_SOCKET, each) for each in BUFFERS]
 
     assert [2 * BUFFER_BYTES] * 2 == sizes
+
+
+async def test_a_burst_waits_in_the_kernel_and_is_not_sent_away_for_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (512, 512))  # few descriptors shorten no queue
+    async with serve(Http(), {"contoso": SOURCE}) as bridge:
+        burst = [socket.socket() for _ in range(1000)]
+        for one in burst:
+            one.settimeout(0)
+            one.connect_ex(("127.0.0.1", bridge.port))
+        # Nothing was awaited, so that nobody was accepted: whoever is connected stands in the queue.
+        connected = len(select.select((), burst, (), 0)[1])
+        for one in burst:
+            one.close()
+        answer = await bridge.post()  # its turn comes after theirs
+
+    assert (1000, 202) == (connected, answer.status)

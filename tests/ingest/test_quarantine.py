@@ -63,8 +63,8 @@ DEEP = b'{"Id": 1, "x": ' + b"[" * 60 + b"]" * 60 + b"}"
         (b'{"Id": 1.5}', "the id at /Id is 1.5, which is not a whole number of at most 64 bits"),
         (b'{"Id": 1e300}', "the id at /Id is 1e300, which is not a whole number of at most 64 bits"),
         (b'{"Id": 1e400}', "the id at /Id is 1e400, which is not a whole number of at most 64 bits"),
-        (b'{"Id": "x"}', 'the id at /Id is "x", which is not a whole number of at most 64 bits'),
-        (b'{"Id": "1_0"}', 'the id at /Id is "1_0", which is not a whole number of at most 64 bits'),
+        (b'{"Id": "x"}', "the id at /Id is a string, which is not a whole number of at most 64 bits"),
+        (b'{"Id": "1_0"}', "the id at /Id is a string, which is not a whole number of at most 64 bits"),
         (
             b'{"Id": 9223372036854775808}',
             "the id at /Id is 9223372036854775808, which is not a whole number of at most 64 bits",

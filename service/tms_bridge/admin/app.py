@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from tms_bridge.admin.context import CONTEXT, Context
+from tms_bridge.admin.follow import TICKS, Ticks
 from tms_bridge.admin.guard import HOLDER, Guard, Holder
 from tms_bridge.admin.openapi import PREFIX, describe
 from tms_bridge.admin.operations import OPERATIONS, Operation
@@ -46,7 +47,7 @@ def build(context: Context, guard_of_api: Guard) -> web.Application:
     """Return the application of the admin listener; the guard may be told of new tokens later."""
     app = web.Application(middlewares=[problems, guard])
     app[CONTEXT], app[GUARD] = context, guard_of_api
-    app[SCRAPES] = Scrapes(context.metrics.registry)
+    app[SCRAPES], app[TICKS] = Scrapes(context.metrics.registry), Ticks(context.calls)
     app[THROTTLE], app[STRANGERS] = Throttle(), Strangers("admin", context.logger)
     for path in PROBES:
         app.router.add_get(path, probe)

@@ -1,26 +1,23 @@
 """Every call and what became of it, as the API lists and streams it."""
 
-import asyncio
 import ipaddress
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
-from aiohttp_sse import sse_response
 
 from tms_bridge.admin.arguments import number
 from tms_bridge.admin.context import CONTEXT
+from tms_bridge.admin.follow import Tick, follow, resumed
+from tms_bridge.admin.follow import event as sent
 from tms_bridge.admin.guard import HOLDER, Holder
 from tms_bridge.calls import MAX_ROWS, CallRow, Calls
 from tms_bridge.errors import InvalidQuery
 from tms_bridge.words.calls import near_source, words_of
-
-TICK_S: Final = 0.25
-_HEADERS: Final = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-"""A proxy that buffers would show nothing for minutes."""
 
 _DAY_S: Final = 86_400.0
 _DEFAULT: Final = 50
@@ -161,34 +158,36 @@ async def stream_calls(request: web.Request) -> web.StreamResponse:
     """Stream the calls as they come and as they change, as server-sent events named `call`."""
     context, filters = request.app[CONTEXT], Filters(request.query)
 
-    def tell(row: CallRow) -> CallView | None:
-        theirs = seen_by(request[HOLDER], context.calls, time.time())
-        return told(row, context.sources()) if filters.fits(row) and theirs(row) else None
+    def wanted(row: CallRow) -> bool:
+        return filters.fits(row) and seen_by(request[HOLDER], context.calls, time.time())(row)
 
-    return await streamed(request, "call", tell)
+    return await streamed(request, "call", wanted, lambda row: told(row, context.sources()))
 
 
 async def streamed(
-    request: web.Request, name: str, tell: Callable[[CallRow], msgspec.Struct | None]
+    request: web.Request, name: str, wanted: Wanted, tell: Callable[[CallRow], msgspec.Struct]
 ) -> web.StreamResponse:
-    """Stream what is told of each row that comes or changes, for as long as somebody reads.
+    """Stream what is told of each wanted row that comes or changes, for as long as somebody reads.
+
+    Whatever is wanted, a row is told in the same words.
 
     Raises:
         Unavailable: enough others do.
     """
     context = request.app[CONTEXT]
-    with context.watchers.one():
-        async with sse_response(request, sep="\n", headers=_HEADERS) as response:
-            seen = _resumed(request, context.calls.change)
-            while request.transport is not None and not context.health.stopping:
-                rows = context.calls.since(seen, _PER_TICK)
-                for row in rows:
-                    if (telling := tell(row)) is not None:
-                        data = msgspec.json.encode(telling).decode()
-                        await response.send(data, event=name, id=str(row.changed))
-                seen = rows[-1].changed if rows else seen
-                await asyncio.sleep(TICK_S)
-    return response
+    seen = resumed(request, "", context.calls.change)
+
+    def told_now(tick: Tick) -> Iterator[bytes]:
+        nonlocal seen
+        rows, seen = tick.changed(seen)[-_PER_TICK:], max(seen, tick.change)
+        for row in filter(wanted, rows):
+            yield tick.made((name, row.number), partial(_as_event, name, row, tell))
+
+    return await follow(request, context.watchers, told_now, lambda: b"" if context.health.stopping else None)
+
+
+def _as_event(name: str, row: CallRow, tell: Callable[[CallRow], msgspec.Struct]) -> bytes:
+    return sent(name, msgspec.json.encode(tell(row)).decode(), row.changed)
 
 
 def told(row: CallRow, sources: Collection[str]) -> CallView:
@@ -221,15 +220,6 @@ def told(row: CallRow, sources: Collection[str]) -> CallView:
         published_at=_reached(fate.published) if fate is not None else None,
         confirmed_at=_reached(fate.confirmed) if fate is not None else None,
     )
-
-
-def _resumed(request: web.Request, newest: int) -> int:
-    """Return the change to go on after: that of a stream that broke off, else only what comes now."""
-    last = request.headers.get("Last-Event-ID", "")
-    return min(int(last), newest) if last.isascii() and last.isdigit() and len(last) < _DIGITS else newest
-
-
-_DIGITS: Final = 19
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -58,16 +58,19 @@ async def list_events(request: web.Request) -> Events:
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """Stream events as they come in, as server-sent events named `webhook`."""
+    calls, holder = request.app[CONTEXT].calls, request[HOLDER]
     told: set[int] = set()
 
-    def tell(row: CallRow) -> EventView | None:
-        """Return an event that was not told yet: a row comes again when its fate changes."""
-        if not _is_event(row) or row.number in told or not request[HOLDER].may_see(row.call.source):
-            return None
+    def wanted(row: CallRow) -> bool:
+        """Return whether it is an event that was not told yet: a row comes again when its fate changes."""
+        if not _is_event(row) or row.number in told or not holder.may_see(row.call.source):
+            return False
+        if len(told) > 2 * MAX_ROWS:
+            told.intersection_update(row.number for row in calls)
         told.add(row.number)
-        return _seen(row)
+        return True
 
-    return await streamed(request, "webhook", tell)
+    return await streamed(request, "webhook", wanted, _seen)
 
 
 def _is_event(row: CallRow) -> bool:

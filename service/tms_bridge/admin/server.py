@@ -5,7 +5,7 @@ import ssl
 
 from aiohttp import web
 
-from tms_bridge.http.connections import Connections, admin_backlog
+from tms_bridge.http.connections import ACCEPT_QUEUE, Connections
 from tms_bridge.http.server import Server
 from tms_bridge.http.sockets import Site
 
@@ -41,5 +41,5 @@ async def start(
     runner = Runner(app, connections, finish_s)
     await runner.setup()
     for listening in sockets:
-        await Site(runner, listening, ssl_context=tls, backlog=admin_backlog()).start()
+        await Site(runner, listening, ssl_context=tls, backlog=ACCEPT_QUEUE).start()
     return runner

@@ -22,6 +22,7 @@ from tms_bridge.words.standing import BlockedLane, RefusedCalls, SourceStanding,
 
 LOOK_EVERY_S: Final = 0.5
 
+_START_S: Final = 5
 _MINUTE_S: Final = 60
 _TEN_MINUTES_S: Final = 600
 _HOUR_S: Final = 3600.0
@@ -66,12 +67,16 @@ class SteadyStanding:
 
     def __init__(self) -> None:
         self._broker: BrokerState | None = None
+        self._began: float | None = None
+        self._was_up = False
         self.broker: float | None = None
         self.full: float | None = None
         self.draining: float | None = None
 
     def look(self, broker: BrokerStatus, stats: Stats, now: float) -> None:
         """Note what has changed since the last look."""
+        self._began = self._began or now
+        self._was_up = self._was_up or broker.state == "up"
         if broker.state != self._broker:
             came_back = self._broker is not None and broker.state == "up"
             self.draining = now if came_back else None
@@ -82,6 +87,11 @@ class SteadyStanding:
             self.full = None
         elif self.full is None:
             self.full = now
+
+    def is_away(self, now: float) -> bool:
+        """Return whether events wait for the broker; the moment in which a bridge starts does not count."""
+        is_starting = not self._was_up and now - (self._began or now) < _START_S
+        return self._broker != "up" and not is_starting
 
 
 class Onlooker:
@@ -102,8 +112,8 @@ class Onlooker:
         """Note since when things are as they are; file what was counted."""
         parts, now = self._parts, time.time()
         stats, broker = parts.stats(), parts.broker()
-        parts.calls.history.look(now, stats.events, away=broker.state != "up")
         self._since.look(broker, stats, now)
+        parts.calls.history.look(now, stats.events, away=self._since.is_away(now))
         self.standing = self._standing(now)
 
     def _standing(self, now: float) -> Standing:

@@ -77,7 +77,7 @@ def attack_of(calls: Calls, standing: Standing, now: float) -> Mapping[str, Fact
     for row in rows:
         counts[row.call.address if row.addresses == 1 else f"{row.addresses:,} others"] += row.count
     listed = sum(row.count for row in rows if row.call.listed and row.call.http_status >= _REFUSED)
-    quick = f"; 99 of 100 within {standing.p99_ms:g} ms" if standing.p99_ms is not None else ""
+    quick = f"; 99 of 100 within {span(standing.p99_ms / 1000)}" if standing.p99_ms is not None else ""
     return {
         "who": [
             (address, f"{counted(count, 'call')} refused") for address, count in counts.most_common(_CALLERS)
@@ -131,7 +131,8 @@ def _lamp(hook: Hook, now: float) -> tuple[Tone, str, str]:
     if hook.refused is not None:
         return _refused(hook.refused.call, hook.refused.count, hook.refused.first_at, now)
     if hook.last and now - hook.first < _DAY_S:
-        return "ok", f"First event {clock(hook.first, now)}", f"Last {clock(hook.last, now)}."
+        last = f"Last {clock(hook.last, now)}." if hook.last > hook.first else "One event so far."
+        return "ok", f"First event {clock(hook.first, now)}", last
     if hook.last:
         return "ok", "Events come", f"Last {clock(hook.last, now)}, first {clock(hook.first, now)}."
     if hook.looked:
@@ -141,8 +142,9 @@ def _lamp(hook: Hook, now: float) -> tuple[Tone, str, str]:
 
 
 def _refused(call: AnsweredCall, count: int, since: float, now: float) -> tuple[Tone, str, str]:
-    times = "Once, at" if count == 1 else f"{count:,} times since"
-    note = f"{times} {clock(since, now)}, last {clock(call.at, now)}."
+    note = f"{count:,} times since {clock(since, now)}, last {clock(call.at, now)}."
+    if count == 1:
+        note = f"Once, at {clock(call.at, now)}."
     lamp = _LAMPS.get(call.outcome)
     if lamp is not None:
         return "bad", lamp(call), note
@@ -201,8 +203,8 @@ def box_of(standing: Standing, settings: Settings, now: float) -> Box:
         [
             ("Waiting", f"{counted(standing.waiting, 'event')}, {size(standing.stored_bytes)}"),
             ("Oldest", _oldest(standing, now)),
-            ("Taken, delivered", f"{standing.per_s:g} a second, {standing.delivered_per_s:g} a second"),
-            ("Room", _room(standing)),
+            ("Taken, delivered", f"{standing.per_s:g} and {standing.delivered_per_s:g} a second"),
+            ("Room", _room(standing, limit)),
             ("Disk", f"{size(standing.free_bytes)} free"),
             ("Broker", _broker(standing, now)),
             ("Blocked keys", ", ".join(f"`{lane.routing_key}`" for lane in standing.lanes) or "none"),
@@ -224,9 +226,9 @@ def _oldest(standing: Standing, now: float) -> str:
     return f"{clock(standing.oldest, now)}, {span(now - standing.oldest)} ago"
 
 
-def _room(standing: Standing) -> str:
+def _room(standing: Standing, limit: int) -> str:
     if standing.room is None:
-        return "not known yet"
+        return f"{size(limit - standing.stored_bytes)} of {size(limit)}" if limit else "no outbox on disk"
     room = f"for about {counted(standing.room, 'more event')}"
     return (
         f"{room}; full in {span(standing.room / standing.per_s)} at today's pace" if standing.per_s else room

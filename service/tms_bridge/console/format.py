@@ -75,6 +75,8 @@ def marked(text: str) -> Markup:
 
 def escaped(text: str, limit: int = 200) -> str:
     """Return what somebody sent, cut at `limit`, with characters that do not print as escapes."""
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
     shown = "".join(
         char if char.isprintable() and char not in _DIRECTIONS else f"\\u{ord(char):04x}"
         for char in text[:limit]

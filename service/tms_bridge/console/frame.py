@@ -13,7 +13,7 @@ import jinja2
 import msgspec
 from aiohttp import web
 
-from tms_bridge.admin.context import Bus, Watchers
+from tms_bridge.admin.context import WATCHERS, Bus, Watchers
 from tms_bridge.admin.guard import ANYBODY, HOLDER, Holder
 from tms_bridge.calls import Calls
 from tms_bridge.console import format as shown
@@ -21,7 +21,7 @@ from tms_bridge.console.sessions import Sessions, Tries
 from tms_bridge.log import Logger
 from tms_bridge.outbox.operators import Operators
 from tms_bridge.settings.model import Settings
-from tms_bridge.words.saying import Saying, kept_in, sayings
+from tms_bridge.words.saying import About, Saying, kept_in, sayings
 from tms_bridge.words.standing import Standing
 
 
@@ -69,6 +69,14 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 _WORDS: Final = {"ok": "Well", "warn": "Look", "bad": "Act", "idle": "Waiting"}
+_MORE: Final[Mapping[About, str]] = {
+    "": "",
+    "calls": "/calls?outcome=refused",
+    "outbox": "/outbox",
+    "quarantine": "/quarantine",
+    "topology": "/topology",
+    "configuration": "/configuration",
+}
 _PAGES: Final = (
     ("/", "Overview", False),
     ("/calls", "Calls", False),
@@ -78,7 +86,7 @@ _PAGES: Final = (
     ("/plots", "Plots", False),
     ("/configuration", "Configuration", True),
 )
-"""Path, name, and whether only those see it who see everything."""
+"""Path, name, and whether it is an operator's alone."""
 
 _YEAR_S: Final = 365 * 86_400
 
@@ -92,17 +100,23 @@ class MenuLink(msgspec.Struct, frozen=True):
 
 
 class Headline(msgspec.Struct, frozen=True):
-    """The sentence with the word that stands in the title, so that a tab in the background tells."""
+    """The sentence with the word that stands in the title, so that a tab in the background tells.
+
+    Attributes:
+        path: the page that shows more of it; empty where the reader has none.
+    """
 
     kind: str
     word: str
     one: str
     then: str
+    path: str
 
     @classmethod
-    def of(cls, saying: Saying) -> "Headline":
+    def of(cls, saying: Saying, holder: Holder) -> "Headline":
         """Return a saying as it is shown."""
-        return cls(saying.kind, _WORDS[saying.kind], saying.one, saying.then)
+        path = _MORE[saying.about] if holder.is_operator or saying.about == "calls" else ""
+        return cls(saying.kind, _WORDS[saying.kind], saying.one, saying.then, path)
 
 
 class _Asset:
@@ -135,7 +149,12 @@ class Frame:
         )
         environment.globals.update(glyphs=shown.GLYPHS, css=self.css.path, js=self.js.path)
         environment.filters.update(
-            iso=shown.iso, number=shown.number, marked=shown.marked, clock=_clock, exact=_exact
+            iso=shown.iso,
+            number=shown.number,
+            counted=shown.counted,
+            marked=shown.marked,
+            clock=_clock,
+            exact=_exact,
         )
         self._environment = environment
         for asset in (self.css, self.js, self.icon):
@@ -157,10 +176,10 @@ class Frame:
             text=text, status=status, content_type="text/html", headers=self._headers(request)
         )
 
-    def part(self, macro: str, now: float, *arguments: object) -> str:
-        """Return what one macro of `parts.html` makes, as the pages have it."""
-        parts = self._environment.get_template("parts.html").make_module({"now": now})
-        return str(getattr(parts, macro)(*arguments))
+    def parts(self, now: float) -> Callable[..., str]:
+        """Return what makes a part, by the name of its macro in `parts.html`, as the pages have it."""
+        module = self._environment.get_template("parts.html").make_module({"now": now, "here": ""})
+        return lambda macro, *arguments: str(getattr(module, macro)(*arguments))
 
     def _headers(self, request: web.Request) -> dict[str, str]:
         every = request.query.get("every", "")
@@ -187,7 +206,7 @@ class Frame:
             "change": board.calls.change,
             "view": "",
             "query": "",
-            "not_live": "",
+            "not_live": f"Not live: {WATCHERS} others watch." if board.watchers.count >= WATCHERS else "",
             "notice": "",
         }
 
@@ -197,7 +216,7 @@ FRAME: Final = web.AppKey("frame", Frame)
 
 def told(board: Board, holder: Holder) -> list[Headline]:
     """Return the sentence for a holder, and those that stand under it."""
-    return [Headline.of(saying) for saying in sayings(board.standing(), holder.sources)]
+    return [Headline.of(saying, holder) for saying in sayings(board.standing(), holder.sources)]
 
 
 def cookie_of(request: web.Request) -> str:
@@ -230,8 +249,8 @@ def _menu(board: Board, holder: Holder) -> Sequence[MenuLink]:
     }
     return [
         MenuLink(path, name, counts.get(path, 0))
-        for path, name, needs_all in _PAGES
-        if holder.sees_all or not needs_all
+        for path, name, for_operators in _PAGES
+        if holder.is_operator or not for_operators
     ]
 
 

@@ -22,6 +22,7 @@ from tms_bridge.history import Span, Spans
 from tms_bridge.message import Message
 
 NEWEST: Final = 20
+_KEPT: Final = frozenset({"quarantined", "held"})
 PAGE: Final = 50
 _KEYS: Final = (
     ("g then o", "Overview"),
@@ -42,7 +43,9 @@ _KEYS: Final = (
 def wanted_by(board: Board, holder: Holder, now: float, filters: Filters | None = None) -> Wanted:
     """Return what tells the rows that a holder may see, and wants."""
     theirs = seen_by(holder, board.calls, now)
-    return lambda row: theirs(row) and (filters is None or filters.fits(row))
+    if filters is None or not filters.query:
+        return theirs
+    return lambda row: theirs(row) and filters.fits(row)
 
 
 async def overview(request: web.Request) -> web.StreamResponse:
@@ -98,8 +101,10 @@ async def call(request: web.Request) -> web.StreamResponse:
     if row is None or not seen_by(holder, board.calls, now)(row):
         raise web.HTTPNotFound
     view = view_of(row, board.settings().sources)
+    is_kept = holder.is_operator and row.call.outcome in _KEPT
     parts = {
         "title": view.source or "a call",
+        "kept": f"/quarantine/{row.call.id}" if is_kept else "",
         "heading": f"{view.source or view.asked}: {view.http_status}",
         "row": view,
         "happened": happened(row, now),
@@ -122,22 +127,42 @@ def event_page(request: web.Request, message: Mapping[str, object] | None) -> we
         raise web.HTTPNotFound
     first = rows[0]
     view = view_of(first, board.settings().sources)
-    may_open = holder.is_operator and board.calls.messages.find(first.call.id) is not None
+    sent = board.calls.messages.find(first.call.id)
+    heading = f"{entity_of(first)}: {first.call.status.replace('_', ' ')}"
     parts = {
         "title": "One event",
-        "heading": f"{entity_of(first)}: {first.call.status.replace('_', ' ')}",
+        "heading": f"{heading[:1].upper()}{heading[1:]}",
+        "mend": _mend(first) if holder.is_operator else None,
         "row": view,
         "state": first.fate.state if first.fate is not None else "",
         "story": story_of(rows, now),
-        "names": names_of(first, *rows[1:]),
+        "names": names_of(first, *rows[1:], message=sent),
         "alike": "/calls?" + urlencode({"entity": f"{first.call.trigger}/{first.call.entity}"}),
         "message": message,
-        "may_open": may_open,
-        "why_not": "It is no longer kept here; the queues have it."
-        if holder.is_operator
-        else "It may hold personal data: an operator can open it.",
+        "may_open": holder.is_operator and sent is not None,
+        "why_not": _why_not(first, holder),
     }
     return request.app[FRAME].page(request, "event.html", parts)
+
+
+def _why_not(row: CallRow, holder: Holder) -> str:
+    """Say why the message of an event cannot be opened."""
+    if not holder.is_operator:
+        return "It may hold personal data: an operator can open it."
+    if row.fate is None or not row.fate.confirmed:
+        return "It can be opened here once RabbitMQ has it."
+    return "It is not kept here any more; the queues have it."
+
+
+def _mend(row: CallRow) -> tuple[str, str] | None:
+    """Return where an operator mends what keeps an event, and in which words; None: nothing does."""
+    state = row.fate.state if row.fate is not None else ""
+    if state == "unroutable":
+        return (
+            f"/topology/replay?{urlencode({'key': row.call.routing_key})}",
+            "Replay what waits on this key…",
+        )
+    return ("/outbox", "Retry it or drop it") if state == "refused" else None
 
 
 async def open_message(request: web.Request) -> web.StreamResponse:
@@ -242,8 +267,7 @@ def _refusal(outcome: str, counts: Sequence[int]) -> dict[str, object]:
 def _counted(board: Board, wanted: Wanted) -> str:
     rows = [row for row in board.calls if wanted(row)]
     total = counted(sum(row.count for row in rows), "call")
-    stand = f"{counted(len(rows), 'row stands', 'rows stand')} for {total}"
-    return f"{stand}. The last {number(board.calls.max_rows)} are kept."
+    return f"{total} in {counted(len(rows), 'row')}. The last {number(board.calls.max_rows)} rows are kept."
 
 
 def _source_names(board: Board, holder: Holder) -> list[dict[str, str]]:

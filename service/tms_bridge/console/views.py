@@ -10,6 +10,7 @@ from tms_bridge.calls import CallRow
 from tms_bridge.console.cards import TRIGGERS
 from tms_bridge.console.format import clock, counted, escaped, span
 from tms_bridge.ingest import Explanation, Find, explain, rules_of
+from tms_bridge.message import Message
 from tms_bridge.settings.model import Source
 from tms_bridge.words.calls import Tone, words_of
 from tms_events import Trigger
@@ -59,8 +60,8 @@ def view_of(row: CallRow, sources: Collection[str]) -> RowView:
         http_status=call.http_status,
         extra=_EXTRAS.get(call.outcome, ""),
         tone=words.tone,
-        what=words.what,
-        then=words.then,
+        what=escaped(words.what, _LONGEST),
+        then=escaped(words.then, _LONGEST),
         entity=entity_of(row),
         address=call.address,
         addresses=row.addresses,
@@ -74,6 +75,7 @@ def entity_of(row: CallRow) -> str:
     return f"{call.trigger.replace('_', ' ')} {call.entity}" if call.entity else ""
 
 
+_LONGEST: Final = 700
 _EXTRAS: Final = {"duplicate": "again", "looked": "looked", "held": "held"}
 
 
@@ -118,7 +120,7 @@ def _caller(row: CallRow) -> str:
 def _answer(row: CallRow, at: float) -> Step:
     call = row.call
     if call.answered:
-        return Step(at, "ok", f"Answered {call.http_status}", f"After {call.duration_ms:g} ms.")
+        return Step(at, "ok", f"Answered {call.http_status}", f"After {span(call.duration_ms / 1000)}.")
     return Step(at, "warn", f"Answered {call.http_status}", "TMS had hung up before the answer was through.")
 
 
@@ -151,12 +153,12 @@ def happened(row: CallRow, now: float) -> list[tuple[str, str]]:
         ("Came", since_words(row.first_at, call.at, row.count, now)),
         ("From", f"`{call.address or 'an address that cannot be determined'}`"),
         ("Connection from", f"`{call.peer}`"),
-        ("Answer", f"{call.http_status}, after {call.duration_ms:g} ms"),
+        ("Answer", f"{call.http_status}, after {span(call.duration_ms / 1000)}"),
         *([("Credential", f"{call.credential} was right")] if call.credential else []),
     ]
 
 
-def names_of(row: CallRow, *retries: CallRow) -> list[tuple[str, str]]:
+def names_of(row: CallRow, *retries: CallRow, message: Message | None = None) -> list[tuple[str, str]]:
     """Return the names by which logs, traces and consumers know a call and its event."""
     call = row.call
     ids = ", ".join(f"`{one.call.request_id}`" for one in (row, *retries))
@@ -166,8 +168,8 @@ def names_of(row: CallRow, *retries: CallRow) -> list[tuple[str, str]]:
         ("Source", call.source),
         ("Trigger", call.trigger),
         ("Routing key", call.routing_key),
-        ("Trace", call.traceparent),
-        ("Digest", call.digest),
+        ("Trace", message.traceparent if message is not None else ""),
+        ("Digest", message.digest if message is not None else ""),
     ]
     return [*((name, f"`{value}`") for name, value in names if value), ("Request ids", ids)]
 

@@ -14,7 +14,7 @@ when it is lost; in between one timer, shared by all, looks at each of them. No 
 
 A connection has proved itself when a request on it showed right credentials. Whoever only connects, or
 sends bytes that never become a request, makes no progress and goes first. Callers never use up the
-descriptors: some are left for the journal, the broker, a reload, the admin listener and a burst of accepts.
+descriptors: some are left for the journal, the broker, a reload, the admin listener and what is being closed.
 """
 
 import asyncio
@@ -42,8 +42,15 @@ _ASK_S: Final = 0.5
 """Whoever opens a connection to ask for something has asked by then."""
 _ASK_LOOKS: Final = 50
 
+ACCEPT_QUEUE: Final = 1024
+"""How many callers the kernel may queue for one listener.
+
+They hold no descriptor of ours: one is accepted in each round of the loop, and then finds room or makes some.
+A caller beyond them is heard a second later, when its kernel tries again, which is too late for a probe.
+"""
+
 _RESERVED: Final = 48 + ADMIN_CONNECTIONS
-_MAX_BACKLOG: Final = 1024
+_MAX_CLOSING: Final = 1536
 _LOOK_EVERY_S: Final = 0.25
 _SPEAK_EVERY_S: Final = 60.0
 _NOBODY: Final = Networks(())
@@ -60,20 +67,13 @@ class Limits(msgspec.Struct, frozen=True):
     exempt: Networks = _NOBODY
 
 
-def backlog() -> int:
-    """Return how many callers the kernel may queue: a burst of them is accepted before any can give way."""
-    return min(_MAX_BACKLOG, _descriptors() // 4)
-
-
-def admin_backlog() -> int:
-    """Return the same for the admin listener, whose probes must come through a burst too."""
-    return max(ADMIN_CONNECTIONS, backlog() // 2)
-
-
 def limits_of(http: Http, exempt: Networks = _NOBODY) -> Limits:
-    """Return the webhook listener's limits, which descriptors bound whatever is configured."""
+    """Return the webhook listener's limits, which descriptors bound whatever is configured.
+
+    Some are left for connections that gave way: each holds its descriptor until it is closed.
+    """
     descriptors = _descriptors()
-    room = max(descriptors - _RESERVED - backlog() - admin_backlog(), descriptors // 4, 1)
+    room = max(descriptors - _RESERVED - min(_MAX_CLOSING, 3 * descriptors // 8), descriptors // 4, 1)
     return Limits(
         http.max_head_bytes,
         http.head_timeout_s,

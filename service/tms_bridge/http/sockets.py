@@ -11,7 +11,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from tms_bridge.errors import SettingsError
-from tms_bridge.http.connections import backlog
+from tms_bridge.http.connections import ACCEPT_QUEUE
 from tms_bridge.http.server import Server
 from tms_bridge.http.tls import Acceptor
 from tms_bridge.settings.network import Listen, parse_listens
@@ -109,7 +109,7 @@ async def start(
     runner = web.ServerRunner(server, shutdown_timeout=finish_s)
     await runner.setup()
     for listening in sockets:
-        await Site(runner, listening, ssl_context=tls, backlog=backlog()).start()
+        await Site(runner, listening, ssl_context=tls, backlog=ACCEPT_QUEUE).start()
     return runner
 
 

@@ -17,6 +17,7 @@ from tms_bridge.ingest.members import (
     Number,
     Pointer,
     Value,
+    kind,
     parse,
     resolve,
     shortened,
@@ -229,7 +230,14 @@ def _id(document: _Document) -> int:
         document.note("id", None, None, "not there")
         raise Undecodable(_no_id(document))
     place, why = problem
-    raise Undecodable(f"the id at {write_pointer(place.pointer)} is {spelling(place.value)}, which {why}")
+    raise Undecodable(
+        f"the id at {write_pointer(place.pointer)} is {_without_text(place.value)}, which {why}"
+    )
+
+
+def _without_text(value: Value) -> str:
+    """Spell a value for a list or a log, which show nothing of a body unasked: a text may be a name."""
+    return kind(value) if isinstance(value, str) and not isinstance(value, Number) else spelling(value)
 
 
 def _no_id(document: _Document) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from http import HTTPStatus
+from sys import intern
 from typing import Final
 
 import msgspec
@@ -14,7 +15,10 @@ from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
 from tms_bridge.web.sources import Caller
 
-_MAX_DETAIL: Final = 500
+_MAX_DETAIL: Final = 300
+_MAX_WIDE_DETAIL: Final = 150
+"""Of a text whose characters may take four bytes each: thousands of calls are kept."""
+
 _MAX_METHOD: Final = 20
 _MAX_PATH: Final = 200
 
@@ -166,6 +170,8 @@ def _call(  # noqa: PLR0913 - what is known of it, from its head to its answer
         method, path = visit.head.method, visit.head.path
         if not ended.taken:  # else they are what a webhook's are
             method, path = cut(method, _MAX_METHOD), cut(path, _MAX_PATH)
+    if visit.source:  # one of the few paths that lead somewhere: thousands of rows share it
+        path = intern(path)
     return AnsweredCall(
         at=time.time() - seconds,
         request_id=visit.request_id,
@@ -176,11 +182,11 @@ def _call(  # noqa: PLR0913 - what is known of it, from its head to its answer
         duration_ms=round(seconds * 1000, 3),
         source=visit.source,
         trigger=visit.trigger,
-        address=caller.client or visit.peer,
-        peer=visit.peer,
+        address=intern(caller.client or visit.peer),
+        peer=intern(visit.peer),
         listed=caller is not _NOBODY and not caller.unlisted,
         credential=caller.credential,
-        detail=ended.detail,
+        detail=ended.detail[: _MAX_DETAIL if ended.detail.isascii() else _MAX_WIDE_DETAIL],
         answered=answered,
         id=ended.id,
         status=ended.status,
@@ -207,6 +213,6 @@ def _line(call: AnsweredCall) -> WebhookLine:
         msgspec.UNSET if call.peer == call.address else call.peer,
         call.method if refused else msgspec.UNSET,
         call.path if refused else msgspec.UNSET,
-        call.detail[:_MAX_DETAIL] if call.detail else msgspec.UNSET,
+        call.detail or msgspec.UNSET,
         msgspec.UNSET if call.answered else False,
     )

@@ -181,8 +181,6 @@ class _Trial:
             status=message.status,
             entity=message.entity,
             routing_key=message.routing_key,
-            digest=message.digest,
-            traceparent=message.traceparent,
         )
         # At once, for the relay tells next what becomes of it.
         self._desk.log.note(call)

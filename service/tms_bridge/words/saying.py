@@ -6,7 +6,7 @@ three stand under it. "All is well" is the last row and says so only where no ot
 well-being. Each row is told to a viewer of some sources only as far as it concerns them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -23,6 +23,8 @@ UNDER: Final = 3
 """How many more matches stand under the sentence."""
 
 Mood = Literal["ok", "idle", "warn", "bad"]
+About = Literal["", "calls", "outbox", "quarantine", "topology", "configuration"]
+"""Where more is shown: the console's page of that name; empty where there is no more."""
 Scope = frozenset[str] | None
 """The sources that the reader may see; None is all of them, and the bridge itself."""
 
@@ -41,11 +43,13 @@ class Saying(msgspec.Struct, frozen=True):
         kind: ok, idle (nothing to do), warn (look when there is time), bad (act now).
         one: the sentence.
         then: what to do, or what follows from it; may be empty.
+        about: where more of it is shown.
     """
 
     kind: Mood
     one: str
     then: str = ""
+    about: About = ""
 
 
 def say(state: Standing, scope: Scope = None) -> Saying:
@@ -60,10 +64,10 @@ def sayings(state: Standing, scope: Scope = None) -> list[Saying]:
 
 def _matches(state: Standing, scope: Scope) -> Iterator[Saying]:
     found = False
-    for row in ROWS:
+    for row, about in ROWS.items():
         for saying in row(state, scope):
             found = True
-            yield saying
+            yield msgspec.structs.replace(saying, about=about)
     if not found:
         yield _well(state, scope)
 
@@ -295,29 +299,29 @@ def _well(state: Standing, scope: Scope) -> Saying:
     return Saying("ok", f"All is well. Last event {_span(state.now - last.last_event_at)} ago{took}.")
 
 
-ROWS: Final[tuple[Callable[[Standing, Scope], Iterator[Saying]], ...]] = (
-    _stopping,
-    _broken,
-    _late,
-    _full,
-    _away,
-    _blocked,
-    _lane,
-    _draining,
-    _unlisted,
-    _credentials,
-    _near_miss,
-    _swapped,
-    _kept_aside,
-    _unroutable,
-    _topology,
-    _reload,
-    _flood,
-    _half_silent,
-    _never,
-    _quiet,
-)
-"""The worst first. What comes first is said, whatever else is true."""
+ROWS: Final[Mapping[Callable[[Standing, Scope], Iterator[Saying]], About]] = {
+    _stopping: "",
+    _broken: "outbox",
+    _late: "outbox",
+    _full: "outbox",
+    _away: "outbox",
+    _blocked: "outbox",
+    _lane: "outbox",
+    _draining: "outbox",
+    _unlisted: "calls",
+    _credentials: "calls",
+    _near_miss: "calls",
+    _swapped: "quarantine",
+    _kept_aside: "quarantine",
+    _unroutable: "topology",
+    _topology: "topology",
+    _reload: "configuration",
+    _flood: "calls",
+    _half_silent: "",
+    _never: "",
+    _quiet: "",
+}
+"""The worst first, and where more of each is shown. What comes first is said, whatever else holds."""
 
 
 def kept_in(state: Standing, scope: Scope = None) -> tuple[int, int]:

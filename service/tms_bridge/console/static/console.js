@@ -25,11 +25,13 @@
   const place = (row) => {
     const there = byId(row.id);
     if (there) {
-      const moved = row.dataset.top === "1" && list.firstElementChild !== there;
+      const moved = row.dataset.top === "1" && list.firstElementChild !== there && !busy();
+      const focused = there.contains(document.activeElement);
       there.replaceWith(row);
-      if (moved && !busy()) list.prepend(row);
+      if (moved) list.prepend(row);
+      if (focused) row.querySelector("a").focus();
     } else if (busy()) {
-      held.push(row);
+      held = [...held.filter((other) => other.id !== row.id), row].slice(-KEEP);
     } else {
       row.classList.add("new");
       list.prepend(row);
@@ -55,7 +57,9 @@
 
   const tick = (event) => {
     lastTick = Date.now();
-    if (event.lastEventId) lastId = event.lastEventId;
+    // Numbers fall where the bridge was started anew: nothing of the page is about these calls.
+    if (Number(event.lastEventId) < Number(lastId)) location.reload();
+    lastId = event.lastEventId;
     const now = new Date().toISOString();
     live.firstElementChild?.remove();
     live.textContent = `Live. Last update ${now.slice(11, 19)}. All times are UTC.`;
@@ -89,11 +93,16 @@
     for (const element of [...content.children]) byId(element.id)?.replaceWith(element);
   };
 
+  const more = (event) => {
+    const note = byId("more");
+    if (note) { note.textContent = event.data; note.hidden = !event.data; }
+  };
+
   const open = () => {
     if (stream || !body.dataset.stream || document.hidden) return;
     stream = new EventSource(`${body.dataset.stream}&from=${lastId}`);
     const on = (name, act) => stream.addEventListener(name, (event) => { tick(event); act(event); });
-    on("say", say); on("rows", rows); on("part", part); on("quiet", () => {});
+    on("say", say); on("rows", rows); on("part", part); on("more", more); on("quiet", () => {});
     stream.addEventListener("bye", (event) => { close(); live.textContent = event.data; });
   };
 
@@ -107,6 +116,8 @@
         const since = new Date(lastTick).toISOString().slice(11, 19);
         live.textContent = `Not live since ${since}, trying again. All times are UTC.`;
         byId("say").classList.add("stale");
+        // A browser tries again by itself after a broken connection, and not after a refusal.
+        if (stream?.readyState === EventSource.CLOSED) { close(); open(); }
       }
     }, 5000);
   }
