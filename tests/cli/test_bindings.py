@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tms_bridge.cli.bindings import judge
-from tms_bridge.settings.bindings import routing_keys
+from tms_bridge.settings.amqp import routing_keys
 
 from .archived import fill, spread, with_archive
 from .conftest import QUEUE, Invoke

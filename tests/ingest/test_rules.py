@@ -5,8 +5,8 @@ import pytest
 from tms_bridge.errors import SettingsError, Undecodable
 from tms_bridge.ingest import decode, rules_of
 from tms_bridge.ingest.fields import names_of
-from tms_bridge.settings.checks.sources import _FIELDS
 from tms_bridge.settings.model import Source
+from tms_bridge.settings.sources import _FIELDS
 from tms_events import Trigger
 
 from .sources import NOON, read_assignment, read_class, rules

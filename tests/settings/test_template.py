@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.model import Http, Settings
-from tms_bridge.settings.template import template
+from tms_bridge.settings.reference import template
 from tms_bridge.settings.traps import warnings
 
 Read = Callable[..., Loaded]

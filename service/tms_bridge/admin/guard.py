@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from tms_bridge.errors import Forbidden, Unauthorized
-from tms_bridge.settings.checks.listeners import TOKEN_NAME
+from tms_bridge.settings.listeners import TOKEN_NAME
 from tms_bridge.settings.model import Admin, AdminToken, Role
 from tms_bridge.settings.network import is_loopback, parse_listens
 

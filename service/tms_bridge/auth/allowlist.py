@@ -9,8 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
-from tms_bridge.settings.network import parse_network
+from tms_bridge.settings.network import ANY, SKILLABLE_TMS, parse_network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -13,7 +13,7 @@ from tms_bridge.ingest import unreadable_fields
 from tms_bridge.metrics import UNKNOWN_SOURCE, Metrics, OutboxMetrics, PublishMetrics
 from tms_bridge.outbox.rows import Stats
 from tms_bridge.relay import Relay
-from tms_bridge.settings.bindings import routing_keys
+from tms_bridge.settings.amqp import routing_keys
 from tms_bridge.settings.model import Outbox, Source
 from tms_bridge.web import OUTCOMES
 from tms_events import Trigger

@@ -39,9 +39,9 @@ from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.memory import MemoryOutbox
 from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.relay import Relay
+from tms_bridge.settings.listeners import Certificates
 from tms_bridge.settings.load import Loaded
 from tms_bridge.settings.model import Settings
-from tms_bridge.settings.tls import Certificates
 from tms_bridge.web import AccessLog, Routes, Webhooks
 
 DONE: Final = 0

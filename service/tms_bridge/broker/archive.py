@@ -22,7 +22,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from tms_bridge.broker.consumer import Subscription, publish_copy
 from tms_bridge.broker.session import CHANNEL_TIMEOUT_S, Session
 from tms_bridge.errors import BrokerError
-from tms_bridge.settings.bindings import takes
+from tms_bridge.settings.amqp import takes
 from tms_events.wire import CHECK_TYPE, REPLAYED_HEADER
 
 BATCH: Final = 100

@@ -9,9 +9,9 @@ from typing import TypeVar
 import msgspec
 
 from tms_bridge.errors import BridgeError, InvalidQuery, RowBusy, RowMissing, SettingsError, Undecodable
+from tms_bridge.settings.listeners import pinned
 from tms_bridge.settings.model import Admin
 from tms_bridge.settings.network import Listen, parse_listens
-from tms_bridge.settings.tls import pinned
 
 T = TypeVar("T")
 

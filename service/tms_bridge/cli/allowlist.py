@@ -18,9 +18,8 @@ from tms_bridge.cli.configuration import load
 from tms_bridge.cli.output import Output, common_options, note
 from tms_bridge.cli.page import addresses, shown, sort_key
 from tms_bridge.cli.program import DONE, NO
-from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
 from tms_bridge.settings.model import Source
-from tms_bridge.settings.network import Network, is_loopback, parse_network
+from tms_bridge.settings.network import ANY, SKILLABLE_TMS, Network, is_loopback, parse_network
 
 TIMEOUT_S = 10
 """For the connection and for each part of the page."""

@@ -17,7 +17,7 @@ from tms_bridge.cli.output import Output, common_options, visible
 from tms_bridge.cli.program import DONE, NO
 from tms_bridge.cli.replay import MOMENT, archive_name, reported
 from tms_bridge.errors import SettingsError
-from tms_bridge.settings.bindings import routing_keys, takes
+from tms_bridge.settings.amqp import routing_keys, takes
 from tms_bridge.settings.model import Amqp, Settings
 
 

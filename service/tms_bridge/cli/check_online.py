@@ -12,7 +12,7 @@ from tms_bridge.broker.topology import Likeness
 from tms_bridge.cli.broker import connect
 from tms_bridge.cli.findings import FAIL, OK, WARN, Checkup
 from tms_bridge.errors import BrokerError
-from tms_bridge.settings.bindings import routing_keys, takes
+from tms_bridge.settings.amqp import routing_keys, takes
 from tms_bridge.settings.model import Amqp, Settings
 
 STREAMS_SINCE: Final = (3, 9)

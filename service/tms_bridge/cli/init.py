@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from tms_bridge.cli.output import Output, common_options
-from tms_bridge.settings.template import template
+from tms_bridge.settings.reference import template
 
 OWNER_ONLY = 0o600
 

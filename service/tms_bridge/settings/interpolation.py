@@ -115,7 +115,7 @@ class Interpolation:
         """Return a file's content without its last newline; a relative path starts at the configuration.
 
         Raises:
-            Unresolved: the file cannot be read (see `settings.files`).
+            Unresolved: the file cannot be read (see `read_file`).
         """
         file = self._directory / path
         self.files.append(file)

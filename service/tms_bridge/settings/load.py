@@ -10,12 +10,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 
 from tms_bridge.errors import SettingsError
-from tms_bridge.settings import tls
-from tms_bridge.settings.allow_from import AddressList, AllowFrom
-from tms_bridge.settings.checks import find_problems
+from tms_bridge.settings import amqp, listeners, sources
 from tms_bridge.settings.interpolation import Interpolation, Unresolved, read_file
-from tms_bridge.settings.model import Settings, Tls
-from tms_bridge.settings.problem import Mistake, join
+from tms_bridge.settings.model import Mistake, Settings, Tls, join
+from tms_bridge.settings.network import AddressList, AllowFrom
 from tms_bridge.settings.shape import Shape
 
 _FILES: Final = frozenset({"cafile", "capath", "certfile", "keyfile"})
@@ -61,10 +59,19 @@ def read(path: Path, environ: Mapping[str, str]) -> Loaded:
     if settings is None or problems:
         raise _refusal(path, problems)
     placed = _placed(settings, path.absolute().parent)
-    if problems := [*tls.find_problems(placed)]:
+    if problems := [*listeners.certificate_problems(placed)]:
         raise _refusal(path, problems)
-    files = tuple(dict.fromkeys([path, *interpolation.files, *tls.files_of(placed)]))
+    files = tuple(dict.fromkeys([path, *interpolation.files, *listeners.certificate_files(placed)]))
     return Loaded(placed, files, tuple(shape.literal_secrets), _former_outbox(settings, placed))
+
+
+def find_problems(settings: Settings) -> list[Mistake]:
+    """Return everything that keeps these settings from being used and that their types cannot say."""
+    return [
+        *listeners.find_problems(settings),
+        *amqp.find_problems(settings.amqp),
+        *sources.find_problems(settings),
+    ]
 
 
 def _parse(path: Path) -> dict[str, object]:

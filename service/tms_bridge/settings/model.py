@@ -1,4 +1,4 @@
-"""The configuration as values: one struct a table of the TOML file.
+"""The configuration as values: one struct a table of the TOML file; and what may be wrong with one.
 
 A field's `description` is its text in the generated configuration reference, so it is written for the
 person who sets it; bounds stand beside it. A field marked HIDDEN is never shown, not even by `repr`.
@@ -23,6 +23,9 @@ MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """RabbitMQ 4 takes 16 MiB a message, which holds the body, its typed copy and their escapes."""
 
 MAX_HEAD_BYTES: Final = 1024 * 1024
+
+_BARE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+"""What stands in a key of TOML without quotes."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -334,3 +337,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dedup: Dedup = Dedup()
     sources: dict[str, Source]
     log: Logging = Logging()
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """What is wrong at which key, in words that say how to mend it and show no secret."""
+
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return `key: text`, or the text alone where it concerns the whole file."""
+        return f"{self.key}: {self.text}" if self.key else self.text
+
+
+def join(parent: str, key: str) -> str:
+    """Return the dotted name of a key in a table, quoted where TOML would quote it."""
+    shown = key if key and _BARE.issuperset(key) else f'"{key}"'
+    return f"{parent}.{shown}" if parent else shown

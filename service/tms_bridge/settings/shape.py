@@ -13,8 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from tms_bridge.settings.interpolation import Interpolation, Unresolved, refers, spells_out_secret
-from tms_bridge.settings.model import HIDDEN, Settings
-from tms_bridge.settings.problem import Mistake, join
+from tms_bridge.settings.model import HIDDEN, Mistake, Settings, join
 
 _TRUTH: Final = {"true": True, "false": False}
 

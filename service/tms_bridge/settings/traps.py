@@ -5,11 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from tms_bridge.settings.allow_from import ANY, SKILLABLE_TMS
-from tms_bridge.settings.bindings import routing_keys, takes
-from tms_bridge.settings.model import Http, Settings, Source
-from tms_bridge.settings.network import is_loopback, parse_listens, parse_network
-from tms_bridge.settings.problem import Mistake, join
+from tms_bridge.settings.amqp import routing_keys, takes
+from tms_bridge.settings.model import Http, Mistake, Settings, Source, join
+from tms_bridge.settings.network import ANY, SKILLABLE_TMS, is_loopback, parse_listens, parse_network
 
 _ACCEPTED: Final = 202
 _TOKEN_LENGTH: Final = 16

@@ -1,6 +1,6 @@
 import pytest
 
-from tms_bridge.settings.problem import Mistake, join
+from tms_bridge.settings.model import Mistake, join
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The broker's URLs, and the names that RabbitMQ takes."""
+"""The broker's URLs, the names that RabbitMQ takes, and which routing keys a binding takes."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,8 +6,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from tms_bridge.message import QUARANTINE_EXCHANGE, UNROUTABLE_EXCHANGE
-from tms_bridge.settings.model import Amqp, Archive, Queue
-from tms_bridge.settings.problem import Mistake
+from tms_bridge.settings.model import Amqp, Archive, Mistake, Queue
+from tms_events.topics import STATUSES
 
 SHORT_STRING_BYTES: Final = 255
 """The longest name or routing key that AMQP 0-9-1 can carry."""
@@ -113,3 +113,22 @@ def _binding(binding: str) -> str | None:
         if word not in ("*", "#") and ("*" in word or "#" in word):
             return f'"{binding}": * stands for one whole word and # for any number of them, not for "{word}"'
     return None
+
+
+def routing_keys(prefix: str) -> list[str]:
+    """Return every routing key that a source of this prefix can send to."""
+    return [f"{prefix}.{trigger}.{status}" for trigger, statuses in STATUSES.items() for status in statuses]
+
+
+def takes(binding: str, key: str) -> bool:
+    """Return whether a binding matches a routing key, as a topic exchange does."""
+    return _takes(binding.split("."), key.split("."))
+
+
+def _takes(pattern: Sequence[str], words: Sequence[str]) -> bool:
+    if not pattern:
+        return not words
+    first, rest = pattern[0], pattern[1:]
+    if first == "#":
+        return _takes(rest, words) or (bool(words) and _takes(pattern, words[1:]))
+    return bool(words) and first in ("*", words[0]) and _takes(rest, words[1:])

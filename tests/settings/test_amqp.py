@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tms_bridge.settings.amqp import routing_keys, takes
 from tms_bridge.settings.load import Loaded
 
 Read = Callable[..., Loaded]
@@ -163,3 +164,30 @@ def test_at_least_one_broker_is_named(complaints_about: Complain) -> None:
 def test_a_bad_archive_says_what_is_wrong(archive: str, expected: str, complaints_about: Complain) -> None:
     tables = f'[[amqp.queues]]\nname = "crm"\nbindings = ["#"]\n[amqp.archive]\n{archive}\n[outbox]'
     assert f"amqp.archive.{expected}" == complaints_about(("[outbox]", tables))
+
+
+@pytest.mark.parametrize(
+    ("binding", "key", "expected"),
+    [
+        ("tms.class.completed", "tms.class.completed", True),
+        ("tms.class.completed", "tms.class.denied", False),
+        ("tms.class", "tms.class.completed", False),
+        ("tms.class.completed.x", "tms.class.completed", False),
+        ("tms.*.completed", "tms.class.completed", True),
+        ("tms.*", "tms.class.completed", False),
+        ("*.*.*", "tms.class.completed", True),
+        ("#", "tms.class.completed", True),
+        ("tms.#", "tms", True),
+        ("tms.#.completed", "tms.completed", True),
+        ("tms.#.completed", "tms.a.b.completed", True),
+        ("tms.#.completed", "tms.a.b", False),
+        ("#.#", "tms.class.completed", True),
+    ],
+)
+def test_a_binding_takes_keys_as_a_topic_exchange_does(binding: str, key: str, *, expected: bool) -> None:
+    assert takes(binding, key) == expected
+
+
+def test_a_source_can_send_to_fourteen_keys() -> None:
+    keys = routing_keys("a.b")
+    assert (len(keys), keys[0]) == (14, "a.b.course_assignment.started")

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tms_bridge.settings.checks.amqp import SHORT_STRING_BYTES
-from tms_bridge.settings.model import Basic, Credential, Settings, Source
-from tms_bridge.settings.problem import Mistake, join
+from tms_bridge.settings.amqp import SHORT_STRING_BYTES
+from tms_bridge.settings.model import Basic, Credential, Mistake, Settings, Source, join
 from tms_events.class_ import Class
 from tms_events.course_assignment import CourseAssignment
 

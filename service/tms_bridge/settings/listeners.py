@@ -1,15 +1,79 @@
-"""Certificates: `[http.tls]` and `[admin.tls]` as contexts of OpenSSL, and what is wrong with them."""
+"""The two listeners: their addresses, tokens and certificates, and what is wrong with them."""
 
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tms_bridge.settings.model import Settings, Tls
-from tms_bridge.settings.problem import Mistake
+from tms_bridge.settings.model import Mistake, Settings, Tls
+from tms_bridge.settings.network import parse_listen
+
+TOKEN_NAME: Final = "admin"  # noqa: S105 - a name, for the log
+"""What the audit log calls the holder of `admin.token`."""
+
+_BODILESS: Final = frozenset({204, 205})
 
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and authenticated encryption alone; what 1.3 has is good as it is."""
+
+
+def find_problems(settings: Settings) -> Iterator[Mistake]:
+    """Yield what is wrong with `[http]`, `[admin]` and `[outbox]`."""
+    yield from _listens("http.listen", settings.http.listen)
+    yield from _listens("admin.listen", settings.admin.listen)
+    yield from _shared(settings)
+    yield from _tokens(settings)
+    if settings.http.success_status in _BODILESS:
+        yield Mistake(
+            "http.success_status",
+            f"{settings.http.success_status} allows no body, which names the event; use 200 or 202",
+        )
+    if settings.outbox is not None and not settings.outbox.dir.strip("\0 "):
+        yield Mistake("outbox.dir", "is empty; name a directory on a local disk")
+
+
+def _tokens(settings: Settings) -> Iterator[Mistake]:
+    admin = settings.admin
+    named = [(f"admin.tokens[{at}]", token) for at, token in enumerate(admin.tokens)]
+    secrets = [("admin.token", admin.token), *((f"{key}.token", token.token) for key, token in named)]
+    for key, secret in secrets:
+        if secret is not None and not (secret.isascii() and secret.strip()):
+            yield Mistake(key, "must be ASCII text that is not blank; leave it out to do without")
+    for key, token in named:
+        if token.name == TOKEN_NAME or [one.name for _, one in named].count(token.name) > 1:
+            yield Mistake(f"{key}.name", f'"{token.name}" is taken; the audit log needs a name for each')
+        if token.sources is not None and token.role == "operator":
+            yield Mistake(f"{key}.sources", "limit what a viewer sees; an operator always has every source")
+        for name in token.sources or ():
+            if name not in settings.sources:
+                yield Mistake(f"{key}.sources", f'there is no source "{name}"')
+
+
+def _listens(key: str, value: str | tuple[str, ...]) -> Iterator[Mistake]:
+    if isinstance(value, str):
+        yield from _listen(key, value)
+        return
+    if not value:
+        yield Mistake(key, "is an empty list; name at least one address and port")
+    for at, text in enumerate(value):
+        yield from _listen(f"{key}[{at}]", text)
+
+
+def _listen(key: str, text: str) -> Iterator[Mistake]:
+    try:
+        parse_listen(text)
+    except ValueError as error:
+        yield Mistake(key, str(error))
+
+
+def _shared(settings: Settings) -> Iterator[Mistake]:
+    """Yield addresses that stand twice; port 0 is a new port each time."""
+    seen: set[str] = set()
+    for key, value in (("http.listen", settings.http.listen), ("admin.listen", settings.admin.listen)):
+        for text in (value,) if isinstance(value, str) else value:
+            if text in seen and not text.endswith(":0"):
+                yield Mistake(key, f'"{text}" is used twice; give each listener its own port')
+            seen.add(text)
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:
@@ -59,7 +123,7 @@ def _no_password() -> str:
     return ""
 
 
-def find_problems(settings: Settings) -> Iterator[Mistake]:
+def certificate_problems(settings: Settings) -> Iterator[Mistake]:
     """Yield what is wrong with the certificates; paths must be absolute."""
     for table, tls in (("http.tls", settings.http.tls), ("admin.tls", settings.admin.tls)):
         if tls is not None and (problem := _problem(table, tls)) is not None:
@@ -71,7 +135,7 @@ def find_problems(settings: Settings) -> Iterator[Mistake]:
         )
 
 
-def files_of(settings: Settings) -> list[Path]:
+def certificate_files(settings: Settings) -> list[Path]:
     """Return the files of the certificates, for whoever watches them for changes."""
     tables = [tls for tls in (settings.http.tls, settings.admin.tls) if tls is not None]
     names = [name for tls in tables for name in (tls.certificate, tls.key, tls.client_ca)]
