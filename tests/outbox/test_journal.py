@@ -21,8 +21,8 @@ from tests.outbox.outboxes import (
 )
 
 from tms_bridge.errors import Unavailable
-from tms_bridge.outbox import tail
 from tms_bridge.outbox.database import Store
+from tms_bridge.outbox.memory import TAIL_BYTES, Tail
 from tms_bridge.outbox.rows import State, pack
 
 
@@ -165,7 +165,7 @@ async def test_page_waits_for_the_next_event(tmp_path: Path) -> None:
 async def test_page_reads_a_backlog_from_disk_and_goes_on_from_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "MAX_ENTRIES", 8)
+    monkeypatch.setattr(Tail.__init__, "__kwdefaults__", {"max_entries": 8, "max_bytes": TAIL_BYTES})
     journal = await open_journal(tmp_path)
     for start in range(0, 100, 20):
         await asyncio.gather(*(accept(journal, event(number)) for number in range(start, start + 20)))

@@ -10,7 +10,7 @@ from tests.outbox.outboxes import accept, event, open_journal, quiet
 
 from tms_bridge.errors import OutboxBroken
 from tms_bridge.outbox.contract import OutboxEntry
-from tms_bridge.outbox.tail import Tail
+from tms_bridge.outbox.memory import Tail
 
 STEPS = st.lists(
     st.one_of(

@@ -5,8 +5,8 @@ import pytest
 from tests.outbox.outboxes import Clock, accept, event, killed, open_journal
 
 from tms_bridge.errors import OutboxBroken
-from tms_bridge.outbox import ring
-from tms_bridge.outbox.ring import SLOTS, Ring
+from tms_bridge.outbox import files
+from tms_bridge.outbox.files import SLOTS, Ring
 
 
 def opened(path: Path, last_seq: int, *, boot: str = "boot", journal_id: str = "journal") -> Ring:
@@ -88,9 +88,9 @@ def test_a_ring_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_boot_id_is_the_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() == ring.boot_id()
-    monkeypatch.setattr(ring, "BOOT_ID", tmp_path / "none")
-    assert "" == ring.boot_id()
+    assert Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() == files.boot_id()
+    monkeypatch.setattr(files, "BOOT_ID", tmp_path / "none")
+    assert "" == files.boot_id()
 
 
 async def test_recovery_looks_no_further_back_than_the_window(tmp_path: Path) -> None:

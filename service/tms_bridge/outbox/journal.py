@@ -13,13 +13,12 @@ from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, OutboxEntry, Receipt, Waiter
 from tms_bridge.outbox.database import Ages, Committed, Snapshot, Store
-from tms_bridge.outbox.files import Directory, FreeBytes, Space, free_bytes
+from tms_bridge.outbox.files import Directory, FreeBytes, Ring, Space, boot_id, free_bytes
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
+from tms_bridge.outbox.memory import Tail
 from tms_bridge.outbox.operators import Operators
 from tms_bridge.outbox.retries import Cases, Clock, Receipts, RetryWindow, fail, owed
-from tms_bridge.outbox.ring import Ring, boot_id
 from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, Unanswered, microseconds, pack
-from tms_bridge.outbox.tail import Tail
 from tms_bridge.settings import model as settings
 
 OnCommit = Callable[[float, int], None]

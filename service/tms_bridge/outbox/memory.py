@@ -1,24 +1,89 @@
-"""The outbox of a deployment without a disk: an event is durable once the broker has confirmed it."""
+"""What is kept in memory: the newest events for the relay, and where there is no disk the whole outbox.
+
+There an event is durable once the broker has confirmed it.
+"""
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from tms_bridge.errors import Unavailable
-from tms_bridge.message import Message
+from tms_bridge.message import AROUND_BODY_BYTES, Message
 from tms_bridge.outbox.contract import Durable, OutboxEntry, Receipt, Waiter
 from tms_bridge.outbox.retries import Cases, Clock, Receipts
 from tms_bridge.outbox.rows import Stats
-from tms_bridge.outbox.tail import Tail
+
+TAIL_ENTRIES = 8192
+TAIL_BYTES = 16 << 20
+"""More are read from the disk."""
 
 MAX_EVENTS = 4096
 """Many times what may be in flight at once (`http.max_in_flight`), whose waiters have given up."""
 
 MAX_BYTES = 32 << 20
 """Of bodies, so that large ones cannot fill the memory either."""
+
+
+class Tail:
+    """The newest committed entries that have not left; all of those after `floor`."""
+
+    def __init__(self, floor: int, *, max_entries: int = TAIL_ENTRIES, max_bytes: int = TAIL_BYTES) -> None:
+        self.floor = floor
+        """Whoever wants what comes after a lower seq than this must read the disk."""
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: dict[int, OutboxEntry] = {}
+        self._seqs: list[int] = []
+        self._arrival = asyncio.Event()
+
+    def extend(self, entries: Sequence[OutboxEntry]) -> None:
+        """Add what was committed last, in order."""
+        for entry in entries:
+            self._entries[entry.seq] = entry
+            self._seqs.append(entry.seq)
+            self._bytes += AROUND_BODY_BYTES + len(entry.message.body)
+        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+            self._evict()
+        if len(self._seqs) > 2 * self._max_entries + 2 * len(self._entries):
+            self._seqs = list(self._entries)
+        self._arrival.set()
+
+    def remove(self, seq: int) -> None:
+        """Forget what has left."""
+        if (entry := self._entries.pop(seq, None)) is not None:
+            self._bytes -= AROUND_BODY_BYTES + len(entry.message.body)
+
+    def after(self, seq: int, limit: int) -> list[OutboxEntry]:
+        """Return up to `limit` entries after `seq`, which must not be below `floor`."""
+        found: list[OutboxEntry] = []
+        for place in range(bisect_right(self._seqs, seq), len(self._seqs)):
+            entry = self._entries.get(self._seqs[place])
+            if entry is not None:
+                found.append(entry)
+                if len(found) == limit:
+                    break
+        return found
+
+    async def arrival(self) -> None:
+        """Wait for what is committed next."""
+        self._arrival.clear()
+        await self._arrival.wait()
+
+    def wake(self) -> None:
+        """Let whoever waits look again."""
+        self._arrival.set()
+
+    def _evict(self) -> None:
+        """Give the older half to the disk alone, so that the cost is shared by many."""
+        for seq in list(self._entries)[: max(1, len(self._entries) // 2)]:
+            self.remove(seq)
+            self.floor = seq
+        self._seqs = list(self._entries)
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -23,10 +23,10 @@ from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, RowUnfit, Undec
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
+from tms_bridge.outbox.memory import Tail
 from tms_bridge.outbox.queries import PAGE_BYTES
 from tms_bridge.outbox.retries import RetryWindow
 from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, ROW_ID, Appended, Caps, Row, State, Stats
-from tms_bridge.outbox.tail import Tail
 
 PAGE_ROWS: Final = 500
 """A page has so many rows or PAGE_BYTES, whatever comes first."""

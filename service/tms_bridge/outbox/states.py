@@ -4,8 +4,12 @@ Theory of operation. Everything that is kept has a `seq`, given inside the trans
 the order of seq is the order of commits, and a reader who has seen a seq has seen all before it. Each public
 method that changes something is one transaction: it happens whole or not at all, and `totals` (one row, kept
 in step here so that no start has to count) goes with it. When the method has returned, its effect is synced
-to the disk. Only the writer thread calls. A failure leaves rows and totals as they were. A small batch of
-nothing but new and settled events is one statement instead of six (`plain_batch`), with the same effect.
+to the disk. Only the writer thread calls. A failure leaves rows and totals as they were.
+
+A statement gives the interpreter lock away several times and must win it back from a busy event loop. So what
+nearly every batch is made of, new and settled events and the totals, goes to SQLite as the rows of a single
+INSERT into a view, whose triggers do what each row says. One statement outside a transaction is a
+transaction. A batch that is larger, or brings more, takes several between BEGIN and COMMIT.
 
 | state | in table | comes from | goes to |
 | --- | --- | --- | --- |
@@ -25,12 +29,13 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from typing import Final
 
 import msgspec
 
 from tms_bridge.errors import RowMissing
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox import plain_batch
 from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.outbox.rows import (
     Appended,
@@ -47,19 +52,35 @@ from tms_bridge.outbox.rows import (
     unpack_ledger,
 )
 
-# Each step of a statement gives the interpreter lock away and must win it back from a busy event loop, so a
-# batch takes few statements: lists go in chunks of a power of two, whose statements stay prepared.
-CHUNK = 256
-_INSERT = "INSERT INTO pending (seq, taken_us, id, message) VALUES "
-_FIND = "SELECT message FROM pending WHERE seq IN "
-_DELETE = "DELETE FROM pending WHERE seq IN "
-_NOBODY = 0
-"""A seq that no row has; it fills a chunk up."""
+_ENTERS, _LEAVES, _TOTALS = 1, 2, 3
+_SETUP: Final = f"""
+PRAGMA temp_store = MEMORY;
+CREATE TEMP VIEW batch AS SELECT NULL AS does, NULL AS a, NULL AS b, NULL AS c, NULL AS d;
+CREATE TEMP TRIGGER batch_enters INSTEAD OF INSERT ON batch WHEN new.does = {_ENTERS} BEGIN
+    INSERT INTO pending VALUES (new.a, new.b, new.c, new.d);
+END;
+CREATE TEMP TRIGGER batch_leaves INSTEAD OF INSERT ON batch WHEN new.does = {_LEAVES} BEGIN
+    DELETE FROM pending WHERE seq BETWEEN new.a AND new.b;
+END;
+CREATE TEMP TRIGGER batch_totals INSTEAD OF INSERT ON batch WHEN new.does = {_TOTALS} BEGIN
+    UPDATE totals SET last_seq = new.a, pending_rows = new.b, pending_bytes = new.c, ledger = new.d;
+END;
+"""  # noqa: S608 - our own numbers
+"""A view of this connection's own; nothing of it is in the file."""
 
-_inserts = {1 << n: _INSERT + ", ".join(["(?, ?, ?, ?)"] * (1 << n)) for n in range(9)}
-_marks = {1 << n: "(" + ", ".join("?" * (1 << n)) + ")" for n in range(9)}
-_TOTALS = ", ".join(("last_seq", *Share.__struct_fields__, "ledger"))
-_UPDATE_TOTALS = f"UPDATE totals SET ({_TOTALS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
+Step = tuple[int, int, int | None, str | int | None, bytes | None]
+"""A row of that view: what it does, and to what."""
+
+MAX_STEPS: Final = 32
+MAX_BYTES: Final = 1 << 20
+"""SQLite copies the rows of such a statement once more than those of a plain INSERT."""
+
+_STATEMENTS: Final = [
+    "INSERT INTO batch VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * steps)  # noqa: S608 - nobody's words
+    for steps in range(MAX_STEPS + 1)
+]
+_COLUMNS = ", ".join(("last_seq", *Share.__struct_fields__, "ledger"))
+_UPDATE_TOTALS = f"UPDATE totals SET ({_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
 _PAGE_OVERHEAD_BYTES = 32 * 1024
 """What a transaction writes besides its rows: interior pages, index leaves, the totals."""
 
@@ -71,7 +92,7 @@ class States:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        plain_batch.prepare(connection)
+        connection.executescript(_SETUP)
         self.totals = self._stored_totals()
         self._sizes: dict[int, tuple[str, int]] = {}
         """Whose the newest rows are and how large, by seq; of any other, the file is asked."""
@@ -81,10 +102,15 @@ class States:
     def write(self, batch: Batch) -> int:
         """Commit a batch; return the seq before that of its first new row."""
         before = self.totals.last_seq
-        if (runs := plain_batch.runs_of(batch)) is not None:
-            self._write_plain(batch, runs)
+        steps = [*_steps_of(batch, before)]
+        if _fits(batch, steps):
+            self._write_at_once(batch, steps)
         else:
-            self._write_mixed(batch)
+            with self._transaction():
+                self._count_in(batch)
+                for part in _parts(steps):
+                    self._take(part)
+                self._write_rest(batch, before)
         self._remember(before, batch.rows)
         return before
 
@@ -151,28 +177,45 @@ class States:
             with self._transaction():
                 self._execute("DELETE FROM receipts WHERE taken_us < ? OR taken_us > ?", since_us, now_us)
 
-    def _write_mixed(self, batch: Batch) -> None:
-        with self._transaction():
-            self._insert(batch.rows)
-            self._settle(batch.settled)
-            for seq, reason in batch.refused:
-                self._refuse(seq, reason)
-            self._note(batch)
+    def _write_at_once(self, batch: Batch, steps: Iterable[Step]) -> None:
+        before = self.totals.copy()
+        try:
+            self._count_in(batch)
+            stored, ledger = self.totals.all, pack_ledger(self.totals.ledger)
+            totals = _TOTALS, self.totals.last_seq, stored.pending_rows, stored.pending_bytes, ledger
+            self._take([*steps, totals])
+        except BaseException:
+            self.totals = before
+            raise
+        self.unsaved_bytes += _PAGE_OVERHEAD_BYTES
 
-    def _write_plain(self, batch: Batch, runs: Sequence[tuple[int, int]]) -> None:
-        """Commit in one statement; nobody else writes, so what leaves can be measured before it."""
-        came, gone = _by_source(map(_size_of, batch.rows)), self._measure(batch.settled)
-        totals = self.totals.copy()
-        totals.last_seq += len(batch.rows)
-        _note_newest(totals, batch.rows)
-        written = _PAGE_OVERHEAD_BYTES
-        for sign, part in ((1, came), (-1, gone)):
+    def _take(self, steps: Sequence[Step]) -> None:
+        """Do these steps as one statement, which is a transaction of its own where none has begun."""
+        self.connection.execute(_STATEMENTS[len(steps)], [*chain.from_iterable(steps)])
+
+    def _count_in(self, batch: Batch) -> None:
+        """Let the totals be those after a batch; what leaves is measured before it does."""
+        totals, held = self.totals, State.HELD  # Python 3.11 takes 0.2 µs to look one up
+        came = _by_source(_size_of(row) for row in batch.rows if row.state is not held)
+        for sign, part in ((1, came), (-1, self._measure(batch.settled))):
             for source, (rows, size) in part.items():
-                totals.add(State.PENDING, source, sign * rows, sign * size)
-                written += size
-        plain_batch.commit(self.connection, batch.rows, runs, totals)
-        self.totals = totals
-        self.unsaved_bytes += written
+                self._count(State.PENDING, source, sign * rows, sign * size)
+        totals.last_seq += len(batch.rows)
+        newest_us = max((row.message.received_at_us for row in batch.rows), default=0)
+        totals.ledger.newest_us = max(totals.ledger.newest_us, newest_us)
+
+    def _write_rest(self, batch: Batch, before: int) -> None:
+        """Write what few batches have: rows in quarantine, refused events, what recognition has learnt."""
+        pending = State.PENDING
+        for seq, row in enumerate(batch.rows, before + 1):
+            if row.state is not pending:
+                self._quarantine(seq, row.message, row.blob, row.taken_us, row.state)
+        for seq, reason in batch.refused:
+            self._refuse(seq, reason)
+        receipts = map(msgspec.structs.astuple, batch.owed)
+        self.connection.executemany("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?)", receipts)
+        for seq, seen in batch.seen.items():
+            self._execute("UPDATE quarantine SET seen = ? WHERE seq = ?", seen, seq)
 
     def _remember(self, before: int, rows: Sequence[NewRow]) -> None:
         """Remember whose the rows after a seq are and how large; a backlog's are soon too many."""
@@ -185,11 +228,8 @@ class States:
         try:
             return _by_source(map(self._sizes.pop, seqs))
         except KeyError:  # of an earlier run, or forgotten
-            found = (
-                row
-                for chunk in _filled(seqs)
-                for row in self.connection.execute(_FIND + _marks[len(chunk)], chunk)
-            )
+            rows = "SELECT message FROM pending WHERE seq BETWEEN ? AND ?"
+            found = (row for run in _runs(sorted(seqs)) for row in self.connection.execute(rows, run))
             return _by_source((unpack(blob).source, len(blob)) for (blob,) in found)
 
     @contextmanager
@@ -201,8 +241,7 @@ class States:
             yield
             if caps is not None:
                 caps.check(before, self.totals)
-            shares = msgspec.structs.astuple(self.totals.all)
-            ledger = pack_ledger(self.totals.ledger)
+            shares, ledger = msgspec.structs.astuple(self.totals.all), pack_ledger(self.totals.ledger)
             self._execute(_UPDATE_TOTALS, self.totals.last_seq, *shares, ledger)
             self._execute("COMMIT")
         except BaseException:
@@ -215,36 +254,12 @@ class States:
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
         return self.connection.execute(statement, values)
 
-    def _insert(self, rows: Sequence[NewRow]) -> None:
-        """Give each new row its seq and its place."""
-        bus: list[object] = []
-        pending, held = State.PENDING, State.HELD  # Python 3.11 takes 0.2 µs to look one up
-        for seq, row in enumerate(rows, self.totals.last_seq + 1):
-            state = row.state
-            if state is not held:
-                bus += (seq, row.taken_us if state is pending else None, row.message.id, row.blob)
-            if state is not pending:
-                self._quarantine(seq, row.message, row.blob, row.taken_us, state)
-        sizes = map(_size_of, (row for row in rows if row.state is not held))
-        for source, (count, size) in _by_source(sizes).items():
-            self._count(pending, source, count, size)
-        self.totals.last_seq += len(rows)
-        _note_newest(self.totals, rows)
-        for start, length in _chunks(len(bus) // 4):
-            self.connection.execute(_inserts[length], bus[start * 4 : (start + length) * 4])
-
     def _quarantine(  # noqa: PLR0913, PLR0917 - the columns
         self, seq: int, message: Message, blob: bytes, taken_us: int | None, state: State, seen: int = 1
     ) -> None:
         values = (seq, taken_us, message.id, blob, state, seen, message.received_at_us)
         self._execute("INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
-        self._enter(state, message.source, blob)
-
-    def _settle(self, seqs: Sequence[int]) -> None:
-        for source, (rows, size) in self._measure(seqs).items():
-            self._count(State.PENDING, source, -rows, -size)
-        for chunk in _filled(seqs):
-            self.connection.execute(_DELETE + _marks[len(chunk)], chunk)
+        self._count(state, message.source, 1, len(blob))
 
     def _refuse(self, seq: int, reason: str) -> None:
         found = self._execute("DELETE FROM pending WHERE seq = ? RETURNING taken_us, id, message", seq)
@@ -256,16 +271,7 @@ class States:
         values = (seq, taken_us, event_id, blob, said, time.time_ns() // 1000)
         self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
         source = self._leave(State.PENDING, blob).source
-        self._enter(State.REFUSED, source, blob)
-
-    def _note(self, batch: Batch) -> None:
-        """Keep what recognition has learnt."""
-        for owed in batch.owed:
-            self._execute(
-                "INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?)", *msgspec.structs.astuple(owed)
-            )
-        for seq, seen in batch.seen.items():
-            self._execute("UPDATE quarantine SET seen = ? WHERE seq = ?", seen, seq)
+        self._count(State.REFUSED, source, 1, len(blob))
 
     def _append(self, message: Message) -> OutboxEntry:
         """Put a message that was here before at the tail."""
@@ -274,8 +280,8 @@ class States:
         blob = pack(again)
         self.totals.last_seq += 1
         entry = OutboxEntry(self.totals.last_seq, again)
-        self._execute(_inserts[1], entry.seq, None, again.id, blob)
-        self._enter(State.PENDING, again.source, blob)
+        self._execute("INSERT INTO pending VALUES (?, NULL, ?, ?)", entry.seq, again.id, blob)
+        self._count(State.PENDING, again.source, 1, len(blob))
         return entry
 
     def _import(self, row: Row) -> OutboxEntry | None:
@@ -286,7 +292,7 @@ class States:
         if row.state is State.REFUSED:
             values = (seq, None, row.id, blob, row.why, time.time_ns() // 1000)
             self._execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", *values)
-            self._enter(State.REFUSED, row.source, blob)
+            self._count(State.REFUSED, row.source, 1, len(blob))
         else:
             self._quarantine(seq, row.message, blob, None, row.state, row.seen)
         return None
@@ -321,9 +327,6 @@ class States:
         state, blob = gone.fetchone()
         return self._leave(State(state), blob)
 
-    def _enter(self, state: State, source: str, blob: bytes) -> None:
-        self._count(state, source, 1, len(blob))
-
     def _leave(self, state: State, blob: bytes) -> Message:
         message = unpack(blob)
         self._count(state, message.source, -1, -len(blob))
@@ -334,7 +337,7 @@ class States:
         self.unsaved_bytes += abs(size)
 
     def _stored_totals(self) -> Totals:
-        row = self._execute(f"SELECT {_TOTALS} FROM totals").fetchone()  # noqa: S608 - our own names
+        row = self._execute(f"SELECT {_COLUMNS} FROM totals").fetchone()  # noqa: S608 - our own names
         return Totals(row[0], Share(*row[1:-1]), unpack_ledger(row[-1]))
 
 
@@ -352,23 +355,45 @@ def _by_source(sizes: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
     return found
 
 
-def _note_newest(totals: Totals, rows: Sequence[NewRow]) -> None:
-    for row in rows:
-        totals.ledger.newest_us = max(totals.ledger.newest_us, row.message.received_at_us)
+def _steps_of(batch: Batch, before: int) -> Iterator[Step]:
+    """Yield what comes for the relay, events and the bus copies of undecodable bodies, and what leaves."""
+    pending, held = State.PENDING, State.HELD
+    for seq, row in enumerate(batch.rows, before + 1):
+        if row.state is not held:
+            yield _ENTERS, seq, row.taken_us if row.state is pending else None, row.message.id, row.blob
+    for first, last in _runs(sorted(batch.settled)):
+        yield _LEAVES, first, last, None, None
 
 
-def _chunks(length: int) -> Iterator[tuple[int, int]]:
-    """Cut a length into starts and sizes that are powers of two, at most CHUNK."""
-    start = 0
-    while start < length:
-        size = min(CHUNK, 1 << ((length - start).bit_length() - 1))
-        yield start, size
-        start += size
+def _fits(batch: Batch, steps: Sequence[Step]) -> bool:
+    """Say whether one statement can write a batch."""
+    if batch.refused or batch.owed or batch.seen or len(steps) >= MAX_STEPS:
+        return False
+    pending = State.PENDING
+    size = sum(len(row.blob) for row in batch.rows)
+    return size <= MAX_BYTES and all(row.state is pending for row in batch.rows)
 
 
-def _filled(seqs: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Cut seqs into chunks of a power of two, the last one filled up."""
-    for start in range(0, len(seqs), CHUNK):
-        chunk = seqs[start : start + CHUNK]
-        size = 1 << (len(chunk) - 1).bit_length()
-        yield [*chunk, *[_NOBODY] * (size - len(chunk))]
+def _parts(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+    """Cut steps into those of one statement each."""
+    start = size = 0
+    for at, step in enumerate(steps):
+        if at - start == MAX_STEPS or size > MAX_BYTES:
+            yield steps[start:at]
+            start, size = at, 0
+        size += len(step[4] or b"")
+    if steps:
+        yield steps[start:]
+
+
+def _runs(seqs: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Join neighbours, so that what leaves in order leaves in one step."""
+    if not seqs:
+        return
+    first = last = seqs[0]
+    for seq in seqs:
+        if seq > last + 1:
+            yield first, last
+            first = seq
+        last = seq
+    yield first, last

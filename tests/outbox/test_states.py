@@ -1,4 +1,4 @@
-"""The one statement that commits plain batches, against the transaction of several that commits any batch."""
+"""What one statement writes, against the same in a transaction of several, and against one row at a time."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.outbox.outboxes import event
 
-from tms_bridge.outbox import plain_batch
 from tms_bridge.outbox.contract import Receipt
 from tms_bridge.outbox.rows import Batch, NewRow, Totals, pack
 from tms_bridge.outbox.schema import SCHEMA
-from tms_bridge.outbox.states import States
+from tms_bridge.outbox.states import MAX_BYTES, MAX_STEPS, States, _fits, _parts, _runs, _steps_of
 
 Content = tuple[list[tuple[object, ...]], Totals]
 
@@ -44,52 +43,73 @@ def content(states: States) -> Content:
     return states.connection.execute("SELECT * FROM pending ORDER BY seq").fetchall(), states.totals
 
 
-def all_of(batches: Sequence[Batch], *, one_by_one: bool) -> Content:
-    """Write batches, by the transaction alone if asked; forgetting the sizes halfway, as a restart does."""
+def all_of(batches: Sequence[Batch]) -> Content:
+    """Write batches, forgetting the sizes halfway, as a restart does."""
     states = fresh()
     for number, one in enumerate(batches):
         if number == len(batches) // 2:
             states._sizes.clear()
-        (states._write_mixed if one_by_one else states.write)(one)
+        states.write(one)
     stored = content(states)
     assert states._stored_totals() == states.totals
     states.connection.close()
     return stored
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.sets(st.integers(1, 60), max_size=30)), max_size=8))
-def test_one_statement_leaves_what_a_transaction_leaves(plans: list[tuple[int, set[int]]]) -> None:
+def with_more(one: Batch) -> Batch:
+    """Let it bring what no single statement writes; of a row that is not there, so nothing comes of it."""
+    return Batch(rows=one.rows, settled=one.settled, seen={1 << 40: 2})
+
+
+def one_by_one(batches: Sequence[Batch]) -> list[Batch]:
+    return [
+        part
+        for one in batches
+        for part in (
+            *(Batch(rows=[row]) for row in one.rows),
+            *(Batch(settled=[seq]) for seq in one.settled),
+        )
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sets(st.integers(1, 90), max_size=40)), max_size=8))
+def test_a_batch_leaves_the_same_however_it_is_written(plans: list[tuple[int, set[int]]]) -> None:
     batches = []
     last, gone = 0, set[int]()
     for length, leaving in plans:
         settled = {seq for seq in leaving if seq <= last} - gone
         batches.append(batch(last + 1, length, sorted(settled, reverse=True)))
         last, gone = last + length, gone | settled
-    assert all_of(batches, one_by_one=True) == all_of(batches, one_by_one=False)
+    expected = all_of(one_by_one(batches))
+    assert expected == all_of(batches)
+    assert expected == all_of([with_more(one) for one in batches])
 
 
 def test_neighbours_leave_as_one_run() -> None:
-    assert [(1, 3), (5, 5), (9, 10)] == plain_batch.runs_of(batch(20, 1, [10, 1, 3, 2, 5, 9]))
-    assert [] == plain_batch.runs_of(batch(1, 1))
+    assert [(1, 3), (5, 5), (9, 10)] == list(_runs([1, 2, 3, 5, 9, 10]))
+    assert [] == list(_runs([]))
 
 
-def test_what_is_not_plain_or_not_small_is_left_to_a_transaction() -> None:
-    for other in (
-        Batch(refused=[(1, "too long")]),
-        Batch(seen={1: 2}),
-        batch(1, plain_batch.MAX_ROWS + 1),
-        batch(1, 1, range(1, 4 * plain_batch.MAX_RUNS, 2)),
-        Batch(rows=[msgspec.structs.replace(row(1), blob=bytes(plain_batch.MAX_BYTES + 1))]),
-    ):
-        assert plain_batch.runs_of(other) is None
+def test_what_brings_more_or_is_large_is_left_to_a_transaction() -> None:
+    large = Batch(rows=[msgspec.structs.replace(row(1), blob=bytes(MAX_BYTES + 1))])
+    others = [Batch(refused=[(1, "too long")]), Batch(seen={1: 2}), batch(1, MAX_STEPS), large]
+    assert [False] * 4 == [_fits(one, [*_steps_of(one, 0)]) for one in others]
+    most = batch(1, MAX_STEPS - 1)
+    assert _fits(most, [*_steps_of(most, 0)])
 
 
-def test_the_largest_plain_batch_finds_its_statement(states: States) -> None:
-    for first in (1, 17, 33):
-        states.write(batch(first, plain_batch.MAX_ROWS))
-    states.write(batch(49, plain_batch.MAX_ROWS, range(1, 2 * plain_batch.MAX_RUNS, 2)))
+def test_a_large_batch_is_cut_by_number_and_by_bytes() -> None:
+    assert [MAX_STEPS, 8] == [len(part) for part in _parts([*_steps_of(batch(1, MAX_STEPS + 8), 0)])]
+    large = [msgspec.structs.replace(row(n), blob=bytes(MAX_BYTES)) for n in (1, 2, 3)]
+    assert [2, 1] == [len(part) for part in _parts([*_steps_of(Batch(rows=large), 0)])]
+
+
+def test_the_largest_batch_for_one_statement_finds_it(states: States) -> None:
+    for first in (1, 32, 63):
+        states.write(batch(first, MAX_STEPS - 1))
+    states.write(batch(94, 11, range(1, 2 * (MAX_STEPS - 12), 2)))
     rows, totals = content(states)
-    assert (48, 64, 48) == (len(rows), totals.last_seq, totals.all.pending_rows)
+    assert (84, 104, 84) == (len(rows), totals.last_seq, totals.all.pending_rows)
 
 
 def test_a_failure_leaves_rows_and_totals_as_they_were(states: States) -> None:
