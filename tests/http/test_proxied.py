@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from tms_bridge.auth import Gate
 from tms_bridge.http.proxied import build_server
 from tms_bridge.http.sockets import start
 from tms_bridge.settings.model import Basic, Credential, Http, Source
+from tms_bridge.web.sources import Door
 
 GET = b"GET / HTTP/1.1\r\nHost: bridge\r\n\r\n"
 CLIENT = "203.0.113.7"
@@ -30,11 +30,13 @@ Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWrite
 async def serve(http: Http) -> AsyncIterator[Connect]:
     """Serve what an address check makes of each request, and of the peer that aiohttp tells."""
     credential = Credential(name="2026", basic=Basic(username="tms", password="secret"))
-    gate = Gate(http, "contoso", Source(allow_from=(CLIENT,), credentials=(credential,)))
+    door = Door(http, "contoso", Source(allow_from=(CLIENT,), credentials=(credential,)))
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        admission = gate.admit(request.remote, request.headers)
-        return web.Response(text=f"{admission.verdict.value} {admission.client or admission.reason}")
+        caller = door.judge(request.remote or "", request.headers)
+        verdict = "unlisted" if caller.client else "unreadable"
+        found = f"{verdict if caller.unlisted else 'allowed'} {caller.client or caller.unlisted}"
+        return web.Response(text=found)
 
     listening = socket.create_server(("127.0.0.1", 0))
     runner = await start(build_server(handle, http), [listening], 1)

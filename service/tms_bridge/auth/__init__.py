@@ -1,6 +1,5 @@
-"""Pure: client address, allowlist, credentials (a `Gate` is all three for a source), what wrong ones cost."""
+"""Pure: client address, allowlist, credentials, PROXY protocol, and what wrong credentials cost."""
 
-from tms_bridge.auth.gate import Admission, Gate, Verdict
 from tms_bridge.auth.throttle import Throttle
 
-__all__ = ["Admission", "Gate", "Throttle", "Verdict"]
+__all__ = ["Throttle"]

@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-from tms_bridge.auth import Gate
-from tms_bridge.auth.client import Headers
+from tms_bridge.auth.allowlist import Allowlist
+from tms_bridge.auth.client import Client, Headers, Unreadable
+from tms_bridge.auth.credentials import Credentials
 from tms_bridge.errors import AddressRefused, Unauthorized
 from tms_bridge.ingest import Rules, reread, rules_of
 from tms_bridge.message import Message
@@ -59,7 +60,12 @@ class Door:
     """Opens for requests from a listed address with valid credentials."""
 
     def __init__(self, http: Http, name: str, source: Source) -> None:
-        self._gate = Gate(http, name, source)
+        self._client = Client(http)
+        self._allowlist = Allowlist(source.allow_from)
+        self._credentials = Credentials(source.credentials)
+        self.reads = (*self._credentials.reads, *self._client.reads)
+        """All headers that it looks at: equal lines from one peer are judged equally."""
+        self._key = f"sources.{name}.allow_from"
         self._holds = source.on_unlisted_address == "hold"
         self._headers = sorted({header for one in source.credentials for header in _headers_of(one)})
         self._names = ", ".join(credential.name for credential in source.credentials)
@@ -75,7 +81,7 @@ class Door:
         Refusals are not, so a guess always takes the whole comparison; and what passed is found by a keyed
         hash of the whole, so that the time that a guess takes says nothing.
         """
-        shown = (peer, *[tuple(headers.getall(name, _NO_LINES)) for name in self._gate.reads])
+        shown = (peer, *[tuple(headers.getall(name, _NO_LINES)) for name in self.reads])
         known = self._let_in.get(shown)
         if known is not None:
             return known
@@ -92,12 +98,22 @@ class Door:
         self._let_in[shown] = caller
 
     def _judge(self, peer: str, headers: Headers) -> Caller:
-        credential = self._gate.identify(headers) or ""
-        admission = self._gate.admit(peer, headers)
-        unlisted = admission.reason
+        credential = self._credentials.match(headers) or ""
+        client, unlisted = self._place(peer, headers)
         held = bool(unlisted and credential and self._holds)
         detail = "" if held else unlisted or ("" if credential else self._explain(headers))
-        return Caller(admission.client, credential, unlisted, held, detail)
+        return Caller(client, credential, unlisted, held, detail)
+
+    def _place(self, peer: str, headers: Headers) -> tuple[str, str]:
+        """Return the client address, and why it is on no list: peer, header, and what would make it pass."""
+        try:
+            client = self._client.find(peer, self._client.told(headers))
+        except Unreadable as error:
+            return "", "" if self._allowlist.everybody else str(error)
+        if client in self._allowlist:
+            return str(client), ""
+        found = self._client.explain(peer, client)
+        return str(client), f"{found}; if TMS calls from there, add {client} to {self._key}"
 
     def refusal(self, caller: Caller) -> AddressRefused | Unauthorized | None:
         """Return what is said to whom the door stays shut."""
