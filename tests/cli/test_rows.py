@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.outbox.outboxes import accept, hold, quarantine
 
-from tms_bridge.ingest import Arrival, digest, rules_of, understand
+from tms_bridge.ingest import Stamp, digest, rules_of, understand
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.rows import State
@@ -26,10 +26,10 @@ BROKEN = b'{"Id": 8, "ConfirmationStatusId": \xff'
 def event(config: Path, number: int) -> Message:
     rules = rules_of("contoso", load(config, os.environ).sources["contoso"])[Trigger.CLASS]
     body = BODY.replace(b"7", str(number).encode())
-    arrival = Arrival(
+    stamp = Stamp(
         f"id-{number}", 1_795_000_000_000_000 + number, digest("contoso", "class", body), "00-1-2-01"
     )
-    return understand(body, rules, arrival)
+    return understand(body, rules, stamp)
 
 
 def undecodable(body: bytes = BROKEN) -> Message:

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 import tms_events
-from tms_bridge.ingest import Arrival, Decoded, Rules, decode, rules_of, understand
+from tms_bridge.ingest import Decoded, Rules, Stamp, decode, rules_of, understand
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Source
 from tms_events import Class, CourseAssignment, Trigger
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ARRIVAL = Arrival("0199c0de-0000-7000-8000-000000000001", 1_772_366_400_123_456, "d" * 64, "00-a-b-01")
+STAMP = Stamp("0199c0de-0000-7000-8000-000000000001", 1_772_366_400_123_456, "d" * 64, "00-a-b-01")
 BODIES = Path(__file__).parents[2] / "examples" / "bodies"
 
 
@@ -56,7 +56,7 @@ def read_assignment(body: bytes, by: Rules = ASSIGNMENT) -> tuple[CourseAssignme
 
 
 def message_of(body: bytes, by: Rules = CLASS) -> Message:
-    return understand(body, by, ARRIVAL)
+    return understand(body, by, STAMP)
 
 
 def event_of(body: bytes, by: Rules = CLASS) -> tms_events.Event:

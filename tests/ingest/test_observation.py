@@ -19,7 +19,7 @@ from tms_bridge.ingest import (
 from tms_bridge.ingest.observation import MAX_PATHS, SAMPLE, SETTLED, pattern_of
 from tms_events import Trigger
 
-from .sources import ARRIVAL, BODIES, CLASS, rules
+from .sources import BODIES, CLASS, STAMP, rules
 
 USUAL = (BODIES / "class-scheduled.json").read_bytes()
 
@@ -36,7 +36,7 @@ class Watched:
         for _ in range(times):
             self.at_us += 1
             try:
-                kind = understand_in_full(body, by, ARRIVAL)[2]
+                kind = understand_in_full(body, by, STAMP)[2]
             except Undecodable:
                 kind = None
             self.observations.note(body, by, kind, self.at_us)
@@ -167,7 +167,7 @@ def test_numbers_in_a_pointer_are_any_element() -> None:
 def test_a_body_of_a_known_kind_is_counted_in_one_step_but_for_one_in_many() -> None:
     watched = Watched()
     watched.take(USUAL)
-    kind = understand_in_full(USUAL, CLASS, ARRIVAL)[2]
+    kind = understand_in_full(USUAL, CLASS, STAMP)[2]
     steps = []
     sys.setprofile(lambda _, event, __: steps.append(event) if event == "call" else None)
     try:

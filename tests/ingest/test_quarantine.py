@@ -10,7 +10,7 @@ from tms_bridge.errors import Undecodable
 from tms_bridge.ingest import Rules, decode, quarantined
 from tms_bridge.message import Kind, Message
 
-from .sources import ARRIVAL, ASSIGNMENT, CLASS, NOON, body_of, message_of
+from .sources import ASSIGNMENT, CLASS, NOON, STAMP, body_of, message_of
 
 
 def reason(body: bytes, by: Rules = CLASS) -> str:
@@ -160,17 +160,17 @@ def test_a_string_without_end_takes_no_longer_than_any_other_body(end: bytes) ->
 
 def test_a_quarantined_body_is_kept_as_it_came() -> None:
     body = b"\xef\xbb\xbf{\xff"
-    assert quarantined(body, CLASS, ARRIVAL, Undecodable("no JSON")) == Message(
-        id=ARRIVAL.id,
+    assert quarantined(body, CLASS, STAMP, Undecodable("no JSON")) == Message(
+        id=STAMP.id,
         kind=Kind.QUARANTINE,
         source="contoso",
         trigger="class",
         status="",
         routing_key="",
         entity="",
-        received_at_us=ARRIVAL.received_at_us,
-        digest=ARRIVAL.digest,
-        traceparent=ARRIVAL.traceparent,
+        received_at_us=STAMP.received_at_us,
+        digest=STAMP.digest,
+        traceparent=STAMP.traceparent,
         body=body,
         reason="no JSON",
     )

@@ -8,13 +8,13 @@ from tms_bridge.errors import Undecodable
 from tms_bridge.ingest import decode, digest, quarantined, remark, reread
 from tms_bridge.message import Kind, Message
 
-from .sources import ARRIVAL, ASSIGNMENT, CLASS, NOON, body_of, json_of, message_of
+from .sources import ASSIGNMENT, CLASS, NOON, STAMP, body_of, json_of, message_of
 
 
 def test_an_event_becomes_a_message_with_all_that_the_wire_needs() -> None:
     message = message_of(body_of(Id=7, ConfirmationStatusId=1))
     assert message == Message(
-        id=ARRIVAL.id,
+        id=STAMP.id,
         kind=Kind.EVENT,
         source="contoso",
         trigger="class",
@@ -22,8 +22,8 @@ def test_an_event_becomes_a_message_with_all_that_the_wire_needs() -> None:
         routing_key="tms.class.guaranteed_to_run",
         entity="7",
         received_at_us=1_772_366_400_123_456,
-        digest=ARRIVAL.digest,
-        traceparent=ARRIVAL.traceparent,
+        digest=STAMP.digest,
+        traceparent=STAMP.traceparent,
         body=message.body,
     )
 
@@ -31,7 +31,7 @@ def test_an_event_becomes_a_message_with_all_that_the_wire_needs() -> None:
 def test_the_message_body_of_a_class_holds_every_member() -> None:
     assert json_of(message_of(b'{"Id": 7, "Status": "Denied", "Start": 5, "New": 1.50}')) == {
         "trigger": "class",
-        "id": ARRIVAL.id,
+        "id": STAMP.id,
         "source": "contoso",
         "status": "denied",
         "raw_status": "Denied",
@@ -73,7 +73,7 @@ def test_the_message_body_of_a_course_assignment_holds_every_member() -> None:
     body = b'{"CourseAssignmentId": "7", "UserId": "8", "ExternalId": 9.50, "Complete": "2026-03-01"}'
     assert json_of(message_of(body, ASSIGNMENT)) == {
         "trigger": "course_assignment",
-        "id": ARRIVAL.id,
+        "id": STAMP.id,
         "source": "contoso",
         "status": "unknown",
         "raw_status": None,
@@ -138,10 +138,10 @@ def test_what_was_not_understood_in_full_is_remarked(body: bytes, said: str) -> 
 
 
 def test_a_body_is_read_again_by_the_rules_of_now_or_says_why_not() -> None:
-    message = quarantined(b'{"Id":1,"UserId":2}', CLASS, ARRIVAL, Undecodable("odd"))
+    message = quarantined(b'{"Id":1,"UserId":2}', CLASS, STAMP, Undecodable("odd"))
     now = {("contoso", "class"): CLASS, ("contoso", "course_assignment"): ASSIGNMENT}
     again = reread(message, now, "course_assignment")
-    assert (ARRIVAL.id, "course_assignment", "1") == (again.id, again.trigger, again.entity)
+    assert (STAMP.id, "course_assignment", "1") == (again.id, again.trigger, again.entity)
     assert again.digest == digest("contoso", "course_assignment", message.body)
     with pytest.raises(Undecodable, match='its source "contoso" is not configured any more'):
         reread(message, {})

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tms_bridge.broker.publisher import properties_of
-from tms_bridge.ingest import Arrival, rules_of, understand
+from tms_bridge.ingest import Stamp, rules_of, understand
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Source
 from tms_events import StatusFrom, decode, payload_bytes
@@ -21,12 +21,12 @@ def understood(golden: Golden) -> Message:
     event = golden.event
     headers = golden.document()["headers"]
     received_at_us = round(event.received_at.timestamp() * 1_000_000)
-    arrival = Arrival(event.id, received_at_us, headers["tms-digest"], TRACEPARENT)
+    stamp = Stamp(event.id, received_at_us, headers["tms-digest"], TRACEPARENT)
     source = Source(
         allow_from=("any",), credentials=(), derive_status=event.status_from is StatusFrom.DERIVED
     )
     body = msgspec.json.encode(event.payload)
-    return understand(body, rules_of(event.source, source)[event.trigger], arrival)
+    return understand(body, rules_of(event.source, source)[event.trigger], stamp)
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=[golden.name for golden in GOLDEN])

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge.admin.operations import OPERATIONS, Operation, Query
+from tms_bridge.admin.operations import OPERATIONS, Operation, Parameter
 from tms_bridge.http.answer import Problem
 
 PREFIX: Final = "/api/v1"
@@ -88,7 +88,7 @@ def _path_parameters(path: str) -> list[Json]:
     ]
 
 
-def _query_parameter(query: Query) -> Json:
+def _query_parameter(query: Parameter) -> Json:
     schema: Json = {"type": "string"}
     if query.words:
         schema["enum"] = list(query.words)

@@ -15,7 +15,7 @@ from tms_bridge.outbox.rows import MAX_SEQ, OUTBOX, QUARANTINE, Row
 Handler = Callable[[web.Request], Awaitable[msgspec.Struct | web.StreamResponse]]
 
 
-class Query(msgspec.Struct, frozen=True):
+class Parameter(msgspec.Struct, frozen=True):
     """A parameter of the query: a number up to `most`, one of `words`, or where both are empty any text."""
 
     name: str
@@ -23,7 +23,7 @@ class Query(msgspec.Struct, frozen=True):
     words: tuple[str, ...] = ()
 
 
-_NARROWING: Final = tuple(Query(name) for name in ("source", "outcome", "entity", "id", "address"))
+_NARROWING: Final = tuple(Parameter(name) for name in ("source", "outcome", "entity", "id", "address"))
 """What the lists of calls can be narrowed by."""
 
 
@@ -44,18 +44,18 @@ class Operation(msgspec.Struct, frozen=True):
     handler: Handler
     answer: type[msgspec.Struct] | str
     problems: tuple[int, ...] = ()
-    query: tuple[Query, ...] = ()
+    query: tuple[Parameter, ...] = ()
     takes: str = ""
     deed: str = ""
     narrowed: bool = False
 
 
-def _state(states: Sequence[str]) -> Query:
-    return Query("state", words=tuple(map(str, states)))
+def _state(states: Sequence[str]) -> Parameter:
+    return Parameter("state", words=tuple(map(str, states)))
 
 
-def _paging(states: Sequence[str]) -> tuple[Query, ...]:
-    return (_state(states), Query("after", most=MAX_SEQ), Query("limit", most=rows.MAX_PAGE))
+def _paging(states: Sequence[str]) -> tuple[Parameter, ...]:
+    return (_state(states), Parameter("after", most=MAX_SEQ), Parameter("limit", most=rows.MAX_PAGE))
 
 
 _LINES: Final = "application/x-ndjson"
@@ -68,7 +68,7 @@ OPERATIONS: Final = (
         calls.list_calls,
         calls.CallViews,
         (400,),
-        (Query("limit", most=MAX_ROWS), Query("before", most=MAX_SEQ), *_NARROWING),
+        (Parameter("limit", most=MAX_ROWS), Parameter("before", most=MAX_SEQ), *_NARROWING),
         narrowed=True,
     ),
     Operation(
@@ -86,7 +86,7 @@ OPERATIONS: Final = (
         events.list_events,
         events.Events,
         (400,),
-        (Query("limit", most=MAX_ROWS),),
+        (Parameter("limit", most=MAX_ROWS),),
         narrowed=True,
     ),
     Operation("GET", "/events/stream", events.stream_events, "text/event-stream", (503,), narrowed=True),
@@ -125,7 +125,7 @@ OPERATIONS: Final = (
         rows.replay,
         Done,
         (400, 404, 409, 422, 503),
-        (Query("as", words=rows.TRIGGERS),),
+        (Parameter("as", words=rows.TRIGGERS),),
         deed="replay",
     ),
     Operation(
@@ -134,7 +134,7 @@ OPERATIONS: Final = (
         events.send_test,
         SentTest,
         (400, 404, 503),
-        (Query("trigger", words=rows.TRIGGERS), Query("status")),
+        (Parameter("trigger", words=rows.TRIGGERS), Parameter("status")),
         deed="test",
     ),
     Operation(
@@ -143,7 +143,7 @@ OPERATIONS: Final = (
         events.replay_unroutable,
         UnroutableReplayed,
         (503,),
-        (Query("key"),),
+        (Parameter("key"),),
         deed="replay",
     ),
     Operation("POST", "/quarantine/{id}/release", rows.release, Done, (400, 404, 409, 503), deed="release"),

@@ -74,7 +74,7 @@ CHECKED: Final = "allowlist.checked"
 """The file in the outbox's directory whose time is that of the last check without drift."""
 
 
-class Published(msgspec.Struct, frozen=True):
+class VendorPage(msgspec.Struct, frozen=True):
     """The addresses that the vendor publishes, as this release ships them.
 
     Attributes:
@@ -89,10 +89,10 @@ class Published(msgspec.Struct, frozen=True):
 
 
 @functools.cache
-def published() -> Published:
+def published() -> VendorPage:
     """Return the vendor's addresses, which the word `skillable-tms` stands for."""
     data = resources.files(__package__).joinpath(_DATA).read_bytes()
-    return msgspec.json.decode(data, type=Published)
+    return msgspec.json.decode(data, type=VendorPage)
 
 
 class Allowlist:

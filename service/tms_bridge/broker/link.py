@@ -44,7 +44,7 @@ Claim = Callable[[int, bytes, int, int], bool]
 """Takes (frame type, buffer, start, size) of a frame on the claimed channel; false: leave it to aiormq."""
 
 
-class Closing(NamedTuple):
+class _Closing(NamedTuple):
     """Why the broker closed the channel or the connection."""
 
     code: int
@@ -80,8 +80,8 @@ class Link:
         self.stalled = False
         self.lost = False
         self.frames_seen = 0
-        self.closing: Closing | None = None
-        self.said: Closing | None = None
+        self.closing: _Closing | None = None
+        self.said: _Closing | None = None
         self._watchers: list[Callable[[], None]] = []
         self.transport: asyncio.Transport | None = None
         self.publishing_channel: int | None = None
@@ -123,18 +123,18 @@ class Link:
             if channel == self.publishing_channel:
                 self._close(self.said)
 
-    def _close(self, closing: Closing) -> None:
+    def _close(self, closing: _Closing) -> None:
         """Keep the first reason: what follows a closed channel only says that it is closed."""
         if self.closing is None:
             self.closing = closing
             self.changed()
 
 
-def _closing(payload: bytes) -> Closing:
+def _closing(payload: bytes) -> _Closing:
     code, length = _CLOSE.unpack_from(payload, _METHOD.size)
     start = _METHOD.size + _CLOSE.size
     text = payload[start : start + length].decode(errors="replace")
-    return Closing(code, text, _METHOD.unpack_from(payload, start + length))
+    return _Closing(code, text, _METHOD.unpack_from(payload, start + length))
 
 
 class FrameTap(asyncio.StreamReaderProtocol):

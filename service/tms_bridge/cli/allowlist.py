@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import click
 import msgspec
 
-from tms_bridge.auth.allowlist import CHECKED, Published, published
+from tms_bridge.auth.allowlist import CHECKED, VendorPage, published
 from tms_bridge.cli.configuration import load
 from tms_bridge.cli.output import Output, common_options, note
 from tms_bridge.cli.page import addresses, shown, sort_key
@@ -153,7 +153,7 @@ def _reason(error: Exception) -> str:
     return f"HTTP {status} {HTTPStatus(status).phrase}" if status else str(getattr(error, "reason", error))
 
 
-def compare(page: str, on_page: frozenset[Network], shipped: Published, sources: dict[str, Source]) -> Drift:
+def compare(page: str, on_page: frozenset[Network], shipped: VendorPage, sources: dict[str, Source]) -> Drift:
     """Return what differs between the page, the shipped list and what each source admits."""
     ours = frozenset(map(parse_network, shipped.addresses))
     not_admitted = {name: _listed(_refused(source, on_page, ours)) for name, source in sources.items()}

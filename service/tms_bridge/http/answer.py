@@ -141,7 +141,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     keep_alive: bool
 
 
-class Sent(web.StreamResponse):
+class SentAnswer(web.StreamResponse):
     """Tells aiohttp that the answer has left already, and whether the connection may go on."""
 
     def __init__(self, *, keep_alive: bool) -> None:
@@ -165,7 +165,7 @@ class Sent(web.StreamResponse):
         """Do nothing: the bytes are written."""
 
 
-class Farewell(Sent):
+class Farewell(SentAnswer):
     """A last answer to a caller that is still sending."""
 
     def __init__(self) -> None:

@@ -95,7 +95,7 @@ def admin_limits_of(http: Http) -> Limits:
     )
 
 
-class Member(Protocol):
+class OpenConnection(Protocol):
     """A connection as this sees it.
 
     Attributes:
@@ -144,8 +144,8 @@ class Connections:
         self._metrics = metrics
         self._logger = logger
         self._loop = asyncio.get_running_loop()
-        self._unproved: OrderedDict[Member, str] = OrderedDict()
-        self._proved: dict[Member, str] = {}
+        self._unproved: OrderedDict[OpenConnection, str] = OrderedDict()
+        self._proved: dict[OpenConnection, str] = {}
         self._of_peer: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._refused: Counter[str] = Counter()
@@ -156,7 +156,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._unproved) + len(self._proved)
 
-    def enter(self, member: Member) -> bool:
+    def enter(self, member: OpenConnection) -> bool:
         """Take a new connection in; False: there is no room, and nobody who could make some."""
         peer = self._peer_of(member.remote)
         if not (self._has_room_for(peer) and self._has_room()):
@@ -167,7 +167,7 @@ class Connections:
             self._timer = self._loop.call_later(_LOOK_EVERY_S, self._look)
         return True
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: OpenConnection) -> None:
         """Forget a connection."""
         peer = self._unproved.pop(member, None)
         if peer is None:
@@ -178,12 +178,12 @@ class Connections:
         if not self._of_peer[peer]:
             del self._of_peer[peer]
 
-    def prove(self, member: Member) -> None:
+    def prove(self, member: OpenConnection) -> None:
         """Right credentials came on this connection: it goes last."""
         if (peer := self._unproved.pop(member, None)) is not None:
             self._proved[member] = peer
 
-    def progress(self, member: Member) -> None:
+    def progress(self, member: OpenConnection) -> None:
         """A request of this connection was answered."""
         if member in self._unproved:
             self._unproved.move_to_end(member)
@@ -226,7 +226,7 @@ class Connections:
         victim.cut_off()
         return True
 
-    def _whom_to_end(self, peer: str) -> Member | None:
+    def _whom_to_end(self, peer: str) -> OpenConnection | None:
         """Return the unproved connection that is idle longest, else a busy one, else an idle proved one."""
         unproved = [one for one, of in self._unproved.items() if of == peer] if peer else self._unproved
         idle = next((one for one in unproved if not one.busy), None) or next(iter(unproved), None)

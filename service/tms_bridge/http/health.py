@@ -13,7 +13,7 @@ Check = Callable[[], str | None]
 PROBES: Final = ("/livez", "/readyz", "/startupz")
 
 
-class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Probe(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of a probe's answer."""
 
     status: str
@@ -38,12 +38,12 @@ class Health:
     def probe(self, path: str) -> Answer:
         """Answer one of PROBES; liveness knows nothing of broker or disk, since a restart mends neither."""
         if path == "/livez":
-            return _answer(200, Probe("live"))
+            return _answer(200, _Probe("live"))
         if path == "/startupz":
-            return _answer(200, Probe("started")) if self.started else _answer(503, Probe("starting"))
+            return _answer(200, _Probe("started")) if self.started else _answer(503, _Probe("starting"))
         reasons = self.reasons()
-        return _answer(503, Probe("not ready", reasons)) if reasons else _answer(200, Probe("ready"))
+        return _answer(503, _Probe("not ready", reasons)) if reasons else _answer(200, _Probe("ready"))
 
 
-def _answer(status: int, probe: Probe) -> Answer:
+def _answer(status: int, probe: _Probe) -> Answer:
     return Answer(status, msgspec.json.encode(probe), headers={"Cache-Control": "no-store"})

@@ -16,7 +16,7 @@ import msgspec
 _DRAW: Final = 8192
 
 
-class Noise:
+class _Noise:
     """Hands out random bytes; each byte once."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ _TRACEPARENT: Final = re.compile(
     r"(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
 _SAMPLED: Final = "01"
-_noise: Final = Noise()
+_noise: Final = _Noise()
 
 
 class Marks(msgspec.Struct, frozen=True, gc=False):
@@ -80,7 +80,7 @@ class EventIds:
         randomness: Callable[[int], bytes] | None = None,
     ) -> None:
         self._clock_ns = clock_ns
-        self._randomness = randomness or Noise().take
+        self._randomness = randomness or _Noise().take
         self._last_ms = -1
         self._last_random = 0
 

@@ -3,7 +3,7 @@
 Nothing here opens a socket, reads a clock or rolls a die: id, time and the source's rules are arguments.
 
     rules = rules_of(name, settings.sources[name])[trigger]
-    message = understand(body, rules, arrival)      # or raises Undecodable
+    message = understand(body, rules, stamp)      # or raises Undecodable
 """
 
 from tms_bridge.ingest.decoded import Decoded
@@ -13,7 +13,7 @@ from tms_bridge.ingest.observation import News, Observation, Observations, Obser
 from tms_bridge.ingest.rules import Rules, rules_of
 from tms_bridge.ingest.tolerant import Find
 from tms_bridge.ingest.understanding import (
-    Arrival,
+    Stamp,
     decode,
     digest,
     quarantined,
@@ -25,7 +25,6 @@ from tms_bridge.ingest.understanding import (
 )
 
 __all__ = [
-    "Arrival",
     "Decoded",
     "Explanation",
     "Find",
@@ -35,6 +34,7 @@ __all__ = [
     "ObservedMember",
     "Proposal",
     "Rules",
+    "Stamp",
     "decode",
     "digest",
     "explain",

@@ -38,8 +38,8 @@ _NO_PAYLOAD: Final = cast("msgspec.Raw", msgspec.UNSET)
 """The encoder leaves out what is UNSET."""
 
 
-class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One body's coming in.
+class Stamp(msgspec.Struct, frozen=True, gc=False):
+    """What a body gets when it is first taken in.
 
     Attributes:
         id: the event's id or the quarantine id, a UUIDv7 minted for it.
@@ -62,37 +62,37 @@ def digest(source: str, trigger: str, body: bytes) -> str:
     ).hexdigest()
 
 
-def understand(body: bytes, rules: Rules, arrival: Arrival) -> Message:
+def understand(body: bytes, rules: Rules, stamp: Stamp) -> Message:
     """Return the message of an event.
 
     Raises:
         Undecodable: the body is no event of its trigger; keep it with `quarantined`.
     """
-    return understand_in_full(body, rules, arrival)[0]
+    return understand_in_full(body, rules, stamp)[0]
 
 
-def understand_in_full(body: bytes, rules: Rules, arrival: Arrival) -> tuple[Message, Decoded, BodyKind]:
+def understand_in_full(body: bytes, rules: Rules, stamp: Stamp) -> tuple[Message, Decoded, BodyKind]:
     """Return the message of an event, what was understood, and the kind of its body, for those who count.
 
     Raises:
         Undecodable: as `understand`.
     """
     value = json_value(body)
-    received_at = from_micros(arrival.received_at_us)
+    received_at = from_micros(stamp.received_at_us)
     decoded, kind = _decode(value, rules, received_at)
     status = _WORDS[decoded.status]
     message = Message(
-        arrival.id,
+        stamp.id,
         _EVENT,
         rules.source,
         rules.trigger_word,
         status,
         rules.routing_keys[status],
         str(decoded.entity.id),
-        arrival.received_at_us,
-        arrival.digest,
-        arrival.traceparent,
-        _encode(_event(decoded, rules, arrival.id, received_at, value)),
+        stamp.received_at_us,
+        stamp.digest,
+        stamp.traceparent,
+        _encode(_event(decoded, rules, stamp.id, received_at, value)),
     )
     return message, decoded, kind
 
@@ -125,8 +125,8 @@ def reread(message: Message, rules: Mapping[tuple[str, str], Rules], trigger: st
         raise Undecodable(f'its source "{message.source}" is not configured any more')
     same = now.trigger == message.trigger
     own = message.digest if same else digest(message.source, now.trigger, message.body)
-    arrival = Arrival(message.id, message.received_at_us, own, message.traceparent)
-    return understand(message.body, now, arrival)
+    stamp = Stamp(message.id, message.received_at_us, own, message.traceparent)
+    return understand(message.body, now, stamp)
 
 
 def decode(body: bytes, rules: Rules, received_at: datetime) -> Decoded:
@@ -138,43 +138,43 @@ def decode(body: bytes, rules: Rules, received_at: datetime) -> Decoded:
     return _decode(json_value(body), rules, received_at)[0]
 
 
-def quarantined(body: bytes, rules: Rules, arrival: Arrival, reason: Undecodable) -> Message:
+def quarantined(body: bytes, rules: Rules, stamp: Stamp, reason: Undecodable) -> Message:
     """Return the message that keeps an undecodable body, as it came, and why."""
     return Message(
-        id=arrival.id,
+        id=stamp.id,
         kind=Kind.QUARANTINE,
         source=rules.source,
         trigger=rules.trigger_word,
         status="",
         routing_key="",
         entity="",
-        received_at_us=arrival.received_at_us,
-        digest=arrival.digest,
-        traceparent=arrival.traceparent,
+        received_at_us=stamp.received_at_us,
+        digest=stamp.digest,
+        traceparent=stamp.traceparent,
         body=body,
         reason=str(reason),
     )
 
 
-def trial(rules: Rules, status: str, arrival: Arrival) -> Message:
+def trial(rules: Rules, status: str, stamp: Stamp) -> Message:
     """Return the message of a test event: entity 0, a status of the trigger, and marked as a test."""
     if rules.trigger is Trigger.CLASS:
         decoded = Decoded(Class(id=0, name=_TRIAL), ClassStatus(status), status)
     else:
         decoded = Decoded(CourseAssignment(id=0, external_id=_TRIAL), CourseAssignmentStatus(status), status)
-    received_at = from_micros(arrival.received_at_us)
+    received_at = from_micros(stamp.received_at_us)
     return Message(
-        id=arrival.id,
+        id=stamp.id,
         kind=Kind.EVENT,
         source=rules.source,
         trigger=rules.trigger_word,
         status=status,
         routing_key=rules.routing_keys[status],
         entity="0",
-        received_at_us=arrival.received_at_us,
-        digest=arrival.digest,
-        traceparent=arrival.traceparent,
-        body=_encode(_event(decoded, rules, arrival.id, received_at, b"null")),
+        received_at_us=stamp.received_at_us,
+        digest=stamp.digest,
+        traceparent=stamp.traceparent,
+        body=_encode(_event(decoded, rules, stamp.id, received_at, b"null")),
         test=True,
     )
 

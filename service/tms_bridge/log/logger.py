@@ -40,7 +40,7 @@ class Line(msgspec.Struct, gc=False):
     level: Literal["info", "warning"]
 
 
-class Stream(Protocol):
+class _Stream(Protocol):
     """Where the bytes of a line go."""
 
     def write(self, line: bytes, /) -> object:
@@ -51,7 +51,7 @@ class Stream(Protocol):
 class Log:
     """The log of this process; `logger` is what others write with."""
 
-    def __init__(self, settings: LogSettings, stream: Stream | None = None) -> None:
+    def __init__(self, settings: LogSettings, stream: _Stream | None = None) -> None:
         self._threshold = _LEVELS[settings.level]
         terminal = stream is None and sys.stdout.isatty()
         self._is_json = (settings.format or ("console" if terminal else "json")) == "json"
@@ -112,7 +112,7 @@ class Log:
 class _Sink:
     """A reader of the log that went away, or a full disk under it, must not fail a webhook."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: _Stream) -> None:
         self._stream = stream
         self._gathered: list[bytes] = []
         self._size = 0

@@ -86,7 +86,7 @@ class Tail:
         self._seqs = list(self._entries)
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class _Waiting(msgspec.Struct, frozen=True):
     """A message that is not confirmed yet, and where it is remembered."""
 
     receipt: Receipt
@@ -125,7 +125,7 @@ class MemoryOutbox:
         self._clock = clock
         self._receipts = Receipts(window_s, clock, lambda _: None)
         self._cases = Cases(window_s, clock)
-        self._waiting: dict[int, Waiting] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._tail = Tail(0, max_entries=max_events, max_bytes=1 << 62)
         self._last_seq = 0
         self._bytes = 0
@@ -233,11 +233,11 @@ class MemoryOutbox:
             raise Unavailable(f"{self._max_events} events wait for the broker's confirm")
         receipt = window.take(message.id, routing_key, message.digest, waiter)
         self._last_seq = seq = self._last_seq + 1
-        self._waiting[seq] = Waiting(receipt, window, len(message.body))
+        self._waiting[seq] = _Waiting(receipt, window, len(message.body))
         self._bytes += len(message.body)
         self._tail.extend((OutboxEntry(seq, message),))
 
-    def _leave(self, seq: int) -> Waiting | None:
+    def _leave(self, seq: int) -> _Waiting | None:
         self._tail.remove(seq)
         if (waiting := self._waiting.pop(seq, None)) is not None:
             self._bytes -= waiting.size

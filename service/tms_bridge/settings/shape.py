@@ -18,7 +18,7 @@ from tms_bridge.settings.model import HIDDEN, Mistake, Settings, join
 _TRUTH: Final = {"true": True, "false": False}
 
 
-class Misfit(Exception):  # noqa: N818 - states the fact
+class _Misfit(Exception):  # noqa: N818 - states the fact
     """A value does not fit its key; the text says what is wanted."""
 
 
@@ -38,7 +38,7 @@ class Shape:
     def _value(self, value: object, wanted: inspect.Type, key: str) -> object:
         try:
             return self._try(value, wanted, key)
-        except (Misfit, Unresolved) as error:
+        except (_Misfit, Unresolved) as error:
             self.problems.append(Mistake(key, str(error)))
             return None
 
@@ -81,7 +81,7 @@ class Shape:
             if filled_in:
                 value = _from_text(value, wanted)
         if not _is_of(value, wanted):
-            raise Misfit(f"must be {_describe(wanted)}, not {_kind(value, wanted)}")
+            raise _Misfit(f"must be {_describe(wanted)}, not {_kind(value, wanted)}")
         return value
 
     def _note_secret(self, value: object, wanted: inspect.Metadata, key: str) -> None:

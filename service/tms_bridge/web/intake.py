@@ -252,16 +252,16 @@ class Call:
         digest = ingest.digest(route.source, route.trigger, body)
         if desk.outbox.join(digest, self):
             return
-        arrival = ingest.Arrival(desk.ids.mint(), desk.now_us(), digest, self._traceparent)
+        stamp = ingest.Stamp(desk.ids.mint(), desk.now_us(), digest, self._traceparent)
         try:
-            self._message, decoded, kind = ingest.understand_in_full(body, route.rules, arrival)
+            self._message, decoded, kind = ingest.understand_in_full(body, route.rules, stamp)
         except Undecodable as error:
-            desk.observations.note(body, route.rules, None, arrival.received_at_us)
-            self._message = ingest.quarantined(body, route.rules, arrival, error)
+            desk.observations.note(body, route.rules, None, stamp.received_at_us)
+            self._message = ingest.quarantined(body, route.rules, stamp, error)
             desk.outbox.quarantine(self._message, self)
             return
         self._remark, self._unread = ingest.remark(decoded), decoded.reading.unread
-        desk.observations.note(body, route.rules, kind, arrival.received_at_us)
+        desk.observations.note(body, route.rules, kind, stamp.received_at_us)
         if caller.held:
             self._message = _held(self._message, caller)
             desk.outbox.hold(self._message, self)

@@ -112,7 +112,7 @@ _MARGIN: Final = 0.05
 TOO_LATE: Final = "The event could not be made durable within http.deadline_s; try again."
 
 
-class Timed(Protocol):
+class _Timed(Protocol):
     """Something with a time limit."""
 
     @property
@@ -132,17 +132,17 @@ class Deadlines:
         self.loop = asyncio.get_running_loop()
         self.patience_s = deadline_s * (1 - _MARGIN)
         """How long whatever begins now may take."""
-        self._waits: set[Timed] = set()
+        self._waits: set[_Timed] = set()
         self._due = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, wait: Timed) -> None:
+    def add(self, wait: _Timed) -> None:
         """Watch a wait."""
         self._waits.add(wait)
         if wait.moment < self._due:
             self._set(wait.moment)
 
-    def discard(self, wait: Timed) -> None:
+    def discard(self, wait: _Timed) -> None:
         """Watch it no more; the timer stays, for the next one needs it."""
         self._waits.discard(wait)
 

@@ -18,7 +18,7 @@ from tms_bridge.auth import Throttle
 from tms_bridge.auth.client import Client
 from tms_bridge.calls import TEST, AnsweredCall
 from tms_bridge.errors import InvalidQuery, SenderError, Unavailable, UnknownPath
-from tms_bridge.http.answer import Head, Sent, kind_of, let_read
+from tms_bridge.http.answer import Head, SentAnswer, kind_of, let_read
 from tms_bridge.http.health import Health
 from tms_bridge.http.ids import EventIds, mark, now_us
 from tms_bridge.http.server import Connection
@@ -31,8 +31,8 @@ from tms_bridge.web.intake import Call, Desk
 from tms_bridge.web.limits import Deadlines, InFlight, read_body, whole_body
 from tms_bridge.web.sources import Routes
 
-_CLOSE: Final = Sent(keep_alive=False)
-_KEEP: Final = Sent(keep_alive=True)
+_CLOSE: Final = SentAnswer(keep_alive=False)
+_KEEP: Final = SentAnswer(keep_alive=True)
 
 
 class Webhooks:
@@ -144,8 +144,8 @@ class Webhooks:
             raise InvalidQuery(f"status is one of {', '.join(route.rules.routing_keys)}.")
         marks, event_id = mark(None), desk.ids.mint()
         digest = ingest.digest(source, trigger, event_id.encode())
-        arrival = ingest.Arrival(event_id, desk.now_us(), digest, marks.traceparent)
-        trial = _Trial(desk, marks.request_id, ingest.trial(route.rules, status, arrival), address)
+        stamp = ingest.Stamp(event_id, desk.now_us(), digest, marks.traceparent)
+        trial = _Trial(desk, marks.request_id, ingest.trial(route.rules, status, stamp), address)
         desk.outbox.take(trial.message, trial)
         await trial.safe
         return event_id
