@@ -75,6 +75,7 @@ class Bridge:
         self._calls: Calls
         self._onlooker: Onlooker
         self._guard = admin.Guard(self._settings.admin)
+        self._sessions = console.Sessions[admin.Holder]()
         self._certificates = Certificates(self._settings)
         self._supervisor = Supervisor(
             self._settings.amqp,
@@ -292,7 +293,7 @@ class Bridge:
     def _board(self) -> console.Board:
         return console.Board(
             calls=self._calls,
-            sessions=console.Sessions(),
+            sessions=self._sessions,
             tries=console.Tries(),
             settings=lambda: self._in_force,
             standing=lambda: self._onlooker.standing,
@@ -355,6 +356,9 @@ class Bridge:
         except Exception:
             self._take_over(self._in_force)
             raise
+        old, new = self._in_force.admin, settings.admin
+        if (old.token, old.tokens) != (new.token, new.tokens):
+            self._sessions.sign_all_out()
         self._in_force = _taken_over(self._settings, settings)
         keys = _needs_restart(self._in_force, settings)
         self._reloads.restart_pending = tuple(keys)
