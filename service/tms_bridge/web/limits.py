@@ -14,7 +14,6 @@ from multidict import CIMultiDictProxy
 
 from tms_bridge.auth.client import Headers
 from tms_bridge.errors import BodyTimeout, BodyTooLarge, EncodedBody, ExpectationUnknown, MalformedRequest
-from tms_bridge.http.answer import Head
 
 _NO_ENCODING: Final = frozenset({"", "identity"})
 """`identity` is the registered word for no encoding at all."""
@@ -46,11 +45,6 @@ def _names_other(headers: Headers, name: str, known: frozenset[str]) -> bool:
     return any(
         word.strip().lower() not in known for line in headers.getall(name, []) for word in line.split(",")
     )
-
-
-def expects_continue(head: Head) -> bool:
-    """Return whether the sender waits to be asked for its body."""
-    return "Expect" in head.headers and not head.old
 
 
 def too_large(limit: int) -> BodyTooLarge:
