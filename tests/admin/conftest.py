@@ -2,10 +2,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.admin.running import Client, Desk
+from pytest_aiohttp import AiohttpClient
+from tests.admin.running import Client, Desk, Serve, Served
 
 from tms_bridge.outbox.journal import Journal
-from tms_bridge.settings.model import Outbox
+from tms_bridge.settings.model import Admin, Outbox
 
 
 @pytest.fixture
@@ -18,6 +19,15 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 @pytest.fixture
-async def client(desk: Desk) -> AsyncIterator[Client]:
-    async with desk.client() as opened:
-        yield opened
+def serve(desk: Desk, aiohttp_client: AiohttpClient) -> Serve:
+    """Serve the application under these settings, and return a client of it."""
+
+    async def serving(settings: Admin | None = None) -> Client:
+        return await aiohttp_client(Served(desk.app(settings)))
+
+    return serving
+
+
+@pytest.fixture
+async def client(serve: Serve) -> Client:
+    return await serve()

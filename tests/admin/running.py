@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import msgspec
@@ -35,7 +34,8 @@ SETTINGS = Settings(
     amqp=Amqp(urls=("amqp://localhost",)), outbox=Outbox(dir="outbox"), sources={"contoso": SOURCE}
 )
 
-Client = TestClient[web.Request, web.Application]
+Client = TestClient[web.Request, None]
+Serve = Callable[..., Awaitable[Client]]
 
 
 class Lines:
@@ -103,11 +103,8 @@ class Desk:
             in_flight=lambda: {"contoso": 2, "fabrikam": 0},
         )
 
-    @asynccontextmanager
-    async def client(self, settings: Admin | None = None) -> AsyncIterator[Client]:
-        app = admin.build(self.context(), admin.Guard(settings or Admin()))
-        async with TestClient(Served(app)) as client:
-            yield client
+    def app(self, settings: Admin | None = None) -> web.Application:
+        return admin.build(self.context(), admin.Guard(settings or Admin()))
 
 
 def call(at: float = 1.7e9, **parts: object) -> AnsweredCall:

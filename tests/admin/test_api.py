@@ -2,7 +2,7 @@ import asyncio
 import json
 
 import pytest
-from tests.admin.running import Client, Desk, body, call, event
+from tests.admin.running import Client, Desk, Serve, body, call, event
 from tests.outbox.outboxes import Carrying, accept, hold, quarantine
 from tests.waiting import until
 
@@ -275,10 +275,10 @@ async def test_what_cannot_be_is_a_problem(client: Client, method: str, path: st
     assert problem["request_id"] == answer.headers["X-Request-Id"]
 
 
-async def test_without_a_disk_there_are_no_rows_and_it_says_so(desk: Desk) -> None:
+async def test_without_a_disk_there_are_no_rows_and_it_says_so(desk: Desk, serve: Serve) -> None:
     desk.with_records = False
-    async with desk.client() as client:
-        status, problem = await ask(client, "GET", "/api/v1/outbox")
+    client = await serve()
+    status, problem = await ask(client, "GET", "/api/v1/outbox")
 
     assert (status, "without an outbox on disk" in str(problem["detail"])) == (404, True)
 

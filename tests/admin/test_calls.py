@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from tests.admin.running import Client, Desk, call
+from tests.admin.running import Client, Desk, Serve, call
 
 from tms_bridge.settings.model import Admin, AdminToken
 
@@ -43,12 +43,12 @@ async def test_what_is_no_address_is_refused(client: Client) -> None:
         assert 400 == answer.status
 
 
-async def test_a_viewer_gets_the_calls_of_a_source_alone(desk: Desk) -> None:
+async def test_a_viewer_gets_the_calls_of_a_source_alone(desk: Desk, serve: Serve) -> None:
     desk.calls.note(call(1.7e9, id="e1"))
     desk.calls.note(call(1.7e9 + 1, id="e2", source="fabrikam", http_status=200))
     viewer = AdminToken(name="v", token="a-viewer-of-contoso", sources=("contoso",))
-    async with desk.client(Admin(token="an-operator-of-all", tokens=(viewer,))) as client:
-        assert [202] == await statuses(client, Authorization="Bearer a-viewer-of-contoso")
+    client = await serve(Admin(token="an-operator-of-all", tokens=(viewer,)))
+    assert [202] == await statuses(client, Authorization="Bearer a-viewer-of-contoso")
 
 
 async def test_a_stream_goes_on_after_the_last_event_that_was_seen(desk: Desk, client: Client) -> None:

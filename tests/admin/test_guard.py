@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from tests.admin.running import Desk, call
+from tests.admin.running import Desk, Serve, call
 
 from tms_bridge.admin import Guard
 from tms_bridge.auth.throttle import ALLOWANCE
@@ -35,21 +35,24 @@ EVERYWHERE = "0.0.0.0:0"
     ],
 )
 async def test_the_api_is_for_those_who_may(
-    desk: Desk, admin: Admin, headers: dict[str, str], status: int
+    serve: Serve, admin: Admin, headers: dict[str, str], status: int
 ) -> None:
-    async with desk.client(admin) as client, client.get("/api/v1/status", headers=headers) as answer:
+    client = await serve(admin)
+    async with client.get("/api/v1/status", headers=headers) as answer:
         assert answer.status == status
         assert (answer.headers.get("WWW-Authenticate") is not None) == (status == 401)
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "/metrics"])
-async def test_probes_and_metrics_need_no_token(desk: Desk, path: str) -> None:
-    async with desk.client(Admin(token=TOKEN, listen=EVERYWHERE)) as client, client.get(path) as answer:
+async def test_probes_and_metrics_need_no_token(serve: Serve, path: str) -> None:
+    client = await serve(Admin(token=TOKEN, listen=EVERYWHERE))
+    async with client.get(path) as answer:
         assert answer.status == 200
 
 
-async def test_the_description_needs_the_token_too(desk: Desk) -> None:
-    async with desk.client(Admin(token=TOKEN)) as client, client.get("/api/v1/openapi.json") as answer:
+async def test_the_description_needs_the_token_too(serve: Serve) -> None:
+    client = await serve(Admin(token=TOKEN))
+    async with client.get("/api/v1/openapi.json") as answer:
         assert answer.status == 401
 
 
@@ -80,34 +83,37 @@ NAMED = Admin(
     ],
 )
 async def test_a_role_says_what_its_holder_may_do(
-    desk: Desk, token: str, method: str, path: str, status: int
+    serve: Serve, token: str, method: str, path: str, status: int
 ) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    async with desk.client(NAMED) as client, client.request(method, path, headers=headers) as answer:
+    client = await serve(NAMED)
+    async with client.request(method, path, headers=headers) as answer:
         assert status == answer.status
 
 
-async def test_the_audit_log_names_the_holder_and_tells_of_a_refusal_too(desk: Desk) -> None:
-    async with desk.client(NAMED) as client:
-        for token in ("may-look", "may-do"):
-            headers = {"Authorization": f"Bearer {token}"}
-            await client.delete("/api/v1/outbox/nothing", headers=headers)
+async def test_the_audit_log_names_the_holder_and_tells_of_a_refusal_too(desk: Desk, serve: Serve) -> None:
+    client = await serve(NAMED)
+    for token in ("may-look", "may-do"):
+        headers = {"Authorization": f"Bearer {token}"}
+        await client.delete("/api/v1/outbox/nothing", headers=headers)
     told = [(line["token"], line["outcome"]) for line in desk.lines.of("audit")]
     assert [("looker", "forbidden"), ("night", "not_found")] == told
 
 
-async def test_a_viewer_of_a_source_sees_its_events_alone(desk: Desk) -> None:
+async def test_a_viewer_of_a_source_sees_its_events_alone(desk: Desk, serve: Serve) -> None:
     for source in ("contoso", "fabrikam"):
         desk.calls.note(call(1.0, id=f"of {source}", source=source))
     headers = {"Authorization": "Bearer may-look-at-contoso"}
-    async with desk.client(NAMED) as client, client.get("/api/v1/events", headers=headers) as answer:
+    client = await serve(NAMED)
+    async with client.get("/api/v1/events", headers=headers) as answer:
         assert ["of contoso"] == [seen["id"] for seen in (await answer.json())["events"]]
 
 
-async def test_a_viewer_of_a_source_sees_the_members_of_its_bodies_alone(desk: Desk) -> None:
+async def test_a_viewer_of_a_source_sees_the_members_of_its_bodies_alone(desk: Desk, serve: Serve) -> None:
     desk.seen = tuple(Observation(source, "class", 1, bodies=2) for source in ("contoso", "fabrikam"))
     headers = {"Authorization": "Bearer may-look-at-contoso"}
-    async with desk.client(NAMED) as client, client.get("/api/v1/fields", headers=headers) as answer:
+    client = await serve(NAMED)
+    async with client.get("/api/v1/fields", headers=headers) as answer:
         assert [("contoso", 2)] == [
             (one["source"], one["bodies"]) for one in (await answer.json())["observations"]
         ]
@@ -123,18 +129,20 @@ def test_tokens_are_taken_over_live() -> None:
     assert guard.holder_of("may-look-at") is None
 
 
-async def test_whoever_guesses_tokens_is_slowed_down_logged_and_told_to_come_back_later(desk: Desk) -> None:
-    async with desk.client(NAMED) as client:
+async def test_whoever_guesses_tokens_is_slowed_down_logged_and_told_to_come_back_later(
+    desk: Desk, serve: Serve
+) -> None:
+    client = await serve(NAMED)
 
-        async def ask(token: str) -> tuple[int, str | None]:
-            headers = {"Authorization": f"Bearer {token}"}
-            async with client.get("/api/v1/events", headers=headers) as answer:
-                return answer.status, answer.headers.get("Retry-After")
+    async def ask(token: str) -> tuple[int, str | None]:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with client.get("/api/v1/events", headers=headers) as answer:
+            return answer.status, answer.headers.get("Retry-After")
 
-        guesses = []
-        for _ in range(0, ALLOWANCE + 10, 20):  # more at once than the listener takes would give way
-            guesses += await asyncio.gather(*[ask(f"wrong-{number}") for number in range(20)])
-        right = await ask(TOKEN)
+    guesses = []
+    for _ in range(0, ALLOWANCE + 10, 20):  # more at once than the listener takes would give way
+        guesses += await asyncio.gather(*[ask(f"wrong-{number}") for number in range(20)])
+    right = await ask(TOKEN)
 
     assert {401, 429} == {status for status, _ in guesses}
     assert all(retry_after is not None for status, retry_after in guesses if status == 429)

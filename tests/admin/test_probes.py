@@ -1,6 +1,6 @@
 import pytest
 from prometheus_client import CollectorRegistry, Counter
-from tests.admin.running import Client, Desk
+from tests.admin.running import Client, Desk, Serve
 
 from tms_bridge.admin.app import SCRAPES_AT_ONCE, Scrapes
 from tms_bridge.http.health import Health
@@ -19,6 +19,7 @@ from tms_bridge.http.health import Health
 )
 async def test_a_probe_says_how_it_is_and_why(
     desk: Desk,
+    serve: Serve,
     path: str,
     *,
     started: bool,
@@ -29,7 +30,8 @@ async def test_a_probe_says_how_it_is_and_why(
 ) -> None:
     desk.health = Health([lambda: reason])
     desk.health.started, desk.health.stopping = started, stopping
-    async with desk.client() as client, client.get(path) as answer:
+    client = await serve()
+    async with client.get(path) as answer:
         assert (answer.status, await answer.json()) == (status, body)
 
 

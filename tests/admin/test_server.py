@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from tests.admin.running import Client, Desk
+from tests.admin.running import Client, Serve
 
 from tms_bridge.settings.model import Admin
 
@@ -46,9 +46,9 @@ async def test_an_absolute_target_is_answered_whatever_its_host_is(client: Clien
     assert (200, '{"status":"live"}') == await say(client, ask(f"http://{host}/livez"))
 
 
-async def test_an_absolute_target_does_not_get_past_the_guard(desk: Desk) -> None:
-    async with desk.client(Admin(token="t" * 32)) as client:
-        status, _ = await say(client, ask("http://localhost/api/v1/status"))
+async def test_an_absolute_target_does_not_get_past_the_guard(serve: Serve) -> None:
+    client = await serve(Admin(token="t" * 32))
+    status, _ = await say(client, ask("http://localhost/api/v1/status"))
     assert 401 == status
 
 
@@ -58,9 +58,9 @@ async def test_a_target_that_is_no_path_is_not_found(client: Client, target: str
     assert (status, json.loads(body)["type"]) == (404, "urn:tms-bridge:problem:unknown-path")
 
 
-async def test_a_refused_import_is_read_to_its_end_so_that_its_sender_reads_why(desk: Desk) -> None:
+async def test_a_refused_import_is_read_to_its_end_so_that_its_sender_reads_why(serve: Serve) -> None:
     size = 20_000_000
     head = f"POST /api/v1/outbox HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode()
-    async with desk.client(Admin(token="t" * 32)) as client:
-        status, rest = await say(client, head + b"\n" * size + ask("/livez"))
+    client = await serve(Admin(token="t" * 32))
+    status, rest = await say(client, head + b"\n" * size + ask("/livez"))
     assert (401, '{"status":"live"}') == (status, rest.splitlines()[-1])
