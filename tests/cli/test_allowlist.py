@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
+from pytest_aiohttp import AiohttpServer
 
 from tms_bridge.auth.allowlist import CHECKED, published
 from tms_bridge.bootstrap.gauges import bind_allowlist
@@ -74,7 +74,9 @@ def test_a_page_without_addresses_is_exit_code_2_since_it_proves_nothing(
     assert (2, "") == (result.exit_code, result.stdout)
 
 
-async def test_a_page_may_be_read_from_the_address_that_is_given(run: Run, config: Path, page: Path) -> None:
+async def test_a_page_may_be_read_from_the_address_that_is_given(
+    run: Run, config: Path, page: Path, aiohttp_server: AiohttpServer
+) -> None:
     text = page.read_text()  # noqa: ASYNC240 - before the server starts
 
     async def answer(request: web.Request) -> web.Response:
@@ -82,10 +84,10 @@ async def test_a_page_may_be_read_from_the_address_that_is_given(run: Run, confi
 
     app = web.Application()
     app.router.add_get("/{path}", answer)
-    async with TestServer(app) as server:
-        args = ("allowlist", "check", "--config", config, "--page")
-        assert 0 == (await asyncio.to_thread(run, *args, server.make_url("/page"))).returncode
-        missing = await asyncio.to_thread(run, *args, server.make_url("/missing"))
+    server = await aiohttp_server(app)
+    args = ("allowlist", "check", "--config", config, "--page")
+    assert 0 == (await asyncio.to_thread(run, *args, server.make_url("/page"))).returncode
+    missing = await asyncio.to_thread(run, *args, server.make_url("/missing"))
     assert 2 == missing.returncode
     assert "404 Not Found" in missing.stderr
 
@@ -97,7 +99,9 @@ def test_a_page_without_https_is_not_asked_for(invoke: Invoke, config: Path, url
     assert "write https://" in result.stderr
 
 
-async def test_a_page_that_never_ends_is_refused(run: Run, config: Path) -> None:
+async def test_a_page_that_never_ends_is_refused(
+    run: Run, config: Path, aiohttp_server: AiohttpServer
+) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -108,9 +112,9 @@ async def test_a_page_that_never_ends_is_refused(run: Run, config: Path) -> None
 
     app = web.Application()
     app.router.add_get("/page", answer)
-    async with TestServer(app) as server:
-        args = ("allowlist", "check", "--config", config, "--page", server.make_url("/page"))
-        done = await asyncio.to_thread(run, *args)
+    server = await aiohttp_server(app)
+    args = ("allowlist", "check", "--config", config, "--page", server.make_url("/page"))
+    done = await asyncio.to_thread(run, *args)
     assert (2, "") == (done.returncode, done.stdout)
     assert "it is longer than 8 MiB" in done.stderr
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from tms_bridge.cli.admin_api import AdminApi, NoBridge
 from tms_bridge.cli.simulate import Plan
@@ -214,17 +214,18 @@ async def test_a_second_bridge_on_the_same_outbox_refuses_to_start(bridge: Bridg
     ],
 )
 async def test_what_is_no_bridge_at_the_admin_address_is_said(
-    unused_tcp_port: int, status: int, body: bytes, says: str
+    unused_tcp_port: int, status: int, body: bytes, says: str, aiohttp_server: AiohttpServer
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, body=body)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
-    async with TestServer(app, port=unused_tcp_port):
-        api = AdminApi(Admin(listen=f"0.0.0.0:{unused_tcp_port}"))
-        with pytest.raises(BridgeError, match=says):
-            await asyncio.to_thread(api.ask, "GET", "/api/v1/status", Admin)
+    server = await aiohttp_server(app, port=unused_tcp_port)
+    api = AdminApi(Admin(listen=f"0.0.0.0:{unused_tcp_port}"))
+    with pytest.raises(BridgeError, match=says):
+        await asyncio.to_thread(api.ask, "GET", "/api/v1/status", Admin)
+    await server.close()
     with pytest.raises(NoBridge, match=r"no bridge answers at http://127\.0\.0\.1"):
         api.ask("GET", "/api/v1/status", Admin)
 

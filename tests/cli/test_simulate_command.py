@@ -1,12 +1,11 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from .conftest import Invoke, Run
 
@@ -36,11 +35,11 @@ def receiver() -> Receiver:
 
 
 @pytest.fixture
-async def url(receiver: Receiver) -> AsyncIterator[str]:
+async def url(receiver: Receiver, aiohttp_server: AiohttpServer) -> str:
     app = web.Application()
     app.router.add_post("/{path:.*}", receiver.receive)
-    async with TestServer(app) as server:
-        yield str(server.make_url("/")).rstrip("/")
+    server = await aiohttp_server(app)
+    return str(server.make_url("/")).rstrip("/")
 
 
 async def test_a_simulation_without_losses_is_exit_code_0(run: Run, receiver: Receiver, url: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import aio_pika
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
 from rabbitmq import Node
 
@@ -136,15 +137,12 @@ class Handler:
 
 
 @pytest.fixture
-async def served(unused_tcp_port: int) -> AsyncIterator[tuple[Handler, str]]:
+async def served(aiohttp_server: AiohttpServer) -> tuple[Handler, str]:
     handler = Handler(204, 500)
     app = web.Application()
     app.router.add_post("/events", handler.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
-    yield handler, f"http://127.0.0.1:{unused_tcp_port}/events"
-    await runner.cleanup()
+    server = await aiohttp_server(app)
+    return handler, str(server.make_url("/events"))
 
 
 async def test_events_are_handed_to_a_handler_with_its_answers_told(

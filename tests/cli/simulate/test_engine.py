@@ -1,12 +1,12 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from tms_bridge.cli.simulate import Attempt, Plan, Report, run
 
@@ -60,19 +60,28 @@ def failing(times: int) -> Reply:
     return lambda call: web.Response(status=503) if call <= times else accepted(call)
 
 
-async def simulated(
-    reply: Reply, *, stop: asyncio.Event | None = None, **options: object
-) -> tuple[Report, list[Attempt], Receiver, Waits]:
-    receiver, waits, attempts = Receiver(reply), Waits(), list[Attempt]()
-    app = web.Application()
-    app.router.add_post("/{path:.*}", receiver.receive)
-    async with TestServer(app) as server:
+Simulated = Callable[..., Awaitable[tuple[Report, list[Attempt], Receiver, Waits]]]
+
+
+@pytest.fixture
+def simulated(aiohttp_server: AiohttpServer) -> Simulated:
+    """Run a simulation against a receiver that replies so."""
+
+    async def simulate(
+        reply: Reply, *, stop: asyncio.Event | None = None, **options: object
+    ) -> tuple[Report, list[Attempt], Receiver, Waits]:
+        receiver, waits, attempts = Receiver(reply), Waits(), list[Attempt]()
+        app = web.Application()
+        app.router.add_post("/{path:.*}", receiver.receive)
+        server = await aiohttp_server(app)
         plan = msgspec.convert({"url": str(server.make_url("/")), "source": "contoso", **options}, Plan)
         report = await run(plan, on_attempt=attempts.append, sleep=waits, stop=stop)
-    return report, attempts, receiver, waits
+        return report, attempts, receiver, waits
+
+    return simulate
 
 
-async def test_every_event_that_is_answered_2xx_is_accepted_at_its_first_call() -> None:
+async def test_every_event_that_is_answered_2xx_is_accepted_at_its_first_call(simulated: Simulated) -> None:
     report, attempts, receiver, waits = await simulated(accepted, count=50)
     assert (50, 50, 0, 0) == (report.sent, report.accepted, report.retried, report.given_up)
     assert {"202": 50} == report.answers
@@ -84,7 +93,7 @@ async def test_every_event_that_is_answered_2xx_is_accepted_at_its_first_call() 
     assert {"accepted"} == {attempt.outcome for attempt in attempts}
 
 
-async def test_an_error_is_retried_after_one_to_five_seconds_with_the_same_body() -> None:
+async def test_an_error_is_retried_after_one_to_five_seconds_with_the_same_body(simulated: Simulated) -> None:
     report, attempts, receiver, waits = await simulated(failing(5), count=1)
     assert [1, 2, 3, 4, 5] == waits.seconds
     assert 1 == len(set(receiver.bodies))
@@ -92,24 +101,24 @@ async def test_an_error_is_retried_after_one_to_five_seconds_with_the_same_body(
     assert ["retry"] * 5 + ["accepted"] == [attempt.result for attempt in attempts]
 
 
-async def test_an_event_is_given_up_after_the_last_retry() -> None:
+async def test_an_event_is_given_up_after_the_last_retry(simulated: Simulated) -> None:
     report, attempts, _, waits = await simulated(failing(9), count=1, max_retries=2)
     assert [1, 2] == waits.seconds
     assert (0, 1) == (report.accepted, report.given_up)
     assert ["retry", "retry", "given_up"] == [attempt.result for attempt in attempts]
 
 
-async def test_no_retries_are_made_where_none_are_wanted() -> None:
+async def test_no_retries_are_made_where_none_are_wanted(simulated: Simulated) -> None:
     report, *_ = await simulated(failing(1), count=3, max_retries=0)
     assert (3, 3) == (report.calls, report.given_up)
 
 
-async def test_a_redirect_is_an_error_as_tms_follows_none() -> None:
+async def test_a_redirect_is_an_error_as_tms_follows_none(simulated: Simulated) -> None:
     report, *_ = await simulated(lambda _: web.Response(status=302, headers={"Location": "/"}), count=1)
     assert ({"302": 6}, 1) == (report.answers, report.given_up)
 
 
-async def test_a_call_that_takes_too_long_is_an_error() -> None:
+async def test_a_call_that_takes_too_long_is_an_error(aiohttp_server: AiohttpServer) -> None:
     never = asyncio.Event()
 
     async def hang(_: web.Request) -> web.Response:
@@ -118,10 +127,10 @@ async def test_a_call_that_takes_too_long_is_an_error() -> None:
 
     app = web.Application()
     app.router.add_post("/{path:.*}", hang)
-    async with TestServer(app) as server:
-        plan = Plan(url=str(server.make_url("/")), source="a", count=1, timeout_s=0.05, max_retries=1)
-        report = await run(plan, sleep=Waits())
-        never.set()
+    server = await aiohttp_server(app)
+    plan = Plan(url=str(server.make_url("/")), source="a", count=1, timeout_s=0.05, max_retries=1)
+    report = await run(plan, sleep=Waits())
+    never.set()
     assert ({"TimeoutError": 2}, 1) == (report.answers, report.given_up)
     assert None is report.latency
 
@@ -133,7 +142,9 @@ async def test_a_bridge_that_is_not_there_is_retried_like_any_error(unused_tcp_p
     assert {"ClientConnectorError": 6} == report.answers
 
 
-async def test_the_next_event_of_an_entity_goes_out_after_the_answer_to_the_last() -> None:
+async def test_the_next_event_of_an_entity_goes_out_after_the_answer_to_the_last(
+    simulated: Simulated,
+) -> None:
     _, attempts, *_ = await simulated(failing(1), count=200, entities=5, concurrency=8)
     last: dict[int, Attempt] = {}
     for attempt in sorted(attempts, key=lambda attempt: attempt.sent_at):
@@ -145,32 +156,32 @@ async def test_the_next_event_of_an_entity_goes_out_after_the_answer_to_the_last
         last[attempt.entity] = attempt
 
 
-async def test_no_more_requests_are_under_way_than_the_concurrency() -> None:
+async def test_no_more_requests_are_under_way_than_the_concurrency(simulated: Simulated) -> None:
     _, _, receiver, _ = await simulated(accepted, count=100, entities=50, concurrency=3)
     assert receiver.most_under_way <= 3
 
 
-async def test_events_begin_at_the_rate() -> None:
+async def test_events_begin_at_the_rate(aiohttp_server: AiohttpServer) -> None:
     waits = Waits()
     app = web.Application()
     app.router.add_post("/{path:.*}", Receiver(accepted).receive)
-    async with TestServer(app) as server:
-        plan = Plan(url=str(server.make_url("/")), source="a", count=20, rate=0.5, entities=40)
-        await run(plan, sleep=waits)
+    server = await aiohttp_server(app)
+    plan = Plan(url=str(server.make_url("/")), source="a", count=20, rate=0.5, entities=40)
+    await run(plan, sleep=waits)
     assert 38 == pytest.approx(max(waits.seconds), abs=1)
 
 
-async def test_the_delay_comes_before_the_first_call_of_each_event() -> None:
+async def test_the_delay_comes_before_the_first_call_of_each_event(simulated: Simulated) -> None:
     _, _, _, waits = await simulated(failing(1), count=1, delay_s=7)
     assert [7, 1] == waits.seconds
 
 
-async def test_a_duration_ends_the_run() -> None:
+async def test_a_duration_ends_the_run(simulated: Simulated) -> None:
     report, *_ = await simulated(accepted, duration_s=0.2)
     assert report.sent == report.accepted > 0
 
 
-async def test_stopping_reports_what_was_done_and_what_was_under_way() -> None:
+async def test_stopping_reports_what_was_done_and_what_was_under_way(simulated: Simulated) -> None:
     stop = asyncio.Event()
 
     def stop_at_the_second(call: int) -> web.Response:
@@ -183,18 +194,20 @@ async def test_stopping_reports_what_was_done_and_what_was_under_way() -> None:
     assert len(attempts) == report.calls
 
 
-async def test_the_headers_are_sent_as_given() -> None:
+async def test_the_headers_are_sent_as_given(simulated: Simulated) -> None:
     _, _, receiver, _ = await simulated(accepted, count=1, headers={"X-Api-Key": "secret"})
     assert "secret" == receiver.headers["X-Api-Key"]
 
 
-async def test_a_record_holds_the_digest_that_the_bridge_gives_the_body() -> None:
+async def test_a_record_holds_the_digest_that_the_bridge_gives_the_body(simulated: Simulated) -> None:
     _, attempts, receiver, _ = await simulated(accepted, count=1)
     whole = f"contoso\0{attempts[0].trigger}\0".encode() + receiver.bodies[0]
     assert hashlib.blake2b(whole, digest_size=32).hexdigest() == attempts[0].digest
 
 
 @pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"\xff", b'{"id": 7}'])
-async def test_a_2xx_of_another_receiver_is_accepted_whatever_it_says(body: bytes) -> None:
+async def test_a_2xx_of_another_receiver_is_accepted_whatever_it_says(
+    body: bytes, simulated: Simulated
+) -> None:
     report, attempts, *_ = await simulated(lambda _: web.Response(body=body), count=1)
     assert (1, None) == (report.accepted, attempts[0].id)
