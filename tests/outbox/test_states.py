@@ -12,7 +12,7 @@ from tests.outbox.outboxes import event
 from tms_bridge.outbox.contract import Receipt
 from tms_bridge.outbox.rows import Batch, NewRow, Totals, pack
 from tms_bridge.outbox.schema import SCHEMA
-from tms_bridge.outbox.states import MAX_BYTES, MAX_STEPS, States, _fits, _parts, _runs, _steps_of
+from tms_bridge.outbox.states import FEW_ROWS, MAX_BYTES, MAX_ROWS, States, _entering, _fits, _parts, _runs
 
 Content = tuple[list[tuple[object, ...]], Totals]
 
@@ -92,24 +92,16 @@ def test_neighbours_leave_as_one_run() -> None:
 
 def test_what_brings_more_or_is_large_is_left_to_a_transaction() -> None:
     large = Batch(rows=[msgspec.structs.replace(row(1), blob=bytes(MAX_BYTES + 1))])
-    others = [Batch(refused=[(1, "too long")]), Batch(seen={1: 2}), batch(1, MAX_STEPS), large]
-    assert [False] * 4 == [_fits(one, [*_steps_of(one, 0)]) for one in others]
-    most = batch(1, MAX_STEPS - 1)
-    assert _fits(most, [*_steps_of(most, 0)])
+    others = [Batch(refused=[(1, "too long")]), Batch(seen={1: 2}), batch(1, FEW_ROWS + 1), large]
+    assert [False] * 4 == [_fits(one, len(one.rows)) for one in others]
+    assert _fits(batch(1, FEW_ROWS), FEW_ROWS)
 
 
 def test_a_large_batch_is_cut_by_number_and_by_bytes() -> None:
-    assert [MAX_STEPS, 8] == [len(part) for part in _parts([*_steps_of(batch(1, MAX_STEPS + 8), 0)])]
+    many = [*_entering(batch(1, MAX_ROWS + 8).rows, 0)]
+    assert [MAX_ROWS, 8] == [len(part) for part in _parts(many)]
     large = [msgspec.structs.replace(row(n), blob=bytes(MAX_BYTES)) for n in (1, 2, 3)]
-    assert [2, 1] == [len(part) for part in _parts([*_steps_of(Batch(rows=large), 0)])]
-
-
-def test_the_largest_batch_for_one_statement_finds_it(states: States) -> None:
-    for first in (1, 32, 63):
-        states.write(batch(first, MAX_STEPS - 1))
-    states.write(batch(94, 11, range(1, 2 * (MAX_STEPS - 12), 2)))
-    rows, totals = content(states)
-    assert (84, 104, 84) == (len(rows), totals.last_seq, totals.all.pending_rows)
+    assert [2, 1] == [len(part) for part in _parts([*_entering(large, 0)])]
 
 
 def test_a_failure_leaves_rows_and_totals_as_they_were(states: States) -> None:
