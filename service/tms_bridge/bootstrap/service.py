@@ -356,10 +356,9 @@ class Bridge:
         except Exception:
             self._take_over(self._in_force)
             raise
-        old, new = self._in_force.admin, settings.admin
-        if (old.token, old.tokens) != (new.token, new.tokens):
+        before, self._in_force = self._in_force, _taken_over(self._settings, settings)
+        if before.admin != self._in_force.admin:  # who signed in with another token signs in once more
             self._sessions.sign_all_out()
-        self._in_force = _taken_over(self._settings, settings)
         keys = _needs_restart(self._in_force, settings)
         self._reloads.restart_pending = tuple(keys)
         self._metrics.restart_pending.set(bool(keys))
