@@ -14,8 +14,8 @@ EXPECTED = {
     "tms_bridge_outbox_bytes": (),
     "tms_bridge_outbox_max_bytes": (),
     "tms_bridge_outbox_free_bytes": (),
-    "tms_bridge_held_events": (),
-    "tms_bridge_undecodable_events": (),
+    "tms_bridge_held_events": ("source",),
+    "tms_bridge_undecodable_events": ("source",),
     "tms_bridge_lanes_blocked": (),
     "tms_bridge_topology_errors": (),
     "tms_bridge_delivery_duration_seconds": (),
@@ -61,6 +61,7 @@ def touch_all(metrics: Metrics) -> None:
     metrics.publish.returned.inc("tms.class.unknown")
     metrics.show_credentials([("contoso", "2026")])
     metrics.show_fields([("class", "start")])
+    metrics.show_kept(["contoso"])
     metrics.intake.members_new.show("contoso", "class")
     metrics.connections.watch("http", lambda: 0)
     metrics.task_faults.show("relay")
@@ -90,6 +91,18 @@ def test_a_credential_that_was_never_used_shows_as_zero(metrics: Metrics) -> Non
         )
         == 0.0
     )
+
+
+def test_what_is_kept_is_shown_by_source_those_without_any_and_those_of_former_days_too(
+    metrics: Metrics,
+) -> None:
+    metrics.show_kept(["contoso", "fabrikam"])
+    metrics.outbox.held.set_function(lambda: {"fabrikam": 2, "gone": 1})
+
+    def held(source: str) -> float | None:
+        return metrics.registry.get_sample_value("tms_bridge_held_events", {"source": source})
+
+    assert [0, 2, 1, None] == [held(source) for source in ("contoso", "fabrikam", "gone", "other")]
 
 
 def test_two_registries_do_not_share_anything() -> None:

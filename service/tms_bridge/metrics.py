@@ -6,14 +6,16 @@ gauge whom to ask.
 """
 
 import platform
+import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 from typing import ClassVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 UNKNOWN_SOURCE = "unknown"
 """The one label value for every path and source that does not exist, so that a scanner cannot make series."""
@@ -90,12 +92,18 @@ class Distribution(Collector):
         self._name, self._text, self._bounds = name, text, bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
+        self._exemplars: dict[int, Exemplar] = {}
         registry.register(self)
 
     def observe(self, value: float) -> None:
         """Count one value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
+
+    def exemplify(self, value: float, trace_id: str, span_id: str) -> None:
+        """Name a span that took so long; each bucket shows the last one to who asks for OpenMetrics."""
+        labels = {"trace_id": trace_id, "span_id": span_id}
+        self._exemplars[bisect_left(self._bounds, value)] = Exemplar(labels, value, time.time())
 
     def describe(self) -> Iterable[Metric]:
         """Tell the registry the name."""
@@ -104,8 +112,38 @@ class Distribution(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the counts as of now, each bucket with all below it."""
         family = HistogramMetricFamily(self._name, self._text)
-        marks = [*map(str, self._bounds), "+Inf"]
-        family.add_metric([], [*zip(marks, accumulate(self._counts), strict=True)], self._sum)
+        marks, counts = [*map(str, self._bounds), "+Inf"], accumulate(self._counts)
+        buckets = [*zip(marks, counts, map(self._exemplars.get, range(len(marks))), strict=True)]
+        family.add_metric([], buckets, self._sum)  # type: ignore[arg-type]  # None is no exemplar
+        yield family
+
+
+class _SourceGauge(Collector):
+    """A state by source that its owner is asked for; a source that is configured is there at 0."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, text: str) -> None:
+        self._name, self._text = f"tms_bridge_{name}", text
+        self._sources: tuple[str, ...] = ()
+        self._ask: Callable[[], Mapping[str, int]] = dict
+        registry.register(self)
+
+    def show(self, sources: Iterable[str]) -> None:
+        """Show these sources from now on."""
+        self._sources = tuple(sources)
+
+    def set_function(self, ask: Callable[[], Mapping[str, int]]) -> None:
+        """Ask this; of a source that is not configured any more, what is there still counts."""
+        self._ask = ask
+
+    def describe(self) -> Iterable[Metric]:
+        """Tell the registry the name."""
+        yield GaugeMetricFamily(self._name, self._text, labels=("source",))
+
+    def collect(self) -> Iterable[Metric]:
+        """Return how it is now."""
+        family = GaugeMetricFamily(self._name, self._text, labels=("source",))
+        for source, count in (dict.fromkeys(self._sources, 0) | dict(self._ask())).items():
+            family.add_metric((source,), count)
         yield family
 
 
@@ -180,8 +218,12 @@ class OutboxMetrics:
         )
         self.refused = _gauge(registry, "outbox_refused", "Events parked because no retry can deliver them.")
         self.quarantine_events = _gauge(registry, "quarantine_events", "Bodies kept, held ones included.")
-        self.held = _gauge(registry, "held_events", "Events from unlisted addresses, kept for release.")
-        self.undecodable = _gauge(registry, "undecodable_events", "Bodies kept that are not events.")
+        self.held = _SourceGauge(
+            registry, "held_events", "Events from unlisted addresses, kept for release, by source."
+        )
+        self.undecodable = _SourceGauge(
+            registry, "undecodable_events", "Bodies kept that are not events, by source."
+        )
 
 
 class PublishMetrics:
@@ -333,6 +375,12 @@ class Metrics:
         """Start the counters of what is new in the bodies of (source, trigger) at zero."""
         for source, trigger in bodies:
             self.intake.members_new.show(source, trigger)
+
+    def show_kept(self, sources: Iterable[str]) -> None:
+        """Start what is kept of each source at zero."""
+        names = tuple(sources)
+        self.outbox.held.show(names)
+        self.outbox.undecodable.show(names)
 
     def show_credentials(self, credentials: Iterable[tuple[str, str]]) -> None:
         """Start the per-credential counters of (source, credential) at zero, so that an unused one shows."""

@@ -165,7 +165,12 @@ def bodies(scene: Scene, prometheus: Prometheus) -> None:
     prometheus.until_fires("TmsBridgeUnknownStatus", trigger="class")
     prometheus.until_fires("TmsBridgeUnroutable")
     scene.drop_all("quarantine")
-    for name in ("Held", "Quarantine", "UnknownStatus", "Unroutable"):
+    assert 202 == scene.call(times=1000)  # only then is anything new
+    changed = ({"Id": number, "ConfirmationStatusId": COMPLETED, "Start": "soon"} for number in range(1, 40))
+    assert {202} == {scene.call(body=body) for body in changed}
+    prometheus.until_fires("TmsBridgeBodiesChanged", source="contoso")
+    prometheus.until_fires("TmsBridgeFieldsUnread", trigger="class")
+    for name in ("Held", "Quarantine", "UnknownStatus", "Unroutable", "BodiesChanged", "FieldsUnread"):
         prometheus.until_quiet(f"TmsBridge{name}")
 
 

@@ -33,8 +33,14 @@ def bind_outbox(metrics: OutboxMetrics, stats: Callable[[], Stats], outbox: Outb
     metrics.oldest.set_function(lambda: (stats().oldest_us or 0) / _MICROSECONDS)
     metrics.refused.set_function(lambda: stats().refused)
     metrics.quarantine_events.set_function(lambda: stats().undecodable + stats().held)
-    metrics.held.set_function(lambda: stats().held)
-    metrics.undecodable.set_function(lambda: stats().undecodable)
+    metrics.held.set_function(lambda: _by_source(stats(), "held_rows"))
+    metrics.undecodable.set_function(lambda: _by_source(stats(), "undecodable_rows"))
+
+
+def _by_source(stats: Stats, count: str) -> dict[str, int]:
+    """Return how many rows each source has that has any."""
+    rows = {source: getattr(share, count) for source, share in stats.sources.items()}
+    return {source: number for source, number in rows.items() if number}
 
 
 def bind_publishing(metrics: PublishMetrics, supervisor: Supervisor, relay: Relay) -> None:
@@ -75,6 +81,7 @@ def set_facts(metrics: Metrics, sources: dict[str, Source]) -> None:
 def _show_series(metrics: Metrics, sources: dict[str, Source]) -> None:
     """Let every series that can be known be there at zero: a rate cannot see one that is born at 1."""
     now = time.time()
+    metrics.show_kept(sources)
     metrics.show_requests((UNKNOWN_SOURCE, UNKNOWN_SOURCE, outcome) for outcome in OUTCOMES)
     for name, source in sources.items():
         metrics.show_requests((name, trigger.value, outcome) for trigger in Trigger for outcome in OUTCOMES)
