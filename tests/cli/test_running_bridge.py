@@ -137,6 +137,27 @@ async def test_calls_tell_what_became_of_each_and_can_be_narrowed(bridge: Bridge
     assert "address is an address, or a range" in wrong.stderr
 
 
+async def test_calls_that_are_followed_appear_as_they_come_with_what_to_do(bridge: Bridge) -> None:
+    command = (sys.executable, "-m", "tms_bridge", "calls", "--follow", "--config", str(bridge.config))
+    following = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert following.stdout is not None
+    assert following.stderr is not None
+    assert b"waiting for calls; Ctrl-C ends it\n" == await following.stderr.readline()
+    shown = asyncio.create_task(following.stdout.readline())
+    while not shown.done():  # the stream tells what comes once it is open, which is a moment later
+        assert 422 == await bridge.post(b"\xff")
+        await asyncio.wait({shown}, timeout=0.2)
+    line = (await shown).decode()
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  422  contoso class  ", line)
+    assert "`tms-bridge quarantine` shows and replays it." in line
+    assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
+    while "class/7" not in line:
+        line = (await following.stdout.readline()).decode()
+    assert "  202  contoso class  " in line
+    following.send_signal(signal.SIGINT)
+    assert 130 == await following.wait()
+
+
 async def test_status_without_a_bridge_is_exit_code_1_and_says_so(run: Run, config: Path) -> None:
     done = await asyncio.to_thread(run, "status", "--config", config)
     assert (1, "") == (done.returncode, done.stdout)

@@ -69,7 +69,8 @@ def _show(out: Output, told: list[CallView], *, headed: bool) -> None:
             out.text(visible(remedy))
     else:
         for call in told:
-            out.text(visible("  ".join(str(cell) for cell in _cells(call) if cell)))
+            cells = (*_cells(call), call.remedy)
+            out.text(visible("  ".join(str(cell) for cell in cells if cell)))
 
 
 def _cells(call: CallView) -> tuple[object, ...]:
