@@ -5,10 +5,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 AUTHORIZATION = "Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk"
 NOWHERE = "amqp://tms:s3cret@127.0.0.1:1/"
@@ -116,10 +117,15 @@ async def ask(address: str, raw: bytes) -> tuple[int, str]:
 
 @asynccontextmanager
 async def bridge(
-    config: Path, *, cwd: Path | None = None, descriptors: int = 0, **environ: str
+    config: Path,
+    *,
+    cwd: Path | None = None,
+    descriptors: int = 0,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    **environ: str,
 ) -> AsyncIterator[Process]:
     """Run `tms-bridge serve` for as long as the context lasts, and kill it if it is still there then."""
-    process = await start(config, cwd=cwd, descriptors=descriptors, **environ)
+    process = await start(config, cwd=cwd, descriptors=descriptors, variables=variables, **environ)
     running = Process(process, [], asyncio.Event())
     reading = asyncio.create_task(running.read())
     try:
@@ -134,7 +140,12 @@ async def bridge(
 
 
 async def start(
-    config: Path, *, cwd: Path | None = None, descriptors: int = 0, **environ: str
+    config: Path,
+    *,
+    cwd: Path | None = None,
+    descriptors: int = 0,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    **environ: str,
 ) -> asyncio.subprocess.Process:
     limit = ("prlimit", f"--nofile={descriptors}:{descriptors}") if descriptors else ()
     return await asyncio.create_subprocess_exec(
@@ -148,5 +159,5 @@ async def start(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=cwd,
-        env={**os.environ, "TMS_PASSWORD": "webhookpassword", **environ},
+        env={**os.environ, "TMS_PASSWORD": "webhookpassword", **variables, **environ},
     )

@@ -14,7 +14,7 @@ from packages import find_promtool
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
 RUNBOOK = ROOT / "docs" / "operations.md"
-LOG_EVENT = re.compile(r'logger\.(?:info|warning|error|critical)\(\s*"([^"%]+)"')
+LOG_EVENT = re.compile(r'logger\.(?:info|warning|error|exception|critical)\(\s*"([^"%]+)"')
 
 
 def rules() -> list[dict[str, Any]]:

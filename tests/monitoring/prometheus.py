@@ -70,6 +70,7 @@ class Prometheus(Program):
             f"--config.file={self._directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={self._directory / 'data'}",
             f"--web.listen-address={self._address}",
+            "--enable-feature=exemplar-storage",
         ]
         log = self._directory / "log"
         self._process = self._janitor.spawn(command, env=os.environ, cwd=self._directory, output=log)
@@ -104,6 +105,14 @@ class Prometheus(Program):
     def until_shows(self, expression: str) -> None:
         """Wait until an expression gives something."""
         self._until(lambda: bool(self.query(expression)), f"{expression} to show something")
+
+    def until_exemplified(self, series: str, trace_id: str) -> None:
+        """Wait until an exemplar of a series names a trace."""
+        self._until(lambda: trace_id in self._exemplars(series), f"an exemplar of {series}")
+
+    def _exemplars(self, series: str) -> set[str]:
+        found = self._get("query_exemplars", {"query": series, "start": "0", "end": str(time.time())})
+        return {exemplar["labels"]["trace_id"] for each in found for exemplar in each["exemplars"]}
 
     def _found(self, name: str, labels: Mapping[str, str]) -> list[Mapping[str, str]]:
         wanted = {"alertname": name, **labels}.items()

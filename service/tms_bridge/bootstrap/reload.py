@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from prometheus_client import Gauge
 
 from tms_bridge.bootstrap.standing import Reloads
@@ -94,3 +95,28 @@ def _mark(file: Path) -> tuple[str, int, int, int] | None:
         return os.path.realpath(file), status.st_ino, status.st_mtime_ns, status.st_size
     except OSError:
         return None
+
+
+def taken_over(old: Settings, new: Settings) -> Settings:
+    """Return the settings that are in force once a reload has taken over what it can."""
+    return msgspec.structs.replace(
+        old,
+        sources=new.sources,
+        admin=msgspec.structs.replace(old.admin, token=new.admin.token, tokens=new.admin.tokens),
+        amqp=msgspec.structs.replace(old.amqp, urls=new.amqp.urls, queues=new.amqp.queues),
+        log=msgspec.structs.replace(old.log, level=new.log.level),
+    )
+
+
+def needs_restart(old: Settings, new: Settings) -> list[str]:
+    """Name the keys that are not in force yet."""
+    tables = [(table, getattr(old, table), getattr(new, table)) for table in Settings.__struct_fields__]
+    return [key for table in tables for key in _changed(*table)]
+
+
+def _changed(table: str, old: msgspec.Struct | None, new: msgspec.Struct | None) -> list[str]:
+    """Name the keys of a table that differ; the table alone where it came or went."""
+    if old is None or new is None or isinstance(old, dict):
+        return [] if old == new else [table]
+    names = old.__struct_fields__
+    return [f"{table}.{name}" for name in names if getattr(old, name) != getattr(new, name)]

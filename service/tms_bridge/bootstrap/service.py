@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
-import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -21,10 +20,11 @@ from tms_bridge import admin, console
 from tms_bridge.bootstrap.background import outlive
 from tms_bridge.bootstrap.gauges import VERSION, bind_allowlist, bind_outbox, bind_publishing, set_facts
 from tms_bridge.bootstrap.observed import ObservationKeeper
-from tms_bridge.bootstrap.reload import Reloader
+from tms_bridge.bootstrap.reload import Reloader, needs_restart, taken_over
 from tms_bridge.bootstrap.signals import Signals
 from tms_bridge.bootstrap.standing import Onlooker, OnlookerParts, Reloads
 from tms_bridge.bootstrap.systemd import ServiceManager
+from tms_bridge.bootstrap.tracing import Tracing, open_tracing
 from tms_bridge.broker import Supervisor
 from tms_bridge.calls import Calls
 from tms_bridge.errors import ClientUnfit, OutboxError
@@ -83,6 +83,7 @@ class Bridge:
             self._logger,
             read_urls=lambda: read().settings.amqp.urls,
         )
+        self._tracing = Tracing()
         self._stop_by = float("inf")
         self._outbox: Journal | MemoryOutbox
         self._keeper: ObservationKeeper
@@ -106,6 +107,7 @@ class Bridge:
                 return await self._serve(traffic, operators)
             finally:
                 await self._close_outbox()
+                await self._signals.unless_hurried(self._tracing.close())
                 self._logger.info("stopped", **self._backlog())
 
     async def _open_outbox(self) -> Journal | MemoryOutbox:
@@ -172,21 +174,23 @@ class Bridge:
 
     def _compose(self) -> None:
         settings, metrics = self._settings, self._metrics
+        scheme = "http" if settings.http.tls is None else "https"
+        tracing = self._tracing = open_tracing(os.environ, metrics, self._logger, scheme)
         self._health = Health([self._outbox.why_not_ready])
         directory = None if settings.outbox is None else settings.outbox.dir
         self._keeper = ObservationKeeper(directory, metrics.intake, self._logger)
         self._calls = Calls(self._outbox.durable)
-        self._relay = Relay(
-            self._outbox, self._supervisor, metrics.publish, self._calls, self._logger, settings.amqp
-        )
+        broker = tracing.before(self._supervisor)
+        self._relay = Relay(self._outbox, broker, metrics.publish, self._calls, self._logger, settings.amqp)
         self._webhooks = Webhooks(
             settings.http,
             Routes(settings.http, settings.sources),
             self._outbox,
             self._health,
-            AccessLog(metrics.intake, self._log, self._calls),
+            AccessLog(metrics.intake, self._log, self._calls, trace=tracing.call),
             observations=self._keeper.observations,
             now_us=ReceivedClock(self._outbox.newest_us),
+            mark=tracing.mark,
         )
         if (operators := self._outbox.operators) is not None:
             operators.carrier, operators.reread = self._relay, self._webhooks.reread
@@ -356,10 +360,10 @@ class Bridge:
         except Exception:
             self._take_over(self._in_force)
             raise
-        before, self._in_force = self._in_force, _taken_over(self._settings, settings)
+        before, self._in_force = self._in_force, taken_over(self._settings, settings)
         if before.admin != self._in_force.admin:  # who signed in with another token signs in once more
             self._sessions.sign_all_out()
-        keys = _needs_restart(self._in_force, settings)
+        keys = needs_restart(self._in_force, settings)
         self._reloads.restart_pending = tuple(keys)
         self._metrics.restart_pending.set(bool(keys))
         if keys:
@@ -373,28 +377,3 @@ class Bridge:
         self._log.set_level(settings.log)
         set_facts(self._metrics, settings.sources)
         self._supervisor.take_over(settings.amqp)
-
-
-def _taken_over(old: Settings, new: Settings) -> Settings:
-    """Return the settings that are in force once a reload has taken over what it can."""
-    return msgspec.structs.replace(
-        old,
-        sources=new.sources,
-        admin=msgspec.structs.replace(old.admin, token=new.admin.token, tokens=new.admin.tokens),
-        amqp=msgspec.structs.replace(old.amqp, urls=new.amqp.urls, queues=new.amqp.queues),
-        log=msgspec.structs.replace(old.log, level=new.log.level),
-    )
-
-
-def _needs_restart(old: Settings, new: Settings) -> list[str]:
-    """Name the keys that are not in force yet."""
-    tables = [(table, getattr(old, table), getattr(new, table)) for table in Settings.__struct_fields__]
-    return [key for table in tables for key in _changed(*table)]
-
-
-def _changed(table: str, old: msgspec.Struct | None, new: msgspec.Struct | None) -> list[str]:
-    """Name the keys of a table that differ; the table alone where it came or went."""
-    if old is None or new is None or isinstance(old, dict):
-        return [] if old == new else [table]
-    names = old.__struct_fields__
-    return [f"{table}.{name}" for name in names if getattr(old, name) != getattr(new, name)]

@@ -30,6 +30,7 @@ Logger = FilteringBoundLogger
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _METHOD_LEVELS = _LEVELS | {"exception": 40, "msg": 20, "warn": 30, "fatal": 50, "err": 40}
+_TRACES_EVERY_S = 60.0
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
 
 
@@ -149,11 +150,15 @@ class _LibraryHandler(logging.Handler):
     def __init__(self, logger: Logger) -> None:
         super().__init__(logging.WARNING)
         self._logger = logger
+        self._traces_told_at = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         failure = record.exc_info if record.exc_info and record.exc_info[0] else None
         if record.name.startswith(("aiormq", "aio_pika")):
             self._tell_of_client(record, failure[1] if failure else None)
+            return
+        if record.name.startswith("opentelemetry"):
+            self._tell_of_traces(record)
             return
         self._logger.log(
             record.levelno, without_passwords(record.getMessage()), logger=record.name, exc_info=failure
@@ -165,6 +170,12 @@ class _LibraryHandler(logging.Handler):
         level = logging.DEBUG if record.name.startswith("aiormq.connection") else record.levelno
         reason = {"reason": without_passwords(repr(failure))} if failure else {}
         self._logger.log(level, without_passwords(record.getMessage()), logger=record.name, **reason)
+
+    def _tell_of_traces(self, record: logging.LogRecord) -> None:
+        """Write a line a minute: while its receiver is away, the exporter would write one every second."""
+        if record.created - self._traces_told_at >= _TRACES_EVERY_S:
+            self._traces_told_at = record.created
+            self._logger.warning("traces are not sent", detail=without_passwords(record.getMessage()))
 
 
 def without_passwords(text: str) -> str:

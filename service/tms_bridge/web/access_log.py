@@ -1,6 +1,7 @@
 """One log line and a few counts for every request, whatever became of it."""
 
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from sys import intern
 from typing import Final
@@ -54,6 +55,7 @@ class WebhookLine(Line, gc=False):
     detail: str | msgspec.UnsetType
     answered: bool | msgspec.UnsetType
     event: str = "webhook"
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Visit(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +67,7 @@ class Visit(msgspec.Struct, frozen=True, gc=False):
         peer: the address that the connection comes from.
         source, trigger: where its path leads; empty where that is nowhere.
         head: None where the bytes were no request.
+        traceparent: the trace context that what it brings goes on with.
     """
 
     request_id: str
@@ -73,6 +76,7 @@ class Visit(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
     trigger: str = ""
     head: Head | None = None
+    traceparent: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -97,14 +101,18 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     unread: tuple[str, ...] = ()
 
 
+Trace = Callable[[str, str | None, AnsweredCall], str]
+"""Writes a call down, by its place in a trace and the `traceparent` it came with; returns the trace id."""
+
 _NOBODY: Final = Caller("", "", "", held=False, detail="")
 
 
 class AccessLog:
     """Writes down how requests were answered."""
 
-    def __init__(self, metrics: IntakeMetrics, log: Log, calls: Calls) -> None:
+    def __init__(self, metrics: IntakeMetrics, log: Log, calls: Calls, *, trace: Trace | None = None) -> None:
         self._metrics = metrics
+        self._trace = trace
         self._calls = calls
         self._log = log
         self._strangers = Strangers("http", log.logger)
@@ -122,16 +130,25 @@ class AccessLog:
         line = _line(call) if heard else None
         self._count(visit, caller, ended, seconds, answered=answered)
         if line is not None:
+            if self._trace is not None and visit.source and visit.head is not None:
+                line.trace_id = self._trace(visit.traceparent, visit.head.headers.get("traceparent"), call)
             self._log.line(line)
         self._calls.note(call)
 
-    def note(self, call: AnsweredCall) -> None:
-        """List what was taken in without a call."""
+    def note(self, call: AnsweredCall, traceparent: str) -> None:
+        """List what was taken in without a call, with the trace context that it goes on with."""
+        if self._trace is not None:
+            self._trace(traceparent, None, call)
         self._calls.note(call)
 
     def defect(self, visit: Visit, error: Exception) -> None:
         """Log the traceback of an error that nobody foresaw."""
-        self._log.logger.error("defect", request_id=visit.request_id, source=visit.source, exc_info=error)
+        self._log.logger.error("defect", **self._marks(visit), source=visit.source, exc_info=error)
+
+    def _marks(self, visit: Visit) -> dict[str, str]:
+        """Return what leads from a line to the others of its webhook."""
+        marks = {"request_id": visit.request_id}
+        return marks if self._trace is None else {**marks, "trace_id": visit.traceparent[3:35]}
 
     def _count(self, visit: Visit, caller: Caller, ended: Ended, seconds: float, *, answered: bool) -> None:
         metrics, source, trigger = self._metrics, visit.source, visit.trigger
@@ -157,8 +174,8 @@ class AccessLog:
             source=visit.source,
             credential=caller.credential,
             remote=caller.client or visit.peer,
-            request_id=visit.request_id,
             detail=caller.unlisted,
+            **self._marks(visit),
         )
 
 

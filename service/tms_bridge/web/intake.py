@@ -39,7 +39,7 @@ from tms_bridge.errors import (
 )
 from tms_bridge.http.answer import TEXT, Answer, Head, answer_problem, kind_of
 from tms_bridge.http.health import PROBES, Health
-from tms_bridge.http.ids import EventIds, mark
+from tms_bridge.http.ids import EventIds, Marks
 from tms_bridge.http.server import Connection
 from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, Intake, Receipt
@@ -104,6 +104,7 @@ class Desk(msgspec.Struct, frozen=True):
     client: Client
     observations: ingest.Observations
     now_us: Callable[[], int]
+    mark: Callable[[str | None], Marks]
 
 
 class Call:
@@ -120,7 +121,6 @@ class Call:
         "_remark",
         "_route",
         "_told",
-        "_traceparent",
         "_unread",
         "_visit",
         "moment",
@@ -137,15 +137,16 @@ class Call:
     def __init__(
         self, desk: Desk, connection: Connection, head: Head, content: StreamReader, route: Route | None
     ) -> None:
-        marks = mark(head.headers.get("traceparent"))
+        marks = desk.mark(head.headers.get("traceparent"))
         self._desk = desk
         self._connection = connection
         self._head = head
         self._content = content
         self._route = route
-        self._traceparent = marks.traceparent
         source, trigger = (route.source, route.trigger) if route is not None else ("", "")
-        self._visit = Visit(marks.request_id, perf_counter(), connection.remote, source, trigger, head)
+        self._visit = Visit(
+            marks.request_id, perf_counter(), connection.remote, source, trigger, head, marks.traceparent
+        )
         self._caller = None
         self._message = None
         self._remark = ""
@@ -252,7 +253,7 @@ class Call:
         digest = ingest.digest(route.source, route.trigger, body)
         if desk.outbox.join(digest, self):
             return
-        stamp = ingest.Stamp(desk.ids.mint(), desk.now_us(), digest, self._traceparent)
+        stamp = ingest.Stamp(desk.ids.mint(), desk.now_us(), digest, self._visit.traceparent)
         try:
             self._message, decoded, kind = ingest.understand_in_full(body, route.rules, stamp)
         except Undecodable as error:

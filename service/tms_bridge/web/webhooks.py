@@ -20,7 +20,7 @@ from tms_bridge.calls import TEST, AnsweredCall
 from tms_bridge.errors import InvalidQuery, SenderError, Unavailable, UnknownPath
 from tms_bridge.http.answer import Head, SentAnswer, kind_of, let_read
 from tms_bridge.http.health import Health
-from tms_bridge.http.ids import EventIds, mark, now_us
+from tms_bridge.http.ids import EventIds, Marks, mark, now_us
 from tms_bridge.http.server import Connection
 from tms_bridge.ingest import Observations
 from tms_bridge.message import Message
@@ -48,6 +48,7 @@ class Webhooks:
         *,
         observations: Observations | None = None,
         now_us: Callable[[], int] = now_us,
+        mark: Callable[[str | None], Marks] = mark,
     ) -> None:
         self._log = log
         self._limit = http.max_body_bytes
@@ -67,6 +68,7 @@ class Webhooks:
             Client(http),
             seen,
             now_us,
+            mark,
         )
 
     def take_over(self, routes: Routes) -> None:
@@ -142,7 +144,7 @@ class Webhooks:
             raise UnknownPath(f"There is no source {source} with a trigger {trigger}.")
         if status not in route.rules.routing_keys:
             raise InvalidQuery(f"status is one of {', '.join(route.rules.routing_keys)}.")
-        marks, event_id = mark(None), desk.ids.mint()
+        marks, event_id = desk.mark(None), desk.ids.mint()
         digest = ingest.digest(source, trigger, event_id.encode())
         stamp = ingest.Stamp(event_id, desk.now_us(), digest, marks.traceparent)
         trial = _Trial(desk, marks.request_id, ingest.trial(route.rules, status, stamp), address)
@@ -183,7 +185,7 @@ class _Trial:
             routing_key=message.routing_key,
         )
         # At once, for the relay tells next what becomes of it.
-        self._desk.log.note(call)
+        self._desk.log.note(call, message.traceparent)
         if not self.safe.done():
             self.safe.set_result(None)
 
