@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import indent
 
+import cli_page
 import metrics_page
-from tms_bridge.cli import reference as cli
 from tms_bridge.settings import reference
 from tms_events import table
 from tms_events.artefact.files import files
@@ -31,7 +31,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "topics.md", table.render()
     for name, content in files().items():
         yield ROOT / "schemas" / name, content
-    yield ROOT / "docs" / "cli.md", cli.markdown()
+    yield ROOT / "docs" / "cli.md", cli_page.render()
     yield ROOT / "docs" / "metrics.md", metrics_page.render()
     # Kustomize reads nothing outside of a component's own directory.
     yield _COMPONENT / "prometheusrule.yaml", _prometheus_rule()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tms_bridge.cli.bindings import judge
+from tms_bridge.cli.bus.bindings import judge
 from tms_bridge.settings.amqp import routing_keys
 
 from .archived import fill, spread, with_archive

@@ -9,7 +9,7 @@ import aio_pika
 import pytest
 
 from rabbitmq import Node
-from tms_bridge.cli.check_online import archive_finding
+from tms_bridge.cli.check import archive_finding
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.settings.model import Dedup, Outbox, Quarantine
 

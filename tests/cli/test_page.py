@@ -1,6 +1,6 @@
 import pytest
 
-from tms_bridge.cli.page import addresses, shown, sort_key
+from tms_bridge.cli.allowlist import addresses, shown, sort_key
 
 MARKDOWN = """# Webhooks
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tms_bridge.cli.reference import markdown
+from cli_page import render
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
 def test_the_page_is_what_the_help_texts_say() -> None:
-    assert PAGE.read_text() == markdown(), "run: python -m tms_bridge.cli.reference > docs/cli.md"
+    assert PAGE.read_text() == render(), "run: make docs"
 
 
 def test_every_help_text_fits_its_block() -> None:
-    assert 120 >= max(map(len, markdown().splitlines()))
+    assert 120 >= max(map(len, render().splitlines()))
 
 
 COMPLETES = """\

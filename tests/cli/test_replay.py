@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from msgspec.structs import replace
 
 from rabbitmq import Node
-from tms_bridge.cli.replay import MOMENT
+from tms_bridge.cli.bus.replay import MOMENT
 
 from .archived import BEGAN, declare, fill, numbers, on_bus, publish, spread, taken, with_archive
 from .conftest import Invoke

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
-from tms_bridge.cli.admin_api import AdminApi, NoBridge
+from tms_bridge.cli.bridge.admin_api import AdminApi, NoBridge
 from tms_bridge.cli.simulate import Plan
 from tms_bridge.cli.simulate import run as simulate
 from tms_bridge.errors import BridgeError

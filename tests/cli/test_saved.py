@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tms_bridge.broker.consumer import Delivery
-from tms_bridge.cli.forward import ContentMode, request_of
-from tms_bridge.cli.saved import Redaction, SavedEvent, save, saved_event, sender_body
+from tms_bridge.cli.bus.saved import Redaction, SavedEvent, save, saved_event, sender_body
+from tms_bridge.cli.bus.tail import ContentMode, request_of
 
 NOTHING = Redaction.of((), ())
 BODY = (

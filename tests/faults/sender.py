@@ -19,7 +19,7 @@ import msgspec
 from tests.faults.records import Attempt, EventKind, GivenUp, Log
 
 from tms_bridge.cli.simulate.engine import event_digest
-from tms_bridge.cli.simulate.lifecycle import Event, lives
+from tms_bridge.cli.simulate.lives import Event, lives
 
 PLACES = 12
 """Entities that one sender looks after side by side."""

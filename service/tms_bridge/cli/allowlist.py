@@ -1,8 +1,10 @@
-"""The command `allowlist check`: has the vendor's list of source addresses changed?"""
+"""The command `allowlist`: compares the addresses that are configured with those on the vendor's page."""
 
+import re
 import sys
 import time
 from collections.abc import Iterable
+from html.parser import HTMLParser
 from http import HTTPStatus
 from http.client import HTTPResponse
 from pathlib import Path
@@ -14,9 +16,7 @@ import click
 import msgspec
 
 from tms_bridge.auth.allowlist import CHECKED, VendorPage, published
-from tms_bridge.cli.configuration import load
-from tms_bridge.cli.output import Output, common_options, note
-from tms_bridge.cli.page import addresses, shown, sort_key
+from tms_bridge.cli.output import Output, common_options, load, note
 from tms_bridge.cli.program import DONE, NO
 from tms_bridge.settings.model import Source
 from tms_bridge.settings.network import ANY, SKILLABLE_TMS, Network, is_loopback, parse_network
@@ -30,7 +30,7 @@ PATIENCE_S = 30
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 
-class Drift(msgspec.Struct, frozen=True):
+class _Drift(msgspec.Struct, frozen=True):
     """What `--json` prints.
 
     Attributes:
@@ -153,11 +153,13 @@ def _reason(error: Exception) -> str:
     return f"HTTP {status} {HTTPStatus(status).phrase}" if status else str(getattr(error, "reason", error))
 
 
-def compare(page: str, on_page: frozenset[Network], shipped: VendorPage, sources: dict[str, Source]) -> Drift:
+def compare(
+    page: str, on_page: frozenset[Network], shipped: VendorPage, sources: dict[str, Source]
+) -> _Drift:
     """Return what differs between the page, the shipped list and what each source admits."""
     ours = frozenset(map(parse_network, shipped.addresses))
     not_admitted = {name: _listed(_refused(source, on_page, ours)) for name, source in sources.items()}
-    return Drift(
+    return _Drift(
         page=page,
         page_addresses=len(on_page),
         shipped_updated=shipped.updated,
@@ -187,7 +189,7 @@ def _listed(networks: Iterable[Network]) -> tuple[str, ...]:
     return tuple(shown(network) for network in sorted(networks, key=sort_key))
 
 
-def _show(out: Output, drift: Drift) -> None:
+def _show(out: Output, drift: _Drift) -> None:
     rows = [(address, "on the page, but not shipped as skillable-tms") for address in drift.not_shipped]
     rows += [(address, "shipped as skillable-tms, but not on the page") for address in drift.not_on_page]
     for name, refused in drift.not_admitted.items():
@@ -197,3 +199,75 @@ def _show(out: Output, drift: Drift) -> None:
         return
     out.table(("address", "drift"), rows)
     note("Add new addresses to the source's allow_from, or update tms-bridge, which ships the list.")
+
+
+_HTML = re.compile(r"<\s*(!doctype\s+html|html|body|pre|table|ul|p|div)\b", re.IGNORECASE)
+_AROUND = " \t|`*-\u2022\u200b\xa0"
+"""What may stand beside an address on a line of its own: list signs, table bars, code ticks."""
+
+_INLINE = frozenset({"a", "b", "code", "em", "font", "i", "span", "strong", "u"})
+_UNSEEN = frozenset({"script", "style", "template"})
+
+
+def addresses(page: str) -> frozenset[Network]:
+    """Return every address or range that has a line, a list item or a table cell to itself.
+
+    Prose that mentions an address is not meant as a list, so it does not count.
+    """
+    lines = _html_lines(page) if _HTML.search(page) else page.splitlines()
+    return frozenset(network for line in lines if (network := _network(line)) is not None)
+
+
+def _network(line: str) -> Network | None:
+    text = line.strip(_AROUND)
+    if not text or text.isdecimal():
+        return None
+    try:
+        return parse_network(text)
+    except ValueError:
+        return None
+
+
+def _html_lines(page: str) -> list[str]:
+    text = _Text()
+    text.feed(page)
+    text.close()
+    return "".join(text.parts).splitlines()
+
+
+class _Text(HTMLParser):
+    """Keeps what a reader sees, with a line break wherever a block begins or ends."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - inherited
+        """Begin a line, unless the tag stands within one."""
+        self._unseen += tag in _UNSEEN
+        self._break(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a line, unless the tag stands within one."""
+        self._unseen -= tag in _UNSEEN and self._unseen > 0
+        self._break(tag)
+
+    def handle_data(self, data: str) -> None:
+        """Keep text that is shown."""
+        if not self._unseen:
+            self.parts.append(data)
+
+    def _break(self, tag: str) -> None:
+        if tag not in _INLINE:
+            self.parts.append("\n")
+
+
+def sort_key(network: Network) -> tuple[int, int, int]:
+    """Order addresses as a person would: IPv4 first, then by number."""
+    return network.version, int(network.network_address), network.prefixlen
+
+
+def shown(network: Network) -> str:
+    """Write a single address without its /32 or /128."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)

@@ -1,5 +1,9 @@
-"""How every command speaks: people on a terminal, JSON with `--json`, diagnostics on standard error."""
+"""What every command has: its configuration, and how it speaks.
 
+People on a terminal get text, `--json` gives JSON, and diagnostics go to standard error.
+"""
+
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +17,10 @@ import msgspec
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
+
+from tms_bridge.errors import SettingsError
+from tms_bridge.settings.load import read
+from tms_bridge.settings.model import Settings, Source
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -208,3 +216,25 @@ def config_option(command: F) -> F:
 def common_options(command: F) -> F:
     """Give a command what every command takes: `--config` and `--json`."""
     return config_option(output_option(command))
+
+
+def load(path: Path) -> Settings:
+    """Read the file, with the environment's values filled in.
+
+    Raises:
+        SettingsError: it is missing or cannot be used.
+    """
+    return read(path, os.environ).settings
+
+
+def source_of(settings: Settings, name: str) -> Source:
+    """Return the source of this name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    source = settings.sources.get(name)
+    if source is None:
+        known = ", ".join(settings.sources)
+        raise SettingsError(f'there is no source "{name}"; configured: {known}')
+    return source

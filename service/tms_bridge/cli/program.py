@@ -1,14 +1,16 @@
 """The program `tms-bridge`: which commands there are, and what their failures mean for the exit code."""
 
+import asyncio
 import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib.metadata import version
-from typing import NamedTuple, Never, cast
+from typing import NamedTuple, Never, TypeVar, cast
 
 import click
+import uvloop
 
 from tms_bridge.errors import BridgeError, SettingsError
 
@@ -16,7 +18,7 @@ DONE, NO, WRONG_CALL = 0, 1, 2
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
-class Entry(NamedTuple):
+class _Entry(NamedTuple):
     """Where a command lives, so that only the one that is called gets imported."""
 
     module: str
@@ -25,35 +27,39 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "serve": Entry("serve", "serve", "Run the bridge."),
-    "init": Entry("init", "init", "Write a commented configuration that starts."),
-    "check": Entry("check", "check", "Check the configuration, and with --online the broker."),
-    "live": Entry(
-        "live", "live", "Ask the running bridge whether it is alive, as a container's health check does."
+    "serve": _Entry("serve", "serve", "Run the bridge."),
+    "init": _Entry("files", "init", "Write a commented configuration that starts."),
+    "check": _Entry("check", "check", "Check the configuration, and with --online the broker."),
+    "live": _Entry(
+        "bridge.admin_api",
+        "live",
+        "Ask the running bridge whether it is alive, as a container's health check does.",
     ),
-    "tms-settings": Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
-    "explain": Entry("explain", "explain_body", "Show how a captured body is understood."),
-    "fields": Entry(
+    "tms-settings": _Entry("tms_settings", "tms_settings", "Say what to put into the TMS webhook form."),
+    "explain": _Entry("fields", "explain_body", "Show how a captured body is understood."),
+    "fields": _Entry(
         "fields", "show_fields", "Show which members TMS really sends: names and types, never a value."
     ),
-    "simulate": Entry("simulate.command", "simulate", "Play TMS against a bridge."),
-    "tail": Entry("tail", "tail", "Show events as they arrive on the bus."),
-    "replay": Entry("replay", "replay", "Copy events from the archive into one queue."),
-    "topology": Entry("topology", "topology", "Compare exchanges, queues and bindings with the broker's."),
-    "bindings": Entry("bindings", "bindings", "See which events a queue gets, which it does not, and why."),
-    "status": Entry("status", "status", "Say how a running bridge is, in a sentence and in numbers."),
-    "calls": Entry("calls", "calls", "Show the calls to a running bridge, and what became of each."),
-    "outbox": Entry("outbox", "outbox", "Look at the events that wait or were refused."),
-    "quarantine": Entry("quarantine", "quarantine", "Look at bodies not understood and events held."),
-    "unroutable": Entry("unroutable", "unroutable", "Look at events that no queue wanted."),
-    "allowlist": Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
-    "schema": Entry(
-        "schema", "schema", "Write JSON Schemas, the AsyncAPI document, TypeScript types and golden messages."
+    "simulate": _Entry("simulate.command", "simulate", "Play TMS against a bridge."),
+    "tail": _Entry("bus.tail", "tail", "Show events as they arrive on the bus."),
+    "replay": _Entry("bus.replay", "replay", "Copy events from the archive into one queue."),
+    "topology": _Entry("bus.broker", "topology", "Compare exchanges, queues and bindings with the broker's."),
+    "bindings": _Entry(
+        "bus.bindings", "bindings", "See which events a queue gets, which it does not, and why."
+    ),
+    "status": _Entry("bridge.status", "status", "Say how a running bridge is, in a sentence and in numbers."),
+    "calls": _Entry("bridge.status", "calls", "Show the calls to a running bridge, and what became of each."),
+    "outbox": _Entry("bridge.stored", "outbox", "Look at the events that wait or were refused."),
+    "quarantine": _Entry("bridge.stored", "quarantine", "Look at bodies not understood and events held."),
+    "unroutable": _Entry("bus.broker", "unroutable", "Look at events that no queue wanted."),
+    "allowlist": _Entry("allowlist", "allowlist", "Compare the allowlist with the vendor's page."),
+    "schema": _Entry(
+        "files", "schema", "Write JSON Schemas, the AsyncAPI document, TypeScript types and golden messages."
     ),
 }
 
 
-class Program(click.Group):
+class _Program(click.Group):
     """A group that imports a command when it is called, and turns every failure into an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -112,7 +118,7 @@ def _forget_stdout() -> None:
     os.close(null)
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("tms-bridge"), prog_name="tms-bridge")
 def program() -> None:
     """Take Skillable TMS webhooks and hand them to RabbitMQ, without losing one.
@@ -127,3 +133,12 @@ def program() -> None:
 def main(argv: Sequence[str] | None = None) -> Never:
     """Run the command line; this is the console script."""
     program.main(argv, prog_name="tms-bridge")
+
+
+T = TypeVar("T")
+
+
+def run_async(main: Coroutine[object, object, T]) -> T:
+    """Run it to its end on the loop that the service uses too."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)

@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from tms_bridge.cli.configuration import load, source_of
-from tms_bridge.cli.output import Output, base_url, common_options, note
+from tms_bridge.cli.output import Output, base_url, common_options, load, note, source_of
 from tms_bridge.settings.model import Credential, Settings, Source
 
 PLACEHOLDER = "https://YOUR-BRIDGE"

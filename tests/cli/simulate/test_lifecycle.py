@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tms_bridge.cli.simulate import EVERY_STATUS, Event, lives
-from tms_bridge.cli.simulate.lifecycle import NEXT
+from tms_bridge.cli.simulate.lives import NEXT
 from tms_bridge.ingest import decode, rules_of
 from tms_bridge.settings.model import Source
 from tms_events import Trigger

@@ -7,8 +7,7 @@ The fault harness and the demo use it as a library:
 """
 
 from tms_bridge.cli.simulate.engine import run
-from tms_bridge.cli.simulate.lifecycle import EVERY_STATUS, Event, lives
-from tms_bridge.cli.simulate.plan import Plan
-from tms_bridge.cli.simulate.report import Attempt, Report
+from tms_bridge.cli.simulate.lives import EVERY_STATUS, Event, lives
+from tms_bridge.cli.simulate.report import Attempt, Plan, Report
 
 __all__ = ["EVERY_STATUS", "Attempt", "Event", "Plan", "Report", "lives", "run"]

@@ -14,15 +14,12 @@ import msgspec
 from click.core import ParameterSource
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tms_bridge.cli.configuration import load, source_of
-from tms_bridge.cli.event_loop import run_async
-from tms_bridge.cli.output import BridgeConsole, Output, base_url, common_options, visible
-from tms_bridge.cli.program import DONE, INTERRUPTED, NO
-from tms_bridge.cli.saved import sender_body
+from tms_bridge.cli.bus.saved import sender_body
+from tms_bridge.cli.output import BridgeConsole, Output, base_url, common_options, load, source_of, visible
+from tms_bridge.cli.program import DONE, INTERRUPTED, NO, run_async
 from tms_bridge.cli.simulate.engine import run
-from tms_bridge.cli.simulate.lifecycle import EVERY_STATUS, Event, events
-from tms_bridge.cli.simulate.plan import MAX_RETRIES, Plan
-from tms_bridge.cli.simulate.report import Attempt, Report, Score
+from tms_bridge.cli.simulate.lives import EVERY_STATUS, Event, events
+from tms_bridge.cli.simulate.report import MAX_RETRIES, Attempt, Plan, Report, Score
 from tms_bridge.cli.tms_settings import credential_of, http_headers
 
 REFRESH_S = 0.25

@@ -16,9 +16,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from tms_bridge.cli.simulate.lifecycle import Event, lives
-from tms_bridge.cli.simulate.plan import Plan
-from tms_bridge.cli.simulate.report import Attempt, Report, Result, Score
+from tms_bridge.cli.simulate.lives import Event, lives
+from tms_bridge.cli.simulate.report import Attempt, Plan, Report, Result, Score
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -64,7 +63,7 @@ async def run(  # noqa: PLR0913 - a plan is enough; the rest is for those who wa
         places = [lives(plan.seed, n, plan.entities, plain=plan.plain) for n in range(plan.entities)]
     began = time.monotonic()
     async with connect(plan) as session:
-        sender = Sender(plan, session, tally, on_attempt, sleep)
+        sender = _Sender(plan, session, tally, on_attempt, sleep)
         work = asyncio.create_task(sender.run(places))
         await _finish(work, stop or asyncio.Event())
     return tally.report(time.monotonic() - began)
@@ -92,7 +91,7 @@ def connect(plan: Plan) -> aiohttp.ClientSession:
     )
 
 
-class Sender:
+class _Sender:
     """Sends the events of many entities."""
 
     def __init__(

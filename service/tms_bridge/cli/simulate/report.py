@@ -1,9 +1,51 @@
-"""What came of a simulation: each attempt, and all of them together."""
+"""A simulation: what it is to send, and what came of it."""
 
 from array import array
 from typing import Literal
 
 import msgspec
+
+MAX_RETRIES = 5
+"""TMS takes no higher number."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One simulation, from its first event to its last.
+
+    Attributes:
+        url: where the bridge listens, without the path of the webhook.
+        source: the configured source whose webhooks are called.
+        headers: what TMS's HttpHeaders field would hold.
+        count: events to send; None: until `duration_s` is over.
+        duration_s: how long new events begin; those under way are finished with all their retries.
+        rate: events a second; None: as fast as the answers come.
+        concurrency: requests that are under way at the same time, at most.
+        entities: course assignments and classes that live side by side.
+        delay_s: TMS's Delay Seconds, before the first call of each event.
+        timeout_s: TMS's Timeout Seconds, for each call.
+        max_retries: TMS's Max Retries, 0 to 5.
+        seed: two runs with the same seed and entities send the same bodies.
+        plain: send only the plainest encoding, as a fast sender would.
+    """
+
+    url: str
+    source: str
+    headers: dict[str, str] = {}
+    count: int | None = None
+    duration_s: float | None = None
+    rate: float | None = None
+    concurrency: int = 16
+    entities: int = 100
+    delay_s: float = 0.0
+    timeout_s: float = 10.0
+    max_retries: int = MAX_RETRIES
+    seed: int = 1
+    plain: bool = False
+
+    def webhook(self, trigger: str) -> str:
+        """Return the address that TMS calls for this trigger."""
+        return f"{self.url.rstrip('/')}/webhooks/{self.source}/{trigger.replace('_', '-')}-changed"
+
 
 Result = Literal["accepted", "retry", "given_up"]
 
@@ -43,7 +85,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     detail: str | None = None
 
 
-class Latency(msgspec.Struct, frozen=True):
+class _Latency(msgspec.Struct, frozen=True):
     """Milliseconds from a call to its whole answer, over all calls that were answered."""
 
     p50_ms: float
@@ -78,7 +120,7 @@ class Report(msgspec.Struct, frozen=True):
     details: dict[str, str]
     elapsed_s: float
     accepted_per_s: float
-    latency: Latency | None
+    latency: _Latency | None
 
 
 class Score:
@@ -129,7 +171,7 @@ class Score:
         )
 
 
-def latency(values_ms: "array[float]") -> Latency | None:
+def latency(values_ms: "array[float]") -> _Latency | None:
     """Return the percentiles, by nearest rank; None without any value."""
     if not values_ms:
         return None
@@ -138,4 +180,4 @@ def latency(values_ms: "array[float]") -> Latency | None:
     def at(share: float) -> float:
         return round(ordered[min(int(share * len(ordered)), len(ordered) - 1)], 2)
 
-    return Latency(at(0.5), at(0.9), at(0.99), at(0.999), at(1.0))
+    return _Latency(at(0.5), at(0.9), at(0.99), at(0.999), at(1.0))

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from tms_bridge.cli.admin_api import AdminApi, NoBridge
-from tms_bridge.cli.configuration import load
-from tms_bridge.cli.event_loop import run_async
+from tms_bridge.cli.bridge.admin_api import AdminApi, NoBridge
+from tms_bridge.cli.output import load
+from tms_bridge.cli.program import run_async
 from tms_bridge.errors import BridgeError, OutboxError, OutboxLocked, RowMissing, SettingsError
 from tms_bridge.ingest import reread, rules_of
 from tms_bridge.outbox.journal import Journal
@@ -110,7 +110,7 @@ async def open_rows(settings: Settings) -> AsyncIterator[Rows]:
         async with _on_disk(settings, settings.outbox, error) as rows:
             yield rows
     else:
-        yield OverApi(api)
+        yield _OverApi(api)
 
 
 def _check_same(api: AdminApi, outbox: Outbox) -> None:
@@ -167,7 +167,7 @@ class _Page(msgspec.Struct):
     rows: list[Row]
 
 
-class OverApi:
+class _OverApi:
     """The rows of a bridge that runs, through its admin API."""
 
     def __init__(self, api: AdminApi) -> None:

@@ -1,13 +1,17 @@
-"""What a command asks of a running bridge, through the admin API on `[admin] listen`."""
+"""The admin API on `[admin] listen`, as commands ask it, and the command `live`."""
 
 import contextlib
 import http.client
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from pathlib import Path
 from typing import TypeVar
 
+import click
 import msgspec
 
+from tms_bridge.cli.output import Output, common_options, load
+from tms_bridge.cli.program import DONE, NO
 from tms_bridge.errors import BridgeError, InvalidQuery, RowBusy, RowMissing, SettingsError, Undecodable
 from tms_bridge.settings.listeners import pinned
 from tms_bridge.settings.model import Admin
@@ -128,3 +132,24 @@ class AdminApi:
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return SettingsError(f"{self} refuses the token in [admin] token: {text}")
         return KINDS.get(status, BridgeError)(text)
+
+
+@click.command()
+@common_options
+def live(*, config: Path, out: Output) -> int:
+    """Ask the running bridge whether it is alive, as a container's health check does.
+
+    Exits 0 if it answers /livez on [admin] listen, 1 if it does not. A broker that is away does not count
+    against it: a restart would fix nothing.
+
+    \b
+    Example:
+      tms-bridge live
+    """  # noqa: D301 - \b is how click is told to keep line breaks
+    admin = AdminApi(load(config).admin)
+    lives = admin.lives()
+    if out.as_json:
+        out.document({"live": lives})
+    else:
+        out.text("the bridge is alive" if lives else f"the bridge at {admin} does not answer /livez")
+    return DONE if lives else NO

@@ -11,9 +11,9 @@ from typing import BinaryIO, TypeVar
 import click
 import msgspec
 
+from tms_bridge.cli.bridge.rows import Rows, every
 from tms_bridge.cli.output import Output, note, visible
 from tms_bridge.cli.program import DONE, NO
-from tms_bridge.cli.rows import Rows, every
 from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, RowUnfit, Undecodable
 from tms_bridge.outbox.operators import Done
 from tms_bridge.outbox.rows import Row, State

@@ -1,12 +1,15 @@
-"""The command `init`."""
+"""The commands that write files: `init` a configuration, `schema export` the message contract."""
 
 import os
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from tms_bridge.cli.output import Output, common_options
+from tms_bridge.cli.output import Output, common_options, load, note
 from tms_bridge.settings.reference import template
+from tms_events import EXCHANGE, PREFIX
+from tms_events.__main__ import write
 
 OWNER_ONLY = 0o600
 
@@ -51,3 +54,38 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         raise click.UsageError(f"{path} already exists; --force overwrites it") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+@click.group()
+def schema() -> None:
+    """Write JSON Schemas, the AsyncAPI document, TypeScript types and golden messages."""
+
+
+@schema.command()
+@common_options
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+def export(*, config: Path, out: Output, directory: Path) -> None:
+    """Write the message contract into DIR, with the exchange and the prefixes that are configured.
+
+    `python -m tms_events export DIR` does the same where there is no configuration.
+
+    \b
+    Example:
+      tms-bridge schema export docs/schemas
+    """  # noqa: D301 - \b is how click is told to keep line breaks
+    exchange, prefixes = _configured(config)
+    written = [str(path) for path in write(directory, exchange, prefixes)]
+    if out.as_json:
+        out.document({"written": written})
+    else:
+        out.text("\n".join(written))
+
+
+def _configured(config: Path) -> tuple[str, tuple[str, ...]]:
+    named = click.get_current_context().get_parameter_source("config") is not ParameterSource.DEFAULT
+    if not named and not config.exists():
+        note(f"there is no {config}: written for the exchange {EXCHANGE} and the prefix {PREFIX}")
+        return EXCHANGE, (PREFIX,)
+    settings = load(config)
+    prefixes = dict.fromkeys(source.routing_key_prefix for source in settings.sources.values())
+    return settings.amqp.exchange, tuple(prefixes)

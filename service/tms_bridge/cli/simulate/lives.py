@@ -1,7 +1,7 @@
-"""The bodies: the models of TMS's public API, in every documented encoding of status, date and wrapper."""
+"""The lives of entities, from status to status, and the bodies that tell of them."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ WRAPPERS: tuple[Callable[[str, Json], Json], ...] = (
 MODEL_NAMES = {"class": "Class", "course_assignment": "CourseAssignment"}
 
 
-class Body(NamedTuple):
+class Content(NamedTuple):
     """What a body tells, before it is decided how."""
 
     trigger: str
@@ -71,7 +71,7 @@ class Body(NamedTuple):
     marker: str
 
 
-class Forms(NamedTuple):
+class _Forms(NamedTuple):
     """How one body is encoded."""
 
     date: Callable[[int], object]
@@ -82,7 +82,7 @@ class Forms(NamedTuple):
     id_form: Callable[[int], object]
 
 
-def encode(body: Body, rng: random.Random | None) -> bytes:
+def encode(body: Content, rng: random.Random | None) -> bytes:
     """Return the JSON that TMS would send, plain without a generator, else in an encoding of its choice."""
     forms = _plain(body.trigger) if rng is None else _varied(body.trigger, rng)
     model: Json = {forms.id_name: forms.id_form(body.entity)}
@@ -92,12 +92,12 @@ def encode(body: Body, rng: random.Random | None) -> bytes:
     return msgspec.json.encode(forms.wrapper(MODEL_NAMES[body.trigger], model))
 
 
-def _plain(trigger: str) -> Forms:
-    return Forms(DATE_FORMS[0], STATUS_FORMS[trigger][0], WORD_FORMS[0], WRAPPERS[0], "Id", int)
+def _plain(trigger: str) -> _Forms:
+    return _Forms(DATE_FORMS[0], STATUS_FORMS[trigger][0], WORD_FORMS[0], WRAPPERS[0], "Id", int)
 
 
-def _varied(trigger: str, rng: random.Random) -> Forms:
-    return Forms(
+def _varied(trigger: str, rng: random.Random) -> _Forms:
+    return _Forms(
         rng.choice(DATE_FORMS),
         rng.choice(STATUS_FORMS[trigger]),
         rng.choice(WORD_FORMS),
@@ -107,7 +107,7 @@ def _varied(trigger: str, rng: random.Random) -> Forms:
     )
 
 
-def _class(body: Body, date: Callable[[int], object]) -> Json:
+def _class(body: Content, date: Callable[[int], object]) -> Json:
     start = EPOCH_S + body.entity % 365 * DAY_S
     return {
         "ExternalId": f"CL-{body.entity}",
@@ -132,7 +132,7 @@ def _class(body: Body, date: Callable[[int], object]) -> Json:
     }
 
 
-def _course_assignment(body: Body, date: Callable[[int], object]) -> Json:
+def _course_assignment(body: Content, date: Callable[[int], object]) -> Json:
     start = EPOCH_S + body.entity % 365 * DAY_S
     return {
         "ExternalId": f"CA-{body.entity}",
@@ -146,7 +146,84 @@ def _course_assignment(body: Body, date: Callable[[int], object]) -> Json:
     }
 
 
-MODELS: dict[str, Callable[[Body, Callable[[int], object]], Json]] = {
+MODELS: dict[str, Callable[[Content, Callable[[int], object]], Json]] = {
     "class": _class,
     "course_assignment": _course_assignment,
 }
+
+
+NEXT: dict[str, dict[str, tuple[str, ...]]] = {
+    "class": {
+        "": ("requested", "tentative", "scheduled"),
+        "requested": ("tentative", "scheduled", "denied"),
+        "tentative": ("scheduled", "cancelled"),
+        "scheduled": ("guaranteed_to_run", "rescheduled", "cancelled"),
+        "rescheduled": ("scheduled", "guaranteed_to_run", "cancelled"),
+        "guaranteed_to_run": ("completed", "completed", "rescheduled"),
+    },
+    "course_assignment": {
+        "": ("started", "started", "started", "expired", "cancelled"),
+        "started": ("completed", "completed", "expired", "cancelled"),
+    },
+}
+"""For each trigger, what may follow a status; a status that is missing here ends the life."""
+
+EVERY_STATUS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("class", ("requested", "tentative", "scheduled", "guaranteed_to_run", "completed")),
+    ("class", ("rescheduled", "cancelled")),
+    ("class", ("denied",)),
+    ("course_assignment", ("started", "completed")),
+    ("course_assignment", ("expired",)),
+    ("course_assignment", ("cancelled",)),
+)
+"""Six lives that pass through each of the twelve pairs of trigger and status once."""
+
+IDS_PER_SEED = 1_000_000
+SEEDS_WITH_IDS = 2_000
+"""Seeds up to this one have ids of their own, all within 32 bits."""
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One change of one entity, as TMS sends it.
+
+    Attributes:
+        entity: id of the course assignment or class.
+        step: 1 for the entity's first event.
+        marker: names this event; it stands in the body, so that a consumer can match the two.
+    """
+
+    trigger: str
+    status: str
+    entity: int
+    step: int
+    marker: str
+    body: bytes
+
+
+def lives(seed: int, place: int, entities: int, *, plain: bool = False) -> Iterator[Event]:
+    """Yield the events of the entity at this place, and of those that follow it when it has ended."""
+    number = place
+    while True:
+        rng = random.Random(f"{seed}/{number}")  # noqa: S311 - a simulation wants a seeded generator
+        trigger = "class" if number % 2 else "course_assignment"
+        yield from events(trigger, walk(trigger, rng), seed, number, rng if not plain else None)
+        number += entities
+
+
+def walk(trigger: str, rng: random.Random) -> Iterator[str]:
+    """Yield the statuses of one life."""
+    status = ""
+    while following := NEXT[trigger].get(status):
+        status = rng.choice(following)
+        yield status
+
+
+def events(
+    trigger: str, statuses: Iterator[str] | Sequence[str], seed: int, number: int, rng: random.Random | None
+) -> Iterator[Event]:
+    """Yield one life's events; without a generator every body is encoded in the plainest way."""
+    entity = seed % SEEDS_WITH_IDS * IDS_PER_SEED + number + 1
+    for step, status in enumerate(statuses, 1):
+        marker = f"{seed}-{entity}-{step}"
+        body = encode(Content(trigger, status, entity, step, marker), rng)
+        yield Event(trigger, status, entity, step, marker, body)
