@@ -1,12 +1,13 @@
 import base64
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from tms_bridge.auth.credentials import Credentials
+from tms_bridge.auth.credentials import Credentials, names_in
 from tms_bridge.settings.model import Basic, Credential
 
 MakeHeaders = Callable[..., CIMultiDictProxy[str]]
@@ -200,3 +201,38 @@ def test_whatever_was_configured_is_recognised(
     shown = encode(f"{username}:{password}".encode()).decode().rstrip(unpadded or " ")
     headers = CIMultiDict([("Authorization", f"Basic {shown}")])
     assert Credentials([basic(username, password)]).match(headers) == "basic"
+
+
+def certified(name: str) -> Credential:
+    return Credential(name=f"by {name}", client_certificate=name)
+
+
+def test_a_certificate_shows_the_credential_of_its_name(make_headers: MakeHeaders) -> None:
+    credentials = Credentials([certified("gateway.example"), basic("tms", "secret")])
+    nothing, right = make_headers(), make_headers(("Authorization", f"Basic {token('tms:secret')}"))
+
+    assert "by gateway.example" == credentials.match(nothing, ("other", "Gateway.Example"))
+    assert [None, None] == [credentials.match(nothing, names) for names in ((), ("other", ""))]
+    assert ["basic", "basic"] == [credentials.match(right, names) for names in ((), ("gateway.example",))]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "names"),
+    [
+        (None, ()),
+        ({}, ()),
+        ({"subject": ((("countryName", "DE"),), (("commonName", "a"),))}, ("a",)),
+        (
+            {
+                "subject": ((("commonName", "a"),),),
+                "subjectAltName": (("DNS", "b"), ("IP Address", "::1"), ("URI", "urn:c"), ("email", "d@e")),
+            },
+            ("b", "urn:c", "d@e"),
+        ),
+        ({"subject": ((("commonName", "a"),),), "subjectAltName": (("IP Address", "::1"),)}, ("a",)),
+    ],
+)
+def test_a_certificates_common_name_counts_only_where_it_has_no_other(
+    certificate: dict[str, Any] | None, names: tuple[str, ...]
+) -> None:
+    assert names == names_in(certificate)

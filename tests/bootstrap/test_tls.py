@@ -100,6 +100,48 @@ async def test_where_client_certificates_are_wanted_nobody_else_is_heard(tmp_pat
     assert 202 == status
 
 
+GATEWAY = """
+[[sources.contoso.credentials]]
+name = "gateway"
+client_certificate = "gateway"
+"""
+ANONYMOUS = webhook(2).replace(b"Authorization", b"X-Nothing")
+
+
+def showing(server: Pair, client: Pair) -> ssl.SSLContext:
+    context = trusting(server)
+    context.load_cert_chain(client.certificate, client.key)
+    return context
+
+
+async def test_a_client_certificate_is_one_credential_of_a_source(tmp_path: Path) -> None:
+    server, gateway, other, stranger = (
+        certificates.make(tmp_path, name) for name in ("http", "gateway", "other", "stranger")
+    )
+    cas = tmp_path / "cas.pem"
+    cas.write_text(gateway.certificate.read_text() + other.certificate.read_text())
+    config = configured(tmp_path, server.as_toml("http.tls", client_ca=cas))
+    config.write_text(config.read_text() + GATEWAY)
+    async with bridge(config) as process:
+        answers = [
+            await ask(process.http, ANONYMOUS, showing(server, gateway)),
+            await ask(process.http, ANONYMOUS, showing(server, other)),
+            await ask(process.http, ANONYMOUS, trusting(server)),
+            await ask(process.http, webhook(1), trusting(server)),
+        ]
+        with pytest.raises((OSError, IndexError)):
+            await ask(process.http, webhook(3), showing(server, stranger))
+        _, text = await process.get("/metrics")
+        config.write_text(config.read_text().replace(GATEWAY, ""))
+        await process.until("configuration reloaded")
+        with pytest.raises((OSError, IndexError)):
+            await ask(process.http, webhook(4), trusting(server))
+        refused = await ask(process.http, ANONYMOUS, showing(server, gateway))
+
+    assert [202, 401, 401, 202, 401] == [status for status, _, _ in (*answers, refused)]
+    assert 'tms_bridge_credential_used_total{credential="gateway",source="contoso"} 1.0' in text
+
+
 async def test_commands_reach_the_admin_listener_by_its_certificate(tmp_path: Path) -> None:
     pair = certificates.make(tmp_path, "admin")
     config = configured(tmp_path, "", pair.as_toml("admin.tls"))

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests import certificates
 
 from .conftest import Invoke
 
@@ -80,3 +81,26 @@ def test_what_is_not_configured_is_exit_code_2_and_names_what_is(
     result = invoke("tms-settings", "--config", config, *args)
     assert (2, "") == (result.exit_code, result.stdout)
     assert "contoso" in result.stderr or "2026, api-key" in result.stderr
+
+
+def certified(config: Path, directory: Path) -> None:
+    """Put a client certificate before the other credentials."""
+    pair = certificates.make(directory, "gateway")
+    credentials = "[[sources.contoso.credentials]]\n"
+    first = f'{credentials}name = "gateway"\nclient_certificate = "gateway"\n{credentials}'
+    text = config.read_text().replace(credentials, first, 1)
+    config.write_text(text + pair.as_toml("http.tls", client_ca=pair.certificate))
+
+
+def test_what_tms_cannot_send_is_not_what_it_is_told_to_send(
+    invoke: Invoke, config: Path, tmp_path: Path
+) -> None:
+    certified(config, tmp_path)
+    command = ("tms-settings", "--config", config, "--source", "contoso", "--reveal", "--json")
+    first = json.loads(invoke(*command).stdout)
+    chosen = json.loads(invoke(*command, "--credential", "gateway").stdout)
+
+    assert ("2026", [SEED_HEADER]) == (first["credential"], first["webhooks"][0]["http_headers"])
+    assert ("gateway", []) == (chosen["credential"], chosen["webhooks"][0]["http_headers"])
+    assert "which TMS cannot show" in chosen["warnings"][-1]
+    assert "which TMS cannot show" not in str(first["warnings"])

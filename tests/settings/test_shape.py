@@ -18,7 +18,10 @@ Complain = Callable[..., str]
         ),
         (
             ("name =", '"a b" = 1\nname ='),
-            'sources.contoso.credentials[0]."a b": unknown key; known here: name, basic, headers',
+            (
+                'sources.contoso.credentials[0]."a b": unknown key; '
+                "known here: name, basic, headers, client_certificate"
+            ),
         ),
         (('dir = "var/outbox"', ""), "outbox.dir: is missing; it has no default"),
         (("[outbox]", "[[outbox]]"), "outbox: must be a table, not a list"),

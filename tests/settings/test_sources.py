@@ -12,6 +12,7 @@ SOURCE = "[sources.contoso]"
 KEY = "sources.contoso"
 CREDENTIAL = f"{KEY}.credentials[0]"
 BASIC = 'basic = { username = "tms", password = "${TMS_PASSWORD}" }'
+KINDS = "must have one of basic = { username, password }, headers = { ... }, client_certificate = NAME"
 NAME = "the name is part of the URL: up to 64 of a-z, 0-9, - and _, and not beginning with - or _"
 
 
@@ -75,11 +76,11 @@ def test_at_least_one_source_is_needed(read_text: Read, minimal: str) -> None:
         ),
         (
             (BASIC, ""),
-            f"{CREDENTIAL}: must have either basic = {{ username, password }} or headers = {{ ... }}",
+            f"{CREDENTIAL}: {KINDS}",
         ),
         (
             (BASIC, f'{BASIC}\nheaders = {{ X-Key = "a" }}'),
-            f"{CREDENTIAL}: must have either basic = {{ username, password }} or headers = {{ ... }}",
+            f"{CREDENTIAL}: {KINDS}",
         ),
         (
             (BASIC, "headers = {}"),
@@ -169,3 +170,32 @@ def test_pointers_to_known_fields_are_taken(read_text: Read, minimal: str) -> No
         "class": {"status": "/a~1b/0/c~0d", "id": "/Id"},
         "course_assignment": {"id": "/X"},
     }
+
+
+CERTIFIED = (BASIC, 'client_certificate = "gateway.example"')
+
+
+def test_a_client_certificate_needs_a_ca_that_signs_it(complaints_about: Complain) -> None:
+    expected = (
+        f"{CREDENTIAL}.client_certificate: needs http.tls.client_ca, the CAs that sign such certificates"
+    )
+
+    assert expected == complaints_about(CERTIFIED)
+
+
+def test_a_client_certificate_of_a_proxy_proves_nobody(complaints_about: Complain) -> None:
+    http = '[http]\nclient_address = "forwarded"\ntrusted_proxies = ["10.0.0.1"]\n'
+    said = complaints_about(("[http]\n", http), CERTIFIED)
+
+    assert 'does not go with http.client_address = "forwarded"' in said
+
+
+@pytest.mark.parametrize("more", [BASIC, 'headers = { X-Api-Key = "s3cret" }'])
+def test_a_credential_is_of_one_kind(more: str, complaints_about: Complain) -> None:
+    said = complaints_about((BASIC, f'{more}\nclient_certificate = "a"'))
+
+    assert f"{CREDENTIAL}: {KINDS}" in said
+
+
+def test_a_name_in_a_certificate_is_not_blank(complaints_about: Complain) -> None:
+    assert "client_certificate: is blank" in complaints_about((BASIC, 'client_certificate = " "'))

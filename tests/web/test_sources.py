@@ -1,10 +1,11 @@
 """The door of a source: who was let in is remembered, and nobody else."""
 
+import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 from tests.web.running import AUTHORIZATION, SOURCE
 
 from tms_bridge.errors import AddressRefused, Unauthorized
-from tms_bridge.settings.model import Http
+from tms_bridge.settings.model import Credential, Http
 from tms_bridge.web import sources
 from tms_bridge.web.sources import Door
 
@@ -60,3 +61,25 @@ def test_what_is_remembered_is_bounded() -> None:
 
     assert 0 < len(door._let_in) <= sources._REMEMBERED
     assert all(len(str(key)) <= sources._REMEMBERED_LENGTH for key in door._let_in)
+
+
+def test_who_was_let_in_by_certificate_is_not_let_in_without() -> None:
+    certified = Credential(name="gateway", client_certificate="gateway.example")
+    source = msgspec.structs.replace(SOURCE, credentials=(*SOURCE.credentials, certified))
+    door, names = Door(Http(), "contoso", source), ("gateway.example",)
+
+    assert "gateway" == door.judge("127.0.0.1", headers(), names).credential
+    assert "" == door.judge("127.0.0.1", headers()).credential
+    other = door.judge("127.0.0.1", headers(), ("other.example",))
+    assert "a certificate for 'other.example' came" in other.detail
+    assert isinstance(door.refusal(other), Unauthorized)
+    assert "no certificate came" in door.judge("127.0.0.1", headers()).detail
+
+
+def test_a_door_for_certificates_alone_still_names_a_scheme() -> None:
+    source = msgspec.structs.replace(SOURCE, credentials=(Credential(name="a", client_certificate="a"),))
+    door = Door(Http(), "contoso", source)
+    refusal = door.refusal(door.judge("127.0.0.1", headers()))
+
+    assert isinstance(refusal, Unauthorized)
+    assert refusal.challenge.startswith("Header ")

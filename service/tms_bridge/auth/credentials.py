@@ -1,4 +1,4 @@
-"""Proof that TMS calls: headers with known values, or a Basic username and password.
+"""Proof that TMS calls: headers with known values, a Basic username and password, or a client certificate.
 
 Every credential is compared with every request in full, as digests of one length, so that the time taken
 says nothing about which credential, header or letter was nearly right.
@@ -6,7 +6,7 @@ says nothing about which credential, header or letter was nearly right.
 
 import binascii
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -30,17 +30,42 @@ class _Proof(msgspec.Struct, frozen=True):
     digests: tuple[bytes, ...]
 
 
+Names = tuple[str, ...]
+"""Whom a client certificate that the listener's CA signed was made out to; empty where none was shown."""
+
+_NAMES: Final = frozenset(("DNS", "URI", "email"))
+
+
+def names_in(certificate: Mapping[str, Sequence[Sequence[object]]] | None) -> Names:
+    """Return the names in a certificate, as `ssl` tells it: the alternative ones, or else the common name."""
+    if not certificate:
+        return ()
+    told = [(str(kind), str(name)) for kind, name in certificate.get("subjectAltName", ())]
+    names = tuple(name for kind, name in told if kind in _NAMES)
+    return names or tuple(_common_names(certificate.get("subject", ())))
+
+
+def _common_names(subject: Sequence[Sequence[object]]) -> Iterator[str]:
+    for parts in subject:
+        for part in parts:
+            if isinstance(part, tuple) and part[0] == "commonName":
+                yield str(part[1])
+
+
 class Credentials:
     """The credentials of one source, prepared for comparison."""
 
     def __init__(self, credentials: Sequence[Credential]) -> None:
-        self._proofs = tuple((credential.name, _prepare(credential)) for credential in credentials)
+        self._by_name = {
+            one.client_certificate.lower(): one.name for one in credentials if one.client_certificate
+        }
+        self._proofs = tuple((one.name, _prepare(one)) for one in credentials if not one.client_certificate)
         self._headers = tuple({proof.header for _, proofs in self._proofs for proof in proofs})
         self.reads = tuple(header or _AUTHORIZATION for header in self._headers)
         """The headers that it looks at."""
 
-    def match(self, headers: Headers) -> str | None:
-        """Return the name of the first credential that these headers show in full, or None.
+    def match(self, headers: Headers, names: Names = ()) -> str | None:
+        """Return the name of the first credential that headers or certificate show in full, or None.
 
         A header that stands twice shows nothing: no sender of ours repeats one, and a guesser might.
         """
@@ -52,6 +77,8 @@ class Credentials:
                 matches &= _is_one_of(shown[proof.header], proof.digests)
             if matches and found is None:
                 found = name
+        for certified in names:
+            found = found or self._by_name.get(certified.lower())
         return found
 
 

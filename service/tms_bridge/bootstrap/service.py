@@ -371,6 +371,7 @@ class Bridge:
 
     def _take_over(self, settings: Settings) -> None:
         """Take over sources, brokers, queues, tokens and log level; the rest needs a restart."""
+        self._certificates.ask_callers(settings)
         self._webhooks.take_over(Routes(self._settings.http, settings.sources))
         self._outbox.share_among(settings.sources)
         self._guard.take_over(settings.admin)

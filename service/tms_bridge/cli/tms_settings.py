@@ -36,6 +36,11 @@ WARNINGS = (
     "Two webhooks on one trigger event deliver every event twice: keep one for each trigger and bridge.",
 )
 
+_NO_HEADERS = (
+    "This credential is a client certificate, which TMS cannot show. It is for a gateway between TMS and the "
+    "bridge; for TMS itself add one with basic or headers."
+)
+
 
 class Webhook(msgspec.Struct, frozen=True):
     """One TMS webhook form, field by field."""
@@ -71,7 +76,11 @@ class FormAnswer(msgspec.Struct, frozen=True):
     metavar="BASE",
     help="Where TMS reaches the bridge, as https://hooks.example.com.",
 )
-@click.option("--credential", metavar="NAME", help="Which of the source's credentials; default: the first.")
+@click.option(
+    "--credential",
+    metavar="NAME",
+    help="Which of the source's credentials; default: the first that TMS can send.",
+)
 @click.option("--reveal", is_flag=True, help="Show the secrets instead of asterisks.")
 def tms_settings(  # noqa: PLR0913 - one argument for each option
     *, config: Path, out: Output, name: str, url: str, credential: str | None, reveal: bool
@@ -92,6 +101,8 @@ def tms_settings(  # noqa: PLR0913 - one argument for each option
     headers = tuple(http_headers(chosen, reveal=reveal))
     webhooks = tuple(_webhook(name, source, path, url, headers) for path in TRIGGERS)
     warnings = WARNINGS + tuple(_warnings(settings, source, url))
+    if chosen.client_certificate is not None:
+        warnings += (_NO_HEADERS,)
     if out.as_json:
         out.document(FormAnswer(name, chosen.name, reveal, webhooks, WHY, warnings))
     else:
@@ -101,9 +112,12 @@ def tms_settings(  # noqa: PLR0913 - one argument for each option
 
 
 def credential_of(source: Source, name: str | None) -> Credential:
-    """Return the credential of this name, or the first; a name that there is not is a wrong call."""
+    """Return the credential of this name, or the first that TMS can send; another name is a wrong call."""
+    if name is None:
+        sent = (one for one in source.credentials if one.client_certificate is None)
+        return next(sent, source.credentials[0])
     for credential in source.credentials:
-        if name in (None, credential.name):
+        if name == credential.name:
             return credential
     known = ", ".join(credential.name for credential in source.credentials)
     raise click.BadParameter(f"there is no credential {name!r}; there is: {known}", param_hint="--credential")

@@ -12,6 +12,7 @@ from aiohttp import __version__ as aiohttp_version
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
+from tms_bridge.auth.credentials import names_in
 from tms_bridge.errors import HeadTimeout, HeadTooLarge, MalformedRequest, SenderError
 from tms_bridge.http.answer import Answer, Farewell, Head, answer_problem, bytes_of
 from tms_bridge.http.connections import (
@@ -70,6 +71,7 @@ class Connection(web.RequestHandler):
         "_unread_since",
         "_watched",
         "_wire",
+        "certified",
         "origin",
         "progressed",
         "proved",
@@ -112,6 +114,7 @@ class Connection(web.RequestHandler):
             watch(self, limits.max_head_bytes, self._clock, self._offer) if server.fits else Progress()
         )
         self._peer = self.remote = self.origin = ""
+        self.certified = names_in(None)
         self._behind = b""
         self._owing = self._ending = self._held = False
         self._unread_since = 0.0
@@ -127,6 +130,7 @@ class Connection(web.RequestHandler):
         """Note who calls while that can be asked, and make room for it."""
         name = transport.get_extra_info("peername")
         self._peer = self.remote = self.origin = str(name[0]) if name else ""
+        self.certified = names_in(transport.get_extra_info("peercert"))
         self._wire = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         super().connection_made(transport)
         if not self._connections.enter(self):

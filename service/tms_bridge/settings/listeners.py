@@ -108,6 +108,7 @@ class Certificates:
         self._http, self._admin = settings.http.tls, settings.admin.tls
         self.http = None if self._http is None else context_of(self._http)
         self.admin = None if self._admin is None else context_of(self._admin)
+        self.ask_callers(settings)
 
     def renew(self) -> None:
         """Read the files anew; both must be right before either is taken. Raises as `context_of`."""
@@ -117,6 +118,14 @@ class Certificates:
             context_of(tls)
         for context, tls in used:
             renew(context, tls)
+
+    def ask_callers(self, settings: Settings) -> None:
+        """Let callers of webhooks in without a certificate where it is one credential of several."""
+        if self.http is None or self._http is None or self._http.client_ca is None:
+            return
+        credentials = [one for source in settings.sources.values() for one in source.credentials]
+        named = any(one.client_certificate for one in credentials)
+        self.http.verify_mode = ssl.CERT_OPTIONAL if named else ssl.CERT_REQUIRED
 
 
 def _no_password() -> str:

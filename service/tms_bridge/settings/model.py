@@ -34,7 +34,11 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     certificate: Annotated[str, Meta(description="PEM file: the certificate, then those up to its CA.")]
     key: Annotated[str, Meta(description="PEM file: its private key, without a password.")]
     client_ca: Annotated[
-        str | None, Meta(description="PEM file of CAs: every caller must show a certificate of one.")
+        str | None,
+        Meta(
+            description="PEM file of CAs: every caller must show a certificate of one; of webhooks only may, "
+            "once a source has a `client_certificate`."
+        ),
     ] = None
 
 
@@ -268,11 +272,15 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One way to prove that TMS calls; any credential of a source opens the door."""
 
     name: Annotated[str, Meta(description="Names it in logs and metrics; not a secret.")]
-    basic: Annotated[Basic | None, Meta(description="A username and password; or `headers`, not both.")] = (
-        None
-    )
+    basic: Annotated[
+        Basic | None, Meta(description="A username and password; or one of the other two, never both.")
+    ] = None
     headers: Annotated[
         dict[str, Secret] | None, Meta(description="Headers that must all have these values.")
+    ] = None
+    client_certificate: Annotated[
+        str | None,
+        Meta(description="A name in the caller's certificate, which a CA in `http.tls.client_ca` signed."),
     ] = None
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tms_bridge.settings.amqp import SHORT_STRING_BYTES
-from tms_bridge.settings.model import Basic, Credential, Mistake, Settings, Source, join
+from tms_bridge.settings.model import Basic, Credential, Http, Mistake, Settings, Source, join
 from tms_events.class_ import Class
 from tms_events.course_assignment import CourseAssignment
 
@@ -37,6 +37,7 @@ def find_problems(settings: Settings) -> Iterator[Mistake]:
             )
         yield from _fit(key, source, settings)
         yield from _credentials(f"{key}.credentials", source)
+        yield from _certificates(f"{key}.credentials", source, settings.http)
         yield from _pointers(f"{key}.fields", source)
 
 
@@ -82,12 +83,34 @@ def _credential(key: str, credential: Credential) -> Iterator[Mistake]:
     name = credential.name
     if not name.strip() or not name.isprintable() or len(name) > _CREDENTIAL_NAME_LENGTH:
         yield Mistake(f"{key}.name", "must be 1 to 64 printable characters; it goes into logs and metrics")
-    if (credential.basic is None) == (credential.headers is None):
-        yield Mistake(key, "must have either basic = { username, password } or headers = { ... }")
+    kinds = (credential.basic, credential.headers, credential.client_certificate)
+    if sum(kind is not None for kind in kinds) != 1:
+        yield Mistake(
+            key,
+            "must have one of basic = { username, password }, headers = { ... }, client_certificate = NAME",
+        )
     if credential.basic is not None:
         yield from _basic(f"{key}.basic", credential.basic)
     if credential.headers is not None:
         yield from _headers(f"{key}.headers", credential.headers)
+
+
+def _certificates(key: str, source: Source, http: Http) -> Iterator[Mistake]:
+    """Yield what keeps a client certificate from being proof of who calls."""
+    for at, credential in enumerate(source.credentials):
+        inner = f"{key}[{at}].client_certificate"
+        if credential.client_certificate is None:
+            continue
+        if not credential.client_certificate.strip():
+            yield Mistake(inner, "is blank; write a name that stands in the certificate")
+        if http.tls is None or http.tls.client_ca is None:
+            yield Mistake(inner, "needs http.tls.client_ca, the CAs that sign such certificates")
+        if http.client_address != "peer":
+            yield Mistake(
+                inner,
+                f'does not go with http.client_address = "{http.client_address}": the certificate would be '
+                "the proxy's, and prove whoever calls it; check certificates there, and use headers here",
+            )
 
 
 def _basic(key: str, basic: Basic) -> Iterator[Mistake]:

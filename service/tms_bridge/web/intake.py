@@ -199,23 +199,23 @@ class Call:
         return Caller(address, "", "on the list of no source", held=False, detail="")
 
     def _let_in(self, route: Route, head: Head) -> bool:
-        desk, peer = self._desk, self._visit.peer
+        desk, connection, peer = self._desk, self._connection, self._visit.peer
         if not peer:
             # The kernel forgets the address of a caller who hung up before being accepted; that is no
             # address on no list.
             raise ConnectionResetError
-        caller = self._caller = route.door.judge(self._connection.origin, head.headers)
+        caller = self._caller = route.door.judge(connection.origin, head.headers, connection.certified)
         if (caller.unlisted or not caller.credential) and self._turn_away(route, caller):
             return False
-        if not self._connection.proved:
-            self._connection.prove()
+        if not connection.proved:
+            connection.prove()
         check_framing(head.headers, desk.http.max_body_bytes)
         if desk.in_flight.full_for(route.source):
             raise Unavailable(_TOO_MANY)
         self._counted = True
         desk.in_flight.enter(route.source)
         if "Expect" in head.headers and not head.old:
-            self._connection.write(CONTINUE)
+            connection.write(CONTINUE)
         return True
 
     def _turn_away(self, route: Route, caller: Caller) -> bool:

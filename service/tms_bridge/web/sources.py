@@ -12,7 +12,7 @@ import msgspec
 
 from tms_bridge.auth.allowlist import Allowlist
 from tms_bridge.auth.client import Client, Headers, Unreadable
-from tms_bridge.auth.credentials import Credentials
+from tms_bridge.auth.credentials import Credentials, Names
 from tms_bridge.errors import AddressRefused, Unauthorized
 from tms_bridge.ingest import Rules, reread, rules_of
 from tms_bridge.message import Message
@@ -69,23 +69,24 @@ class Door:
         self._holds = source.on_unlisted_address == "hold"
         self._headers = sorted({header for one in source.credentials for header in _headers_of(one)})
         self._names = ", ".join(credential.name for credential in source.credentials)
+        self._certified = any(credential.client_certificate for credential in source.credentials)
         self._unauthorized = _WRONG_CREDENTIALS.format(source=name)
         self._unlisted = _WRONG_ADDRESS.format(source=name)
         self._challenge = ", ".join(_challenges(source))
         self._let_in: dict[tuple[object, ...], Caller] = {}
 
-    def judge(self, peer: str, headers: Headers) -> Caller:
-        """Return who calls, by the headers alone.
+    def judge(self, peer: str, headers: Headers, names: Names = ()) -> Caller:
+        """Return who calls, by the headers and the names in the certificate of the connection.
 
         Who was let in is remembered by all that was judged, as it came: the sender will show the same again.
         Refusals are not, so a guess always takes the whole comparison; and what passed is found by a keyed
         hash of the whole, so that the time that a guess takes says nothing.
         """
-        shown = (peer, *[tuple(headers.getall(name, _NO_LINES)) for name in self.reads])
+        shown = (peer, names, *[tuple(headers.getall(name, _NO_LINES)) for name in self.reads])
         known = self._let_in.get(shown)
         if known is not None:
             return known
-        caller = self._judge(peer, headers)
+        caller = self._judge(peer, headers, names)
         if caller.credential and not caller.unlisted:
             self._remember(shown, caller)
         return caller
@@ -97,11 +98,11 @@ class Door:
             self._let_in.clear()
         self._let_in[shown] = caller
 
-    def _judge(self, peer: str, headers: Headers) -> Caller:
-        credential = self._credentials.match(headers) or ""
+    def _judge(self, peer: str, headers: Headers, names: Names) -> Caller:
+        credential = self._credentials.match(headers, names) or ""
         client, unlisted = self._place(peer, headers)
         held = bool(unlisted and credential and self._holds)
-        detail = "" if held else unlisted or ("" if credential else self._explain(headers))
+        detail = "" if held else unlisted or ("" if credential else self._explain(headers, names))
         return Caller(client, credential, unlisted, held, detail)
 
     def _place(self, peer: str, headers: Headers) -> tuple[str, str]:
@@ -123,25 +124,30 @@ class Door:
             return Unauthorized(self._unauthorized, challenge=self._challenge)
         return None
 
-    def _explain(self, headers: Headers) -> str:
-        """Return, for the log, what was shown and what would pass; never a value."""
+    def _explain(self, headers: Headers, names: Names) -> str:
+        """Return, for the log, what was shown and what would pass; never a header's value."""
         shown = [name for name in self._headers if headers.getall(name, [])]
+        missing = [f"no {name} header" for name in self._headers]
+        if self._certified and not shown:
+            shown += [f"a certificate for {name[:60]!a}" for name in names]
+            missing.append("no certificate")
         found = (
             f"{', '.join(shown)} came, but with a value that no credential has ({self._names})"
             if shown
-            else f"no {' and no '.join(self._headers)} header came (credentials: {self._names})"
+            else f"{' and '.join(missing)} came (credentials: {self._names})"
         )
         return f"{found}; paste what `tms-bridge tms-settings` prints into HttpHeaders in TMS"
 
 
 def _headers_of(credential: Credential) -> Iterator[str]:
-    yield from credential.headers or ("Authorization",)
+    if not credential.client_certificate:
+        yield from credential.headers or ("Authorization",)
 
 
 def _challenges(source: Source) -> Iterator[str]:
     if any(credential.basic for credential in source.credentials):
         yield _BASIC_CHALLENGE
-    if any(credential.headers for credential in source.credentials):
+    if any(credential.basic is None for credential in source.credentials):
         yield _HEADER_CHALLENGE
 
 

@@ -43,7 +43,9 @@ REFRESH_S = 0.25
     help="A line of TMS's HttpHeaders field; may be given several times.  [default: of --config]",
 )
 @click.option(
-    "--credential", metavar="NAME", help="Which credential of --config to send; default: the first."
+    "--credential",
+    metavar="NAME",
+    help="Which credential of --config to send; default: the first with a header.",
 )
 @click.option("--count", type=click.IntRange(1), help="Events to send.  [default: 100, without --duration]")
 @click.option(
