@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 from tests.waiting import until
-from tests.web.running import SOURCE, Answered, Bridge, request, serve
+from tests.web.running import AUTHORIZATION, SOURCE, Answered, Bridge, request, serve
 
 from tms_bridge.auth.throttle import ALLOWANCE
 from tms_bridge.http.strangers import LINES_PER_ADDRESS
@@ -67,6 +67,25 @@ async def test_a_source_that_holds_tells_a_guesser_nothing_about_the_password() 
         assert {**wrong.json, "request_id": ""} == {**right.json, "request_id": ""}
         assert [] == bridge.shelf.held
         assert 1 == bridge.count("unlisted_address_valid_credentials")
+
+
+async def test_a_source_that_holds_lets_nobody_guess_more_than_twice() -> None:
+    async with serve(PROXIED, {"contoso": HOLDING}) as bridge:
+        shown = [WRONG, WRONG[:-2] + "A=", WRONG[:-2] + "Q=", AUTHORIZATION]
+        answers = [await bridge.post(X_Forwarded_For="203.0.113.9", Authorization=value) for value in shown]
+        elsewhere = await bridge.post(X_Forwarded_For="198.51.100.1")
+
+        assert [403, 403, 429, 429] == [answer.status for answer in answers]
+        assert (202, "held") == (elsewhere.status, elsewhere.json["outcome"])
+
+
+async def test_a_sender_with_one_wrong_password_does_not_shut_the_right_one_out() -> None:
+    async with serve(PROXIED, {"contoso": HOLDING}) as bridge:
+        wrong = await guess(bridge, 20, X_Forwarded_For="203.0.113.9")
+        right = await bridge.post(X_Forwarded_For="203.0.113.9")
+
+        assert {403} == statuses(wrong)
+        assert (202, "held") == (right.status, right.json["outcome"])
 
 
 async def test_a_flood_of_wrong_credentials_writes_few_lines() -> None:

@@ -25,6 +25,9 @@ PACE_S: Final = 1.0
 _AT_ONCE: Final = 20
 """So many are answered without delay; a typing error should not feel like a fault."""
 
+GUESS: Final = 25
+"""What a guess costs that is not the last one again, where right ones are told apart from any address."""
+
 _SLOWEST_S: Final = 0.25
 _NUMBERS: Final = 16_384
 
@@ -35,6 +38,7 @@ class Throttle:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
         self._full_at = array("d", bytes(8 * _NUMBERS))
+        self._guesses = array("Q", bytes(8 * _NUMBERS))
 
     def refusal(self, address: str, now: float) -> Throttled | None:
         """Return what is said to an address that has used up its allowance; None while there is some."""
@@ -47,18 +51,32 @@ class Throttle:
             retry_after_s=math.ceil(over_s),
         )
 
-    def strike(self, address: str, now: float) -> float:
-        """Take one attempt off the allowance; return how many seconds the answer should wait."""
+    def strike(self, address: str, now: float, guess: bytes = b"") -> float:
+        """Take one attempt off the allowance; return how many seconds the answer should wait.
+
+        Args:
+            address: whose allowance.
+            now: the moment.
+            guess: what was shown, where a new guess is dear; a sender with a wrong password repeats it.
+        """
         number = self._number_of(address)
         used_s = self._used_s(number, now)
-        self._full_at[number] = now + used_s + PACE_S
+        self._full_at[number] = now + used_s + self._cost(number, guess) * PACE_S
         slow = (used_s / PACE_S - _AT_ONCE) / (ALLOWANCE - _AT_ONCE)
         return min(max(slow, 0.0), 1.0) * _SLOWEST_S
+
+    def _cost(self, number: int, guess: bytes) -> int:
+        if not guess:
+            return 1
+        last, self._guesses[number] = self._guesses[number], self._hash(guess)
+        return 1 if last == self._guesses[number] else GUESS
 
     def _used_s(self, number: int, now: float) -> float:
         """Return how long it takes until the whole allowance is there again."""
         return max(self._full_at[number] - now, 0.0)
 
     def _number_of(self, address: str) -> int:
-        hashed = blake2b(network_of(address).encode(), digest_size=8, key=self._key).digest()
-        return int.from_bytes(hashed) % _NUMBERS
+        return self._hash(network_of(address).encode()) % _NUMBERS
+
+    def _hash(self, text: bytes) -> int:
+        return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest())

@@ -221,8 +221,8 @@ class Call:
     def _turn_away(self, route: Route, caller: Caller) -> bool:
         """Refuse whoever is not both listed and right, the later the more wrong credentials they have shown.
 
-        Over the allowance the answer is the same whatever was shown, so that nobody learns a password from a
-        source that holds what comes from new addresses.
+        Over the allowance the answer is the same whatever was shown. A source that holds what comes from new
+        addresses would tell guessers from anywhere what is right, so there they have two guesses.
 
         Raises:
             Throttled, AddressRefused, Unauthorized: they are refused at once.
@@ -232,7 +232,10 @@ class Call:
         if (throttled := desk.throttle.refusal(address, loop.time())) is not None:
             raise throttled
         refusal = route.door.refusal(caller)
-        delay_s = 0.0 if caller.credential else desk.throttle.strike(address, loop.time())
+        delay_s = 0.0
+        if not caller.credential:
+            guess = route.door.guess(caller, self._head.headers)
+            delay_s = desk.throttle.strike(address, loop.time(), guess)
         if refusal is not None and delay_s:
             loop.call_later(delay_s, self.failed, refusal)
         elif refusal is not None:

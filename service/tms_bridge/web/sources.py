@@ -116,6 +116,12 @@ class Door:
         found = self._client.explain(peer, client)
         return str(client), f"{found}; if TMS calls from there, add {client} to {self._key}"
 
+    def guess(self, caller: Caller, headers: Headers) -> bytes:
+        """Return what was shown as credentials, where anybody would learn from answers what is right."""
+        if not (self._holds and caller.unlisted):
+            return b""
+        return repr([headers.getall(name, _NO_LINES) for name in self._headers]).encode()
+
     def refusal(self, caller: Caller) -> AddressRefused | Unauthorized | None:
         """Return what is said to whom the door stays shut."""
         if caller.unlisted and not caller.held:
