@@ -42,7 +42,7 @@ _STAND = """(() => {
   return at === document.body || (ring.outlineStyle !== 'none' && parseFloat(ring.outlineWidth) >= 2)
     ? '' : at.outerHTML.slice(0, 200);
 })()"""
-_MISSED = "[...window.missed].map((one) => one.outerHTML.slice(0, 200))"
+_MISSED = "[...window.missed].filter((one) => one.isConnected).map((one) => one.outerHTML.slice(0, 200))"
 _MOST_STOPS = 200
 _PATIENCE_S = 20.0
 _SOURCE = """

@@ -119,3 +119,10 @@ def test_an_unknown_path_says_what_was_probably_meant() -> None:
     assert 'Refused: there is no source "adatum".' == other.what
     scanner = words_of(row("unknown_path", None, source="", path="/wp-login.php"), SOURCES)
     assert "idle" == scanner.tone
+
+
+def test_what_to_do_about_a_wrong_password_is_said_once() -> None:
+    detail = "Authorization came, but with a value that no credential has (demo); paste what `x` prints"
+    words = words_of(row("unauthorized", None, detail=detail, listed=True), SOURCES)
+    assert words.what.endswith("with a value that no credential has (demo).")
+    assert "paste" not in words.what + words.then

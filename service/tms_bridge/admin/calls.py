@@ -26,15 +26,25 @@ _PER_TICK: Final = 1000
 Wanted = Callable[[CallRow], bool]
 
 _REFUSED: Final = 400
+
+
+def _ended(outcome: str) -> Wanted:
+    return lambda row: row.call.outcome == outcome
+
+
 OUTCOMES: Final[Mapping[str, tuple[str, Wanted]]] = {
     "": ("all", lambda _row: True),
     "refused": ("refused", lambda row: row.fate is None and row.call.http_status >= _REFUSED),
-    "quarantined": ("not understood", lambda row: row.call.outcome == "quarantined"),
-    "held": ("held", lambda row: row.call.outcome == "held"),
+    "unauthorized": ("wrong password", _ended("unauthorized")),
+    "unlisted_address_valid_credentials": ("unlisted address", _ended("unlisted_address_valid_credentials")),
+    "unlisted_address": ("unlisted address, wrong password", _ended("unlisted_address")),
+    "unknown_path": ("wrong URL", _ended("unknown_path")),
+    "quarantined": ("not understood", _ended("quarantined")),
+    "held": ("held", _ended("held")),
     "unroutable": ("unroutable", lambda row: row.fate is not None and row.fate.state == "unroutable"),
     "waiting": ("waiting", lambda row: row.fate is not None and row.fate.state in {"waiting", "blocked"}),
     "delivered": ("delivered", lambda row: row.fate is not None and row.fate.state == "delivered"),
-    "looked": ("looked", lambda row: row.call.outcome == "looked"),
+    "looked": ("looked", _ended("looked")),
 }
 """What a list can be narrowed to by name, beside the outcomes of the metrics."""
 
@@ -226,7 +236,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise InvalidQuery("address is an address, or a range such as 203.0.113.0/24.") from None
+        raise InvalidQuery("Address takes an IP address, or a range such as 203.0.113.0/24.") from None
 
 
 def _reached(unix_s: float) -> datetime | None:

@@ -14,7 +14,7 @@ from tms_bridge.admin.guard import HOLDER
 from tms_bridge.calls import Calls
 from tms_bridge.console.access import MAX_BODY_BYTES, audit, form_of
 from tms_bridge.console.cards import MASK, TRIGGERS, box_of, card_of
-from tms_bridge.console.format import clock, counted, escaped, number
+from tms_bridge.console.format import clock, counted, escaped, number, rate
 from tms_bridge.console.frame import BOARD, FRAME, Board
 from tms_bridge.console.quarantine import notice_of, operators_of
 from tms_bridge.console.views import read
@@ -173,7 +173,7 @@ def _broker(standing: Standing, now: float) -> list[tuple[str, str]]:
     errors = "; ".join(standing.topology_errors)
     return [
         ("State", f"{state}{since}"),
-        ("Delivered", f"{standing.delivered_per_s:g} a second (last minute)"),
+        ("Delivered", rate(standing.delivered_per_s)),
         ("Not as configured", errors or "nothing"),
     ]
 
@@ -271,7 +271,7 @@ def _cards(board: Board, settings: Settings, now: float) -> list[dict[str, objec
     replica = [
         ("Name", board.replica),
         ("Version", board.version),
-        ("Others", ", ".join(settings.admin.replicas)),
+        ("Others", ", ".join(settings.admin.replicas) or "none"),
     ]
     return [
         {"title": "Reloads", "facts": reloads},

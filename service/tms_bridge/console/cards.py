@@ -8,7 +8,7 @@ import msgspec
 
 from tms_bridge.admin.guard import Holder
 from tms_bridge.calls import AnsweredCall, Calls, Hook
-from tms_bridge.console.format import clock, counted, number, size, span
+from tms_bridge.console.format import clock, counted, number, rate, size, span
 from tms_bridge.settings.model import Settings, Source
 from tms_bridge.words.calls import Tone
 from tms_bridge.words.saying import kept_in
@@ -203,7 +203,8 @@ def box_of(standing: Standing, settings: Settings, now: float) -> Box:
         [
             ("Waiting", f"{counted(standing.waiting, 'event')}, {size(standing.stored_bytes)}"),
             ("Oldest", _oldest(standing, now)),
-            ("Taken, delivered", f"{standing.per_s:g} and {standing.delivered_per_s:g} a second"),
+            ("Taken", rate(standing.per_s)),
+            ("Delivered", rate(standing.delivered_per_s)),
             ("Room", _room(standing, limit)),
             ("Disk", f"{size(standing.free_bytes)} free"),
             ("Broker", _broker(standing, now)),

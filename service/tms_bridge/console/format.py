@@ -59,6 +59,13 @@ def size(count: int) -> str:
     return f"{count:,} bytes"
 
 
+def rate(per_s: float) -> str:
+    """Say how often something comes, in whole numbers where it comes seldom."""
+    if per_s < 1:
+        return f"{round(per_s * 60)} a minute"
+    return f"{per_s:,.0f} a second"
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """Say how many of something there are."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

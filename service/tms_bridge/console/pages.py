@@ -105,7 +105,7 @@ async def call(request: web.Request) -> web.StreamResponse:
     parts = {
         "title": view.source or "a call",
         "kept": f"/quarantine/{row.call.id}" if is_kept else "",
-        "heading": f"{view.source or view.asked}: {view.http_status}",
+        "heading": f"{view.source}, {view.trigger}" if view.source else view.asked,
         "row": view,
         "happened": happened(row, now),
         "names": names_of(row),
@@ -258,7 +258,7 @@ def _refusal(outcome: str, counts: Sequence[int]) -> dict[str, object]:
     highest = max(counts)
     return {
         "outcome": outcome,
-        "name": outcome.replace("_", " "),
+        "name": OUTCOMES[outcome][0] if outcome in OUTCOMES else outcome.replace("_", " "),
         "count": sum(counts),
         "bars": [round(10 * count / highest, 1) if highest else 0 for count in counts],
     }

@@ -140,9 +140,10 @@ def _end(row: CallRow, now: float) -> Step:
 
 def since_words(first_at: float, last_at: float, count: int, now: float) -> str:
     """Say when a folded row's calls came."""
+    first, last = clock(first_at, now), clock(last_at, now)
     if count == 1:
-        return f"at {clock(last_at, now)}"
-    return f"{count:,} times, {clock(first_at, now)} to {clock(last_at, now)}"
+        return f"at {last}"
+    return f"{count:,} times, " + (f"at {last}" if first == last else f"{first} to {last}")
 
 
 def happened(row: CallRow, now: float) -> list[tuple[str, str]]:
@@ -171,7 +172,10 @@ def names_of(row: CallRow, *retries: CallRow, message: Message | None = None) ->
         ("Trace", message.traceparent if message is not None else ""),
         ("Digest", message.digest if message is not None else ""),
     ]
-    return [*((name, f"`{value}`") for name, value in names if value), ("Request ids", ids)]
+    return [
+        *((name, f"`{value}`") for name, value in names if value),
+        ("Request ids" if retries else "Request id", ids),
+    ]
 
 
 class BodyReading(msgspec.Struct, frozen=True):

@@ -114,7 +114,8 @@ def _unknown_path(call: AnsweredCall, sources: Collection[str]) -> Words:
 
 
 def _unauthorized(call: AnsweredCall) -> Words:
-    reason = call.detail or "wrong password"
+    # What to do about it is said below, with the name of the source.
+    reason = call.detail.partition("; paste")[0]
     if call.listed:
         then = (
             "In TMS, replace HttpHeaders of this webhook with the line that "
@@ -122,7 +123,8 @@ def _unauthorized(call: AnsweredCall) -> Words:
         )
     else:
         then = "The address is on no list either; probably not TMS."
-    return Words("bad", f"Refused: wrong password. {reason[:1].upper()}{reason[1:]}", then)
+    why = f" {reason[:1].upper()}{reason[1:]}." if reason else ""
+    return Words("bad", f"Refused: wrong password.{why}", then)
 
 
 def _unlisted(call: AnsweredCall) -> Words:

@@ -69,8 +69,11 @@
   const say = (event) => {
     const said = JSON.parse(event.data);
     const section = byId("say");
+    const links = () => [...section.querySelectorAll("a")];
+    const focused = links().indexOf(document.activeElement);
     section.className = `say ${said.kind}`;
     section.replaceChildren(parse(said.html));
+    if (focused >= 0) (links()[focused] || links()[0])?.focus();
     document.title = document.title.replace(/^[^:]+/, said.word);
     if (said.word !== lastWord && Date.now() - announced > ANNOUNCE_MS) {
       byId("announce").textContent = said.one;
