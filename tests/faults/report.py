@@ -27,8 +27,8 @@ STRETCH_S = 600
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """How the bridge stood in a part of the run: medians of what it had, and the most memory.
 
-    The senders' pool of connections grows to as many as were ever needed at once, and rotates, so that none
-    falls idle. Each is a descriptor and a task of the bridge, which are counted without them.
+    The senders have as many connections as they lately needed at once, which is more the slower the machine
+    is. Each is a descriptor and a task of the bridge, which are counted without them.
 
     Attributes:
         begins_s: from the run's beginning.
