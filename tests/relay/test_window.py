@@ -510,6 +510,43 @@ def test_a_lane_that_opens_again_during_a_walk_sets_it_back(bench: Bench) -> Non
     assert [*range(4, 201)] == bench.take()
 
 
+def test_a_page_of_the_back_may_still_show_what_was_settled_ahead_of_it(bench: Bench) -> None:
+    bench.shelf.add(message("1"), message("2"), message("3", "tms.class.denied"))
+    assert bench.take() == [1, 2, 3]
+    bench.note((1, Outcome.NACKED), (2, Outcome.NACKED))
+    bench.now = 1.0
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    page = bench.ask(50, again=True)
+    bench.note((3, Outcome.CONFIRMED))
+    bench.window.load(page, again=True)
+    assert bench.take() == [2]
+
+
+def test_what_is_skipped_during_a_walk_is_not_overtaken_by_what_is_new(bench: Bench) -> None:
+    bench.shelf.add(*(message(str(entity)) for entity in range(3)))
+    assert bench.take() == [1, 2, 3]
+    bench.note(*((seq, Outcome.NACKED) for seq in (1, 2, 3)))
+    bench.now = 1.0
+    assert bench.take() == [1]
+    bench.note((1, Outcome.CONFIRMED))
+    bench.shelf.add(message("7", "tms.class.denied"), message("8", "tms.class.denied"))
+    bench.look()
+    assert [4, 5] == [parcel.seq for parcel in iter(lambda: bench.window.take(bench.now), None)]
+    bench.note((4, Outcome.NACKED), (5, Outcome.NACKED))
+    bench.shelf.add(message("8", "tms.class.completed"), message("9", "tms.class.completed"))
+    bench.look()
+    assert [7] == [parcel.seq for parcel in iter(lambda: bench.window.take(bench.now), None)]
+    assert bench.take() == [2, 3]
+    assert bench.window.blocked == {"tms.class.denied": 1}
+    bench.now = 10.0
+    assert bench.take() == [4]
+    bench.note((4, Outcome.CONFIRMED))
+    assert bench.take() == [5]
+    bench.note((5, Outcome.CONFIRMED))
+    assert bench.take() == [6]
+
+
 ENTITIES = st.sampled_from(["1", "2", "3", "4"])
 KEYS = st.sampled_from(["tms.class.a", "tms.class.b", "tms.class.c"])
 
@@ -530,13 +567,23 @@ class Adversary(RuleBasedStateMachine):
         self.page: tuple[bool, list[OutboxEntry]] | None = None
         self.rewinds = 0
 
-    @initialize(bits=st.sampled_from([8, 64, cursors.SKIPPED_BITS]))
-    def shrink_the_window(self, bits: int) -> None:
-        """A small bitmap takes many lines for skipped that are not."""
+    @initialize(bits=st.sampled_from([8, 64, cursors.SKIPPED_BITS]), crowd=st.integers(0, 4))
+    def begin(self, bits: int, crowd: int) -> None:
+        """A small bitmap takes many lines for skipped that are not; a crowd begins with a walk."""
         self.bitmap = mock.patch.object(cursors, "SKIPPED_BITS", bits)
         self.bitmap.start()
         metrics = PublishMetrics(CollectorRegistry())
         self.bench.window = Window(self.bench.shelf, metrics, Calls(), EXCHANGE, jitter=lambda: 0.5)
+        for entity in "1234"[:crowd]:
+            self.accept(entity, "tms.class.a")
+        self.bench.load()
+        self.publish(crowd)
+        for seq in sorted(self.flying):
+            self.resolved(seq, Outcome.NACKED)
+        self.wait(LONGEST_DELAY_S)
+        self.publish(1)
+        for seq in sorted(self.flying):
+            self.resolved(seq, Outcome.CONFIRMED)
 
     @rule(entity=ENTITIES, key=KEYS)
     def accept(self, entity: str, key: str) -> None:
@@ -605,7 +652,9 @@ class Adversary(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), outcome=st.sampled_from(Outcome))
     def resolve(self, data: st.DataObject, outcome: Outcome) -> None:
-        seq = data.draw(st.sampled_from(sorted(self.flying)))
+        self.resolved(data.draw(st.sampled_from(sorted(self.flying))), outcome)
+
+    def resolved(self, seq: int, outcome: Outcome) -> None:
         self._note_lane(self.flying.pop(seq), outcome)
         if outcome is Outcome.CONFIRMED:
             self.confirmed[seq] += 1
@@ -667,17 +716,12 @@ class Adversary(RuleBasedStateMachine):
             self.load()
         for _ in range(4 * len(self.known) + 20):
             for seq in sorted(self.flying):
-                self.resolve_confirmed(seq)
+                self.resolved(seq, Outcome.CONFIRMED)
             self.bench.now += LONGEST_DELAY_S
             self.bench.load()
             self.publish(1000)
         assert self.bench.shelf.rows == {}
         assert set(self.known) == {*self.bench.shelf.settled, *self.bench.shelf.refused, *self.dropped}
-
-    def resolve_confirmed(self, seq: int) -> None:
-        self._note_lane(self.flying.pop(seq), Outcome.CONFIRMED)
-        self.confirmed[seq] += 1
-        self.bench.note((seq, Outcome.CONFIRMED))
 
 
 TestAdversary = Adversary.TestCase
