@@ -6,9 +6,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from tms_bridge.bootstrap.gauges import set_facts
+from tms_bridge.http.answer import OUTCOMES
 from tms_bridge.metrics import Metrics
 from tms_bridge.settings.model import Basic, Credential, Source
-from tms_bridge.web import OUTCOMES
 
 _HEAD: Final = """\
 # Metrics

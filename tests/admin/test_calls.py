@@ -6,6 +6,8 @@ import json
 import pytest
 from tests.admin.running import Client, Desk, Serve, call
 
+from tms_bridge.calls import TEST
+from tms_bridge.http.answer import OUTCOMES
 from tms_bridge.settings.model import Admin, AdminToken
 
 
@@ -38,9 +40,16 @@ async def test_calls_refused_alike_are_one_with_a_count(desk: Desk, client: Clie
         assert [3] == [row["count"] for row in (await answer.json())["calls"]]
 
 
-async def test_what_is_no_address_is_refused(client: Client) -> None:
-    async with client.get("/api/v1/calls?address=nowhere") as answer:
+@pytest.mark.parametrize("query", ["address=nowhere", "outcome=refusd"])
+async def test_what_nothing_can_be_narrowed_to_is_refused(client: Client, query: str) -> None:
+    async with client.get(f"/api/v1/calls?{query}") as answer:
         assert 400 == answer.status
+        assert query.partition("=")[0] in (await answer.json())["detail"].lower()
+
+
+async def test_a_list_is_narrowed_to_any_outcome_that_a_call_can_have(client: Client) -> None:
+    for outcome in (*OUTCOMES, TEST):
+        assert [] == await statuses(client, f"?outcome={outcome}")
 
 
 async def test_a_viewer_gets_the_calls_of_a_source_alone(desk: Desk, serve: Serve) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.outbox.outboxes import accept, hold, quarantine
 
@@ -94,6 +95,18 @@ def test_status_counts_what_waits(invoke: Invoke, filled: Path) -> None:
     # The undecodable body's copy for the bus waits as well.
     assert (3, 1, 1, 1) == (answer["pending"], answer["refused"], answer["held"], answer["undecodable"])
     assert answer["oldest_at"].startswith("2026-")
+    assert 3 == answer["sources"]["contoso"]["pending_rows"]
+
+
+def test_people_see_what_each_of_several_sources_has(invoke: Invoke, filled: Path) -> None:
+    alone = invoke("outbox", "status", "--config", filled).stdout
+    assert ("contoso" in alone, "Share(" in alone) == (False, False)
+    other = msgspec.structs.replace(undecodable(), id="q-2", source="fabrikam", digest="f" * 64)
+    keep(filled, lambda journal: quarantine(journal, other))
+    *_, heading, contoso, fabrikam = invoke("outbox", "status", "--config", filled).stdout.splitlines()
+    assert ["source", "pending", "refused", "held", "undecodable", "bytes"] == heading.split()
+    assert ["contoso", "3", "1", "1", "1"] == contoso.split()[:-1]
+    assert ["fabrikam", "1", "0", "0", "1"] == fabrikam.split()[:-1]
 
 
 def test_people_read_status_and_bodies_as_text(invoke: Invoke, filled: Path) -> None:

@@ -59,6 +59,13 @@ WRITE = 'is not an address with a port; write "0.0.0.0:8080" or "[::]:8080"'
             "admin.tokens[0].sources: limit what a viewer sees; an operator always has every source",
         ),
         (
+            (
+                "[admin]",
+                "[admin]\ntoken = 'one-for-two'\n[[admin.tokens]]\nname = 'a'\ntoken = 'one-for-two'",
+            ),
+            "admin.tokens[0].token: is the same as admin.token; each holder needs a token of their own",
+        ),
+        (
             ("[admin]", "[admin]\ntoken = 'ä'"),
             "admin.token: must be ASCII text that is not blank; leave it out to do without",
         ),

@@ -218,6 +218,13 @@ async def test_a_problem_has_the_members_of_rfc_9457(bridge: Bridge) -> None:
     assert "tms-settings" in str(answer.json["detail"])
 
 
+async def test_a_reason_and_what_follows_it_are_sentences(bridge: Bridge) -> None:
+    swapped = await bridge.post(b'{"CourseAssignmentId": 5, "UserId": 3, "Expire": 1}')
+    assert "are the two URLs swapped in TMS? It is kept in quarantine" in str(swapped.json["detail"])
+    empty = await bridge.post(b"")
+    assert "the body is empty. It is kept in quarantine" in str(empty.json["detail"])
+
+
 async def test_an_undecodable_body_is_422_only_after_it_is_safe(bridge: Bridge) -> None:
     bridge.shelf.open.clear()
     asking = asyncio.create_task(bridge.post(b"no json"))

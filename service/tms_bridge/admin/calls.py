@@ -15,8 +15,9 @@ from tms_bridge.admin.context import CONTEXT
 from tms_bridge.admin.follow import Tick, follow, resumed
 from tms_bridge.admin.follow import event as sent
 from tms_bridge.admin.guard import HOLDER, Holder
-from tms_bridge.calls import MAX_ROWS, CallRow, Calls
+from tms_bridge.calls import MAX_ROWS, TEST, CallRow, Calls
 from tms_bridge.errors import InvalidQuery
+from tms_bridge.http.answer import OUTCOMES
 from tms_bridge.words.calls import near_source, words_of
 
 _DAY_S: Final = 86_400.0
@@ -32,7 +33,7 @@ def _ended(outcome: str) -> Wanted:
     return lambda row: row.call.outcome == outcome
 
 
-OUTCOMES: Final[Mapping[str, tuple[str, Wanted]]] = {
+NARROWED: Final[Mapping[str, tuple[str, Wanted]]] = {
     "": ("all", lambda _row: True),
     "refused": ("refused", lambda row: row.fate is None and row.call.http_status >= _REFUSED),
     "unauthorized": ("wrong password", _ended("unauthorized")),
@@ -47,6 +48,8 @@ OUTCOMES: Final[Mapping[str, tuple[str, Wanted]]] = {
     "looked": ("looked", _ended("looked")),
 }
 """What a list can be narrowed to by name, beside the outcomes of the metrics."""
+
+_OUTCOMES: Final = frozenset({*OUTCOMES, TEST})
 
 
 class CallView(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +103,7 @@ class Filters:
     """What a list of calls is narrowed to.
 
     Raises:
-        InvalidQuery: the address is none, and no range of addresses.
+        InvalidQuery: there is no such outcome, or the address is none, and no range of addresses.
     """
 
     def __init__(self, query: Mapping[str, str]) -> None:
@@ -108,6 +111,9 @@ class Filters:
         self.entity, self.id = query.get("entity", "").strip(), query.get("id", "").strip()
         self.address = query.get("address", "").strip()
         self._network = _network(self.address) if self.address else None
+        if self.outcome not in NARROWED and self.outcome not in _OUTCOMES:
+            known = ", ".join(filter(None, [*NARROWED, *sorted(_OUTCOMES - NARROWED.keys())]))
+            raise InvalidQuery(f"Outcome is one of {known}.")
 
     @property
     def query(self) -> dict[str, str]:
@@ -127,7 +133,7 @@ class Filters:
         )
 
     def _has_outcome(self, row: CallRow) -> bool:
-        known = OUTCOMES.get(self.outcome)
+        known = NARROWED.get(self.outcome)
         return known[1](row) if known is not None else row.call.outcome == self.outcome
 
     def _is_within(self, address: str) -> bool:

@@ -9,13 +9,13 @@ from typing import Final
 
 from tms_bridge.auth.allowlist import CHECKED, published
 from tms_bridge.broker import Supervisor
+from tms_bridge.http.answer import OUTCOMES
 from tms_bridge.ingest import unreadable_fields
 from tms_bridge.metrics import UNKNOWN_SOURCE, Metrics, OutboxMetrics, PublishMetrics
 from tms_bridge.outbox.rows import Stats
 from tms_bridge.relay import Relay
 from tms_bridge.settings.amqp import routing_keys
 from tms_bridge.settings.model import Outbox, Source
-from tms_bridge.web import OUTCOMES
 from tms_events import Trigger
 from tms_events.topics import STATUSES
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
-from tms_bridge.admin.calls import OUTCOMES, Filters, Wanted, seen_by
+from tms_bridge.admin.calls import NARROWED, Filters, Wanted, seen_by
 from tms_bridge.admin.guard import HOLDER, Holder
 from tms_bridge.calls import CallRow
 from tms_bridge.console.access import audit, form_of
@@ -87,7 +87,7 @@ async def calls(request: web.Request) -> web.StreamResponse:
         "filters": filters,
         "filter_error": error,
         "source_names": _source_names(board, holder),
-        "outcomes": [{"value": value, "label": label} for value, (label, _) in OUTCOMES.items()],
+        "outcomes": [{"value": value, "label": label} for value, (label, _) in NARROWED.items()],
         "rows": views_of(board, rows),
         "older": f"/calls?{older}" if older else "",
     }
@@ -258,7 +258,7 @@ def _refusal(outcome: str, counts: Sequence[int]) -> dict[str, object]:
     highest = max(counts)
     return {
         "outcome": outcome,
-        "name": OUTCOMES[outcome][0] if outcome in OUTCOMES else outcome.replace("_", " "),
+        "name": NARROWED[outcome][0] if outcome in NARROWED else outcome.replace("_", " "),
         "count": sum(counts),
         "bars": [round(10 * count / highest, 1) if highest else 0 for count in counts],
     }

@@ -71,6 +71,24 @@ KINDS: Final[Mapping[type[errors.BridgeError], ProblemKind]] = {
     errors.RowUnfit: ProblemKind("wrong_state", "Not in this state", 409),
 }
 
+_OPERATORS: Final = (
+    errors.InvalidQuery,
+    errors.Forbidden,
+    errors.RowMissing,
+    errors.RowBusy,
+    errors.RowUnfit,
+)
+"""What only the admin listener answers."""
+
+UNLISTED_VALID: Final = "unlisted_address_valid_credentials"
+"""Outcome and log event of the special signal that the vendor has moved."""
+
+OUTCOMES: Final = (
+    *("accepted", "duplicate", "held", "aborted", "looked", "probed", UNLISTED_VALID, INTERNAL.slug),
+    *(kind.slug for error, kind in KINDS.items() if error not in _OPERATORS),
+)
+"""Whatever can become of a request to the webhook listener."""
+
 _INTERNAL_DETAIL: Final = (
     "The bridge has a defect. Its log says more under this request_id; please try again."
 )

@@ -39,6 +39,8 @@ def _tokens(settings: Settings) -> Iterator[Mistake]:
     for key, secret in secrets:
         if secret is not None and not (secret.isascii() and secret.strip()):
             yield Mistake(key, "must be ASCII text that is not blank; leave it out to do without")
+        elif secret is not None and (same := next(one for one, other in secrets if other == secret)) != key:
+            yield Mistake(key, f"is the same as {same}; each holder needs a token of their own")
     for key, token in named:
         if token.name == TOKEN_NAME or [one.name for _, one in named].count(token.name) > 1:
             yield Mistake(f"{key}.name", f'"{token.name}" is taken; the audit log needs a name for each')

@@ -8,9 +8,8 @@ from typing import Final
 
 import msgspec
 
-from tms_bridge import errors
 from tms_bridge.calls import AnsweredCall, Calls
-from tms_bridge.http.answer import INTERNAL, KINDS, Head
+from tms_bridge.http.answer import UNLISTED_VALID, Head
 from tms_bridge.http.strangers import Strangers, cut
 from tms_bridge.log import Line, Log
 from tms_bridge.metrics import UNKNOWN_SOURCE, IntakeMetrics
@@ -22,18 +21,6 @@ _MAX_WIDE_DETAIL: Final = 150
 
 _MAX_METHOD: Final = 20
 _MAX_PATH: Final = 200
-
-UNLISTED_VALID: Final = "unlisted_address_valid_credentials"
-"""Outcome and log event of the special signal that the vendor has moved."""
-
-_OPERATORS: Final = (errors.InvalidQuery, errors.Forbidden, errors.RowMissing, errors.RowBusy)
-"""What only the admin listener answers."""
-
-OUTCOMES: Final = (
-    *("accepted", "duplicate", "held", "aborted", "looked", "probed", UNLISTED_VALID, INTERNAL.slug),
-    *(kind.slug for error, kind in KINDS.items() if error not in _OPERATORS),
-)
-"""Whatever can become of a request."""
 
 
 class WebhookLine(Line, gc=False):

@@ -37,14 +37,14 @@ from tms_bridge.errors import (
     Undecodable,
     UnknownPath,
 )
-from tms_bridge.http.answer import TEXT, Answer, Head, answer_problem, kind_of
+from tms_bridge.http.answer import TEXT, UNLISTED_VALID, Answer, Head, answer_problem, kind_of
 from tms_bridge.http.health import PROBES, Health
 from tms_bridge.http.ids import EventIds, Marks
 from tms_bridge.http.server import Connection
 from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, Intake, Receipt
 from tms_bridge.settings.model import Http
-from tms_bridge.web.access_log import UNLISTED_VALID, AccessLog, Ended, Visit
+from tms_bridge.web.access_log import AccessLog, Ended, Visit
 from tms_bridge.web.limits import CONTINUE, TOO_LATE, Deadlines, InFlight, check_framing
 from tms_bridge.web.sources import Caller, Route
 
@@ -64,7 +64,7 @@ _NO_PATH: Final = (
 _OLD_CHUNKS: Final = "HTTP/1.0 knows no Transfer-Encoding; send a Content-Length, or HTTP/1.1."
 _TOO_MANY: Final = "Too many webhooks are in flight, of this source or in all (http.max_in_flight); retry."
 _NO_EVENT: Final = (
-    "The body is not an event of this trigger: {reason}. It is kept in quarantine, where the operator can "
+    "The body is not an event of this trigger: {reason} It is kept in quarantine, where the operator can "
     "replay it once it can be read; sending it again does not help."
 )
 
@@ -76,6 +76,11 @@ def _slip(path: str) -> str:
     if "/webhooks/" in path and not path.startswith("/webhooks/"):
         return "The path has something before /webhooks. "
     return "The path ends in a slash too many. " if path.endswith("-changed/") else ""
+
+
+def _ended(reason: str) -> str:
+    """Return a reason as the end of a sentence; one of them is a question."""
+    return reason if reason.endswith("?") else f"{reason}."
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -289,7 +294,7 @@ class Call:
         """Answer 422."""
         reason = self._message.reason if self._message is not None else ""
         if not self.over:
-            error = Undecodable(_NO_EVENT.format(reason=reason), quarantine_id=row_id)
+            error = Undecodable(_NO_EVENT.format(reason=_ended(reason)), quarantine_id=row_id)
             self._refuse(error, reason, row_id)
 
     def failed(self, error: Exception) -> None:

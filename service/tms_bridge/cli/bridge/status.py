@@ -13,6 +13,7 @@ from tms_bridge.calls import MAX_ROWS
 from tms_bridge.cli.bridge.admin_api import AdminApi
 from tms_bridge.cli.output import Output, common_options, load, note, visible
 from tms_bridge.cli.program import DONE, NO
+from tms_bridge.errors import InvalidQuery
 from tms_bridge.outbox.rows import Share, moment
 
 STYLES = {"ok": "green", "idle": "", "warn": "yellow", "bad": "bold red"}
@@ -115,13 +116,16 @@ def calls(*, config: Path, out: Output, follow: bool, limit: int, wanted: str, *
     """  # noqa: D301 - \b is how click is told to keep line breaks
     api = AdminApi(load(config).admin)
     query = {name: word for name, word in {**filters, "id": wanted}.items() if word}
-    if follow:
-        note("waiting for calls; Ctrl-C ends it")
-        for call in _stream(api, f"/api/v1/calls/stream?{urlencode(query)}"):
-            _show_calls(out, [call], headed=False)
-        return
-    path = f"/api/v1/calls?{urlencode({**query, 'limit': str(limit)})}"
-    _show_calls(out, api.ask("GET", path, CallViews).calls, headed=True)
+    try:
+        if follow:
+            note("waiting for calls; Ctrl-C ends it")
+            for call in _stream(api, f"/api/v1/calls/stream?{urlencode(query)}"):
+                _show_calls(out, [call], headed=False)
+        else:
+            path = f"/api/v1/calls?{urlencode({**query, 'limit': str(limit)})}"
+            _show_calls(out, api.ask("GET", path, CallViews).calls, headed=True)
+    except InvalidQuery as wrong:
+        raise click.UsageError(str(wrong)) from None
 
 
 def _stream(api: AdminApi, path: str) -> Iterator[CallView]:

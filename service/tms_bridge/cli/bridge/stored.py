@@ -30,6 +30,8 @@ from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, Row, State, Stats, moment
 from tms_events import Trigger
 
 EVENT_COLUMNS = ("id", "state", "received_at", "source", "routing_key", "entity", "bytes", "why")
+SHARES = ("source", "pending", "refused", "held", "undecodable", "bytes")
+_SHARE_ROWS = ("pending_rows", "refused_rows", "held_rows", "undecodable_rows", "bytes")
 
 
 @click.group()
@@ -45,16 +47,22 @@ def outbox() -> None:
 @common_options
 def show_status(*, config: Path, out: Output) -> None:
     """Show how many events wait, and since when."""
-    numbers = _numbers(with_rows(config, lambda rows: rows.status()))
+    stats = with_rows(config, lambda rows: rows.status())
+    numbers = _numbers(stats)
     if out.as_json:
-        out.document(numbers)
-    else:
-        out.table(("", ""), [(name.replace("_", " "), value) for name, value in numbers.items()])
+        out.document({**numbers, "sources": stats.sources})
+        return
+    out.table(("", ""), [(name.replace("_", " "), value) for name, value in numbers.items()])
+    if len(stats.sources) > 1:
+        out.text("")
+        shares = sorted(stats.sources.items())
+        out.table(SHARES, [(name, *(getattr(share, row) for row in _SHARE_ROWS)) for name, share in shares])
 
 
 def _numbers(stats: Stats) -> dict[str, object]:
-    """Return the outbox's numbers as people ask for them."""
+    """Return the outbox's numbers as people ask for them, but for what each source has of them."""
     numbers = msgspec.structs.asdict(stats)
+    del numbers["sources"]
     oldest_us = numbers.pop("oldest_us")
     oldest_at = moment(oldest_us) if oldest_us is not None else None
     return {"pending": numbers.pop("events"), "bytes": numbers.pop("bytes"), "oldest_at": oldest_at} | numbers
