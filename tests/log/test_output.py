@@ -1,6 +1,8 @@
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,21 @@ def test_a_line_is_there_as_soon_as_it_is_written(pipe: tuple[int, int]) -> None
     LogOutput(pipe[1]).write(b"one\n")
 
     assert os.read(pipe[0], 100) == b"one\n"
+
+
+def test_lines_of_two_threads_come_whole(tmp_path: Path) -> None:
+    sets = [[b"%s %d" % (name, number) for number in range(5000)] for name in (b"one", b"two")]
+    with (tmp_path / "log").open("wb", buffering=0) as file, ThreadPoolExecutor() as threads:
+        output = LogOutput(file.fileno())
+        for writing in [threads.submit(_write_lines, output, lines) for lines in sets]:
+            writing.result()
+    written = (tmp_path / "log").read_bytes().splitlines()
+    assert [[line for line in written if line.startswith(lines[0][:3])] for lines in sets] == sets
+
+
+def _write_lines(output: LogOutput, lines: list[bytes]) -> None:
+    for line in lines:
+        output.write(line + b"\n")
 
 
 def test_a_reader_that_stops_does_not_hold_up_the_writer_and_gets_all_lines_in_order_later(

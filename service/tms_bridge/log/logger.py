@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -115,6 +116,7 @@ class _Sink:
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
+        self._thread = threading.get_ident()
         self._gathered: list[bytes] = []
         self._size = 0
 
@@ -137,8 +139,8 @@ class _Sink:
         self._size += len(line)
 
     def flush(self) -> None:
-        """Write what has gathered."""
-        if self._gathered:
+        """Write what has gathered; a thread that only says something itself leaves that alone."""
+        if self._gathered and threading.get_ident() == self._thread:
             lines, self._gathered, self._size = self._gathered, [], 0
             with contextlib.suppress(OSError):
                 self._stream.write(b"".join(lines))

@@ -40,10 +40,11 @@ class LogOutput:
         Raises:
             OSError: the reader is gone, or the disk under the file is full.
         """
-        if self._drainer is None and len(line) <= ATOMIC_BYTES and self._poll.poll(0):
-            os.write(self._descriptor, line)
-            return
+        # Libraries log from threads of their own, and a poll in two threads at once is an error.
         with self._lock:
+            if self._drainer is None and len(line) <= ATOMIC_BYTES and self._poll.poll(0):
+                os.write(self._descriptor, line)
+                return
             self._append(line)
             if self._drainer is None:
                 self._drainer = threading.Thread(target=self._drain, name="log backlog", daemon=True)
