@@ -67,6 +67,56 @@ def test_the_outbox_is_told_with_its_place_and_its_backlog(run: Run, config: Pat
     assert "its events (7) are not delivered" in moved.stdout
 
 
+@pytest.mark.usefixtures("config")
+def test_an_outbox_that_is_open_or_broken_is_told_as_such(run: Run, tmp_path: Path) -> None:
+    async def look() -> str:
+        journal = await Journal.open(Outbox(dir=str(tmp_path / "outbox"), min_free_bytes=0))
+        said = await asyncio.to_thread(run, "check")
+        await journal.close()
+        assert 0 == said.returncode
+        return said.stdout
+
+    open_now = "a running bridge has it open; `tms-bridge outbox status` says what waits"
+    assert f"{tmp_path}/outbox: {open_now}" in asyncio.run(look())
+    assert f"{tmp_path}/outbox: events that wait for the broker: 0" in run("check").stdout
+    (tmp_path / "outbox" / "outbox.db").write_bytes(b"nonsense" * 1000)
+    assert "outbox.db cannot be read: file is not a database" in run("check").stdout
+
+
+TRAPS = """
+[http]
+client_address = "x-forwarded-for"
+trusted_proxies = ["10.0.0.0/8"]
+[sources.fabrikam]
+allow_from = ["203.0.113.7"]
+[[sources.fabrikam.credentials]]
+name = "short"
+basic = { username = "fabrikam", password = "short " }
+[[sources.fabrikam.credentials]]
+name = "underscore"
+headers = { X_Api_Key = "a-key-with-enough-letters" }
+"""
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        '"10.0.0.0/8" is as wide as a pod network',
+        "sources.fabrikam.credentials[0].basic.password: begins or ends with a space",
+        "sources.fabrikam.credentials[0].basic.password: is shorter than 12 characters",
+        "sources.fabrikam.credentials[1].headers.X_Api_Key: has an underscore in its name",
+    ],
+)
+def test_each_trap_is_named(invoke: Invoke, config: Path, told: str) -> None:
+    config.write_text(config.read_text() + TRAPS)
+    assert told in invoke("check", "--config", config).stdout
+
+
+def test_credentials_in_clear_text_from_other_machines_are_named(invoke: Invoke, config: Path) -> None:
+    config.write_text(config.read_text() + '[http]\nlisten = "0.0.0.0:8080"\n')
+    assert "takes credentials in clear text from other machines" in invoke("check", "--config", config).stdout
+
+
 def keep(directory: Path, events: int) -> None:
     """Make an outbox in which so many events wait."""
 

@@ -124,6 +124,24 @@ async def test_status_shows_what_each_source_has_of_what_all_share(served_two: P
     assert re.fullmatch(r"fabrikam +0 +0 +0 +0", fabrikam)
 
 
+async def test_check_says_that_the_outbox_is_open_in_the_bridge_that_runs(bridge: Bridge, run: Run) -> None:
+    done = await asyncio.to_thread(run, "check", "--config", bridge.config)
+    place = f"{bridge.config.parent}/outbox"
+    assert f"{place}: a running bridge has it open; `tms-bridge outbox status` says what waits" in done.stdout
+    assert "created at the start" not in done.stdout
+
+
+async def test_a_bridge_that_answers_is_asked_though_its_outbox_cannot_be_seen_from_here(
+    bridge: Bridge, run: Run, tmp_path: Path
+) -> None:
+    assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
+    seen = bridge.config.read_text().replace(f"{bridge.config.parent}/outbox", "not/mounted/here")
+    (tmp_path / "here.toml").write_text(seen)
+    done = await asyncio.to_thread(run, "outbox", "status", "--config", tmp_path / "here.toml", "--json")
+    assert (0, 1) == (done.returncode, json.loads(done.stdout)["pending"])
+    assert not (tmp_path / "not").exists()
+
+
 async def test_calls_tell_what_became_of_each_and_can_be_narrowed(bridge: Bridge, run: Run) -> None:
     assert 202 == await bridge.post(b'{"Id": 7, "ConfirmationStatusId": 0}')
     assert 422 == await bridge.post(b"\xff")

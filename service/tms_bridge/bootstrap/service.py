@@ -6,6 +6,7 @@ begun is finished; the outbox is drained if the broker is there; AMQP closed; th
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -263,7 +264,9 @@ class Bridge:
 
     async def _warn_of_former_outbox(self) -> None:
         former, outbox = self._loaded.former_outbox, self._settings.outbox
-        waiting = await asyncio.to_thread(waiting_in, former) if former is not None else None
+        waiting = None
+        with contextlib.suppress(OutboxError):  # what another bridge has open, it delivers
+            waiting = await asyncio.to_thread(waiting_in, former) if former is not None else None
         if waiting is not None and outbox is not None:
             self._logger.warning(
                 "another outbox is where outbox.dir used to point: its events are not delivered",

@@ -3,6 +3,7 @@
 With `--online` it tries each broker, and on the first that answers, whether `serve` can work.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from tms_bridge.broker.topology import Likeness
 from tms_bridge.cli.bus.broker import connect
 from tms_bridge.cli.output import Output, common_options
 from tms_bridge.cli.program import DONE, NO, run_async
-from tms_bridge.errors import BrokerError
+from tms_bridge.errors import BrokerError, OutboxError, OutboxLocked
 from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.settings.amqp import routing_keys, takes
 from tms_bridge.settings.load import Loaded, read
@@ -112,10 +113,20 @@ def _outbox(outbox: Outbox) -> Iterator[Checkup]:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield Checkup("outbox", FAIL, f"{there} is no directory that this user may write to (outbox.dir)")
         return
-    waiting = waiting_in(path)
-    state = "created at the start" if waiting is None else f"events that wait for the broker: {waiting:,}"
-    yield Checkup("outbox", OK, f"{path}: {state}")
+    yield _kept(path)
     yield _room(there, outbox)
+
+
+def _kept(path: Path) -> Checkup:
+    try:
+        waiting = waiting_in(path)
+    except OutboxLocked:
+        state = "a running bridge has it open; `tms-bridge outbox status` says what waits"
+    except OutboxError as error:
+        return Checkup("outbox", WARN, f"{path}: outbox.db cannot be read: {error}")
+    else:
+        state = "created at the start" if waiting is None else f"events that wait for the broker: {waiting:,}"
+    return Checkup("outbox", OK, f"{path}: {state}")
 
 
 def _room(there: Path, outbox: Outbox) -> Checkup:
@@ -129,7 +140,10 @@ def _room(there: Path, outbox: Outbox) -> Checkup:
 
 
 def _former_outbox(former: Path | None, outbox: Outbox) -> Iterator[Checkup]:
-    if former is not None and (waiting := waiting_in(former)) is not None:
+    waiting = None
+    with contextlib.suppress(OutboxError):  # what a bridge has open, it delivers
+        waiting = waiting_in(former) if former is not None else None
+    if waiting is not None:
         yield Checkup(
             "outbox",
             WARN,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from tms_bridge.errors import OutboxError, OutboxLocked
 from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.outbox.rows import Case, Owed, Row, State, Stored, Unanswered, unpack
 
@@ -119,7 +120,12 @@ class Queries:
 
 
 def waiting_in(directory: Path) -> int | None:
-    """Return how many events wait in an outbox directory, without holding it; None where none can be read."""
+    """Return how many events wait in an outbox directory, without holding it; None where there is no outbox.
+
+    Raises:
+        OutboxLocked: a running bridge has it open.
+        OutboxError: it cannot be read; the text says why.
+    """
     journal = directory / "outbox.db"
     if not journal.is_file():
         return None
@@ -128,8 +134,9 @@ def waiting_in(directory: Path) -> int | None:
             sqlite3.connect(f"{journal.absolute().as_uri()}?mode=ro", uri=True)
         ) as reader:
             ((count,),) = reader.execute("SELECT count(*) FROM pending").fetchall()
-    except sqlite3.Error:
-        return None
+    except sqlite3.Error as error:
+        is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        raise OutboxLocked(str(error)) if is_busy else OutboxError(str(error)) from None
     return int(count)
 
 
