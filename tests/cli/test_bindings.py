@@ -110,7 +110,9 @@ def test_the_archive_says_what_a_queue_has_missed(invoke: Invoke, archive: Path)
         "last": "2026-11-20T11:58:48Z",
     } == events["tms.course_assignment.started"]
     assert 0 == events["tms.class.denied"]["events"]
-    said = "crm takes 100 of 200 events; it would take the others by tms.course_assignment.started (100)"
+    said = (
+        "crm takes 100 of 200 events; to get the others, bind it to tms.course_assignment.started (100) too"
+    )
     assert said in invoke(*asked, "crm").stdout
     with_others = invoke(*asked, "rooms", "--binding", "tms.class.*", "--binding", "tms.*.started")
     assert "rooms takes 200 of 200 events\n" in with_others.stdout

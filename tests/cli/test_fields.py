@@ -138,7 +138,8 @@ def test_the_quarantine_gets_the_settings_that_would_release_it(invoke: Invoke, 
     keep(config, fill)
     result = invoke("fields", "--config", config, "--propose")
     assert 0 == result.exit_code
-    assert "# 3 of 3 bodies in quarantine would be events, 2 of them with a status that" in result.stdout
+    told = "# bodies in quarantine that would be events: 3 of 3; with a status that is known: 2\n"
+    assert told in result.stdout
     assert '[sources.contoso.fields.class]\nid = "/Event/Key"\nstatus = "/State/New"\n' in result.stdout
     block = result.stdout.split("\n\n")[0]
     config.write_text(config.read_text() + "\n" + block)

@@ -49,6 +49,27 @@ LONG = "0123456789" * 3
         ),
         (("", ""), [("label", LONG), ("x", "y")], False, [f"label  {LONG}", "x      y"]),
         (
+            ("id", "", "size", "from"),
+            [("a", f"it is {LONG} that is too long for one line", "7", "203.0.113.7"), ("b", "", "", "")],
+            False,
+            [
+                "id",
+                "a",
+                "    it is",
+                f"    {LONG}",
+                "    that is too long for one",
+                "    line",
+                "    size 7  from 203.0.113.7",
+                "b",
+            ],
+        ),
+        (
+            ("id", "size", "from", "to"),
+            [(LONG, "7", LONG, "b")],
+            False,
+            ["id", LONG, "    size 7", f"    from {LONG}", "    to b"],
+        ),
+        (
             ("id", "why"),
             [("a", f"it is {LONG} that is too long for one line")],
             True,

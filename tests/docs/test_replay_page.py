@@ -69,7 +69,7 @@ def test_both_tasks_end_with_the_events_in_the_queue(page_config: Path, vhost: s
     assert [number for number in range(120) if number % 2] == rooms[:60]
     assert [number for number in range(120) if number % 12 == 7] == rooms[60:]
     said = "".join(result.stdout for result in told.values())
-    assert "crm takes 60 of 120 events; it would take the others by tms.course_assignment.started" in said
+    assert "crm takes 60 of 120 events; to get the others, bind it to tms.course_assignment.started" in said
 
 
 def test_a_user_with_the_rights_that_it_names_can_replay(

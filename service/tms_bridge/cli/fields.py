@@ -149,7 +149,7 @@ def _show(out: Output, seen: list[Observation]) -> None:
     if not seen:
         out.text("no body has come yet, or none that matches")
     for one in map(_answer, seen):
-        out.text(f"{one.trigger} bodies of {one.source}: {one.bodies} since {one.since}", style="bold")
+        out.text(f"{one.trigger} bodies of {one.source}: {one.bodies:,} since {one.since}", style="bold")
         rows = [
             (
                 member.path,
@@ -163,7 +163,7 @@ def _show(out: Output, seen: list[Observation]) -> None:
         ]
         out.table(("member", "holds", "came", "missing", "read as", "last"), rows)
         if one.others:
-            out.text(f"and members beyond these, {one.others} times")
+            out.text(f"other members, which are not kept one by one: {one.others:,}")
         out.text("")
 
 
@@ -203,8 +203,8 @@ def _show_proposals(out: Output, proposals: list[Proposal]) -> None:
         out.text("no body is in quarantine because it could not be understood")
     for one in proposals:
         out.text(
-            f"# {one.released} of {one.bodies} bodies in quarantine would be events, "
-            f"{one.told} of them with a status that is known"
+            f"# bodies in quarantine that would be events: {one.released} of {one.bodies}; "
+            f"with a status that is known: {one.told}"
         )
         if one.pointers:
             out.text(f"[sources.{one.source}.fields.{one.trigger}]")

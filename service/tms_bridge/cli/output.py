@@ -70,8 +70,8 @@ class Output:
         """Print a table for people; without headings it is a block of labels and values.
 
         No value is ever folded or cut, since people copy them. Where the columns are wider than the terminal,
-        those that do not fit stand on a second line under each row, with their labels; `prose` lets the last
-        column break between words instead.
+        those that do not fit stand under each row, with their labels; what a column without a heading says
+        comes first, broken between words. `prose` lets the last column break between words instead.
         """
         cells = [["" if value is None else visible(str(value)) for value in row] for row in rows]
         width = self.console.width if self.console.is_terminal else PIPE_WIDTH
@@ -115,19 +115,34 @@ def laid_out(
     elif prose and room >= LEAST_PROSE:
         yield from _aligned([[*row[:-1], _broken(row[-1], room)] for row in headed], [*widths[:-1], room])
     else:
-        yield from _in_two(columns, rows, widths[: max(fitting, 1)])
+        yield from _stacked(columns, rows, widths[: max(fitting, 1)], width - len(INDENT))
 
 
-def _in_two(columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:
-    """Yield each row as the columns that fit, and the others with their labels under it."""
+def _stacked(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], room: int
+) -> Iterator[str]:
+    """Yield each row as the columns that fit; under it what has no label, then the labelled."""
     first = len(widths)
     yield from _aligned([columns[:first]], widths)
     for row in rows:
         yield from _aligned([row[:first]], widths)
-        rest = zip(columns[first:], row[first:], strict=True)
-        told = GAP.join(f"{label} {value}".strip() for label, value in rest if value)
-        if told:
-            yield INDENT + told
+        rest = [told for told in zip(columns[first:], row[first:], strict=True) if told[1]]
+        for prose in (value for label, value in rest if not label):
+            yield from (INDENT + line for line in _broken(prose, max(room, LEAST_PROSE)).split("\n"))
+        yield from (INDENT + line for line in _filled([" ".join(told) for told in rest if told[0]], room))
+
+
+def _filled(values: Iterable[str], room: int) -> Iterator[str]:
+    """Yield lines of as many values as there is room for; one that is longer has a line to itself."""
+    line = ""
+    for value in values:
+        longer = f"{line}{GAP}{value}" if line else value
+        if line and cell_len(longer) > room:
+            yield line
+            longer = value
+        line = longer
+    if line:
+        yield line
 
 
 def _aligned(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> Iterator[str]:

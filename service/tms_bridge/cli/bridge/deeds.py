@@ -85,7 +85,12 @@ def list_options(states: Sequence[State]) -> Callable[[F], F]:
         "--state", "states", type=names, callback=read, help="Only those in this state; default: both."
     )
     most = click.option(
-        "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, at most."
+        "--limit",
+        metavar="N",
+        type=click.IntRange(1),
+        default=100,
+        show_default=True,
+        help="How many, at most.",
     )
     return lambda command: one(most(command))
 
@@ -141,7 +146,7 @@ async def list_rows(
             out.line(row)
     else:
         out.table(
-            [column.replace("_", " ") for column in columns],
+            ["" if column == "why" else column.replace("_", " ") for column in columns],
             [[getattr(row, column) for column in columns] for row in found],
         )
     if len(found) == limit:

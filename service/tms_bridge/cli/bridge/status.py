@@ -87,7 +87,9 @@ def _numbers(told: Status) -> list[tuple[str, object]]:
     return [(label, value) for label, value in rows if value is not None]
 
 
-COLUMNS = ("time", "answer", "source", "what became of it", "times", "entity", "address", "id")
+COLUMNS = ("time", "answer", "source", "", "times", "entity", "address", "id")
+"""What became of a call has no heading: it is a sentence."""
+
 _DATA = b"data: "
 
 
@@ -102,7 +104,14 @@ _DATA = b"data: "
 )
 @click.option("--address", default="", metavar="ADDRESS", help="Only from this address, or range of them.")
 @click.option("--id", "wanted", default="", metavar="ID", help="Only with this event id or request id.")
-@click.option("--limit", type=click.IntRange(1, MAX_ROWS), default=50, show_default=True, metavar="N")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_ROWS),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many, at most.",
+)
 def calls(*, config: Path, out: Output, follow: bool, limit: int, wanted: str, **filters: str) -> None:
     """Show the calls to a running bridge, and what became of each.
 

@@ -149,7 +149,7 @@ def _show(out: Output, checked: QueueEvents) -> None:
 
 
 def _missed(checked: QueueEvents) -> str:
-    """Say how many of the archive's events the bindings take, and by which others it would be all."""
+    """Say how many of the archive's events the bindings take, and which others would take the rest."""
     missed = [event for event in checked.events if event.events and not event.gets]
     total = sum(event.events or 0 for event in checked.events)
     lacking = sum(event.events or 0 for event in missed)
@@ -157,7 +157,7 @@ def _missed(checked: QueueEvents) -> str:
     if not missed:
         return taken
     others = ", ".join(f"{event.routing_key} ({event.events:,})" for event in missed)
-    return f"{taken}; it would take the others by {others}"
+    return f"{taken}; to get the others, bind it to {others} too"
 
 
 def judge(
