@@ -36,7 +36,7 @@ WIDTH = 100
 
 def render() -> str:
     """Return the help text of every command, in the order of `tms-bridge --help`."""
-    context = click.Context(
+    context = program.context_class(
         program, info_name="tms-bridge", terminal_width=WIDTH, help_option_names=["-h", "--help"]
     )
     return "\n".join([HEAD, *_sections(program, context)])
@@ -50,4 +50,4 @@ def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
         for name in command.list_commands(context):
             child = command.get_command(context, name)
             if child is not None:
-                yield from _sections(child, click.Context(child, info_name=name, parent=context))
+                yield from _sections(child, child.context_class(child, info_name=name, parent=context))

@@ -1,12 +1,15 @@
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from tms_bridge.cli.program import COMMANDS, program
 
@@ -42,6 +45,25 @@ def leaves(command: click.Command) -> list[click.Command]:
     context = click.Context(command)
     children = [command.get_command(context, name) for name in command.list_commands(context)]
     return [leaf for child in children if child for leaf in leaves(child)]
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_no_name_in_a_help_text_is_broken_at_its_hyphen(columns: int) -> None:
+    for path in paths(program):
+        shown = CliRunner().invoke(
+            program, [*path, "--help"], terminal_width=columns, max_content_width=columns
+        )
+        assert (path, []) == (path, re.findall(r"\w+-\n.*", shown.stdout))
+
+
+def paths(command: click.Command, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield above
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from paths(child, (*above, name))
 
 
 def test_version_is_the_distributions(invoke: Invoke) -> None:

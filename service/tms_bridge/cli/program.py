@@ -5,7 +5,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from importlib.metadata import version
 from typing import NamedTuple, Never, TypeVar, cast
 
@@ -59,8 +59,41 @@ COMMANDS = {
 }
 
 
+class _WholeWords(click.HelpFormatter):
+    """Breaks help texts between words alone: a file or an option with a hyphen in its name stays whole."""
+
+    def write(self, string: str) -> None:
+        """Write what is broken into lines by now."""
+        super().write(string.replace(_UNBROKEN, "-"))
+
+    def write_text(self, text: str) -> None:
+        """Write a paragraph."""
+        super().write_text(text.replace("-", _UNBROKEN))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write options or commands with what they do."""
+        super().write_dl([(term, text.replace("-", _UNBROKEN)) for term, text in rows], col_max, col_spacing)
+
+
+_UNBROKEN = "\u2011"
+"""Stands for a hyphen while lines are broken."""
+
+
+class _HelpContext(click.Context):
+    formatter_class = _WholeWords
+
+
+def _with_whole_words(command: click.Command) -> click.Command:
+    command.context_class = _HelpContext
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_whole_words(inner)
+    return command
+
+
 class _Program(click.Group):
     """A group that imports a command when it is called, and turns every failure into an exit code."""
+
+    context_class = _HelpContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands in the order in which one meets them."""
@@ -72,7 +105,7 @@ class _Program(click.Group):
         if entry is None:
             return None
         module = importlib.import_module(f"tms_bridge.cli.{entry.module}")
-        return cast("click.Command", getattr(module, entry.attribute))
+        return _with_whole_words(cast("click.Command", getattr(module, entry.attribute)))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -158,7 +158,9 @@ def show_status(*, config: Path, out: Output) -> None:
 
 @unroutable.command("replay")
 @common_options
-@click.option("--limit", type=click.IntRange(1), help="How many, at most; default: all that are waiting.")
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1), help="How many, at most; default: all that are waiting."
+)
 def replay_events(*, config: Path, out: Output, limit: int | None) -> int:
     """Send them again, now that a queue is bound.
 

@@ -99,7 +99,10 @@ class ReplayReport(msgspec.Struct):
     "--from-offset", type=click.IntRange(0), metavar="N", help="Go on where a replay that ended early said."
 )
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="Events a second; default: as fast as it goes."
+    "--rate",
+    metavar="N",
+    type=click.FloatRange(0, min_open=True),
+    help="Events a second; default: as fast as it goes.",
 )
 @click.option("--dry-run", is_flag=True, help="Count, and copy nothing.")
 def replay(  # noqa: PLR0913 - a flag each
@@ -120,7 +123,8 @@ def replay(  # noqa: PLR0913 - a flag each
 
     It needs [amqp.archive]. Each copy has its event's id, headers and body, and is marked tms-replayed. It
     goes through the default exchange, so no other queue sees it, and its routing key is the queue's name; the
-    topic is in its type. What ends early says where to go on; the consumer drops by id what it has twice.
+    topic is in its type. A replay that ends early says where to go on; the consumer drops by id what it gets
+    twice.
 
     \b
     Examples:

@@ -130,7 +130,7 @@ class _Wish(msgspec.Struct, frozen=True):
     "--mode",
     type=click.Choice(ContentMode, case_sensitive=False),
     default=ContentMode.STRUCTURED,
-    show_default=True,
+    show_default="structured",
     help="How --forward sends it: attributes and event in one document, or the attributes in headers.",
 )
 @click.option(

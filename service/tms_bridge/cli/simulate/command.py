@@ -47,32 +47,54 @@ REFRESH_S = 0.25
     metavar="NAME",
     help="Which credential of --config to send; default: the first with a header.",
 )
-@click.option("--count", type=click.IntRange(1), help="Events to send.  [default: 100, without --duration]")
 @click.option(
-    "--duration", "duration_s", type=click.FloatRange(0, min_open=True), help="How many seconds to go on."
+    "--count", metavar="N", type=click.IntRange(1), help="Events to send.  [default: 100, without --duration]"
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    help="How many seconds to go on.",
 )
 @click.option(
     "--every-status", is_flag=True, help="Send each of the twelve pairs of trigger and status once."
 )
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="Events a second; default: as fast as it goes."
+    "--rate",
+    metavar="N",
+    type=click.FloatRange(0, min_open=True),
+    help="Events a second; default: as fast as it goes.",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Requests at a time."
+    "--concurrency",
+    metavar="N",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Requests at a time.",
 )
 @click.option(
     "--entities",
+    metavar="N",
     type=click.IntRange(1),
     default=100,
     show_default=True,
     help="Course assignments and classes that live side by side; one that ends makes room for a new one.",
 )
 @click.option(
-    "--delay", "delay_s", type=click.FloatRange(0), default=0, show_default=True, help="Delay Seconds."
+    "--delay",
+    "delay_s",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    default=0,
+    show_default=True,
+    help="Delay Seconds.",
 )
 @click.option(
     "--timeout",
     "timeout_s",
+    metavar="SECONDS",
     type=click.FloatRange(0, min_open=True),
     default=10,
     show_default=True,
@@ -80,13 +102,19 @@ REFRESH_S = 0.25
 )
 @click.option(
     "--max-retries",
+    metavar="N",
     type=click.IntRange(0, MAX_RETRIES),
     default=MAX_RETRIES,
     show_default=True,
     help="Max Retries; the waits are 1, 2, 3, 4 and 5 seconds.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed, the same bodies."
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="The same seed, the same bodies.",
 )
 @click.option(
     "--from",
