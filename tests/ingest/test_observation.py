@@ -59,10 +59,10 @@ def test_members_are_counted_with_their_types_their_fields_and_when_they_came() 
     assert (seen.source, seen.trigger, seen.bodies, seen.others) == ("contoso", "class", 3, 0)
     assert {path: (member.count, member.types, member.field) for path, member in seen.members.items()} == {
         "/Id": (3, {"integer": 3}, "id"),
-        "/Status": (3, {"string": 3}, "status"),
+        "/Status": (3, {"string": 1, "null": 2}, "status"),
         "/New": (3, {"array": 3}, None),
-        "/New/*": (3, {"object": 3}, None),
-        "/New/*/Id": (3, {"integer": 3, "string": 3}, None),
+        "/New/*": (1, {"object": 1}, None),
+        "/New/*/Id": (1, {"integer": 1, "string": 1}, None),
     }
     assert (seen.members["/Id"].first_us, seen.members["/Id"].last_us) == (1_000_001, 1_000_003)
 
@@ -101,6 +101,26 @@ def test_what_was_never_seen_in_a_month_of_bodies_is_told_with_its_first_body(
     assert told == [News("contoso", "class", path, kind, known)]
     watched.take(body_with(**new), 3 * SAMPLE)
     assert [news for news in watched.news if news.path == path] == told
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"Id":1,"Status":"Denied","Room":{"Id":4,"Planted":1}}', "/Room/Planted"),
+        (b'{"Id":1,"Status":"Denied","Room":{"Id":4},"Meetings":[{"Planted":null}]}', "/Meetings/*/Planted"),
+        (b'{"Results":[{"Id":1,"Status":"Denied","Planted":{}}]}', "/Results/*/Planted"),
+    ],
+)
+def test_a_new_member_deep_inside_is_told_with_its_first_body(body: bytes, path: str) -> None:
+    watched = Watched()
+    for usual in (
+        b'{"Id":1,"Status":"Denied","Room":{"Id":4}}',
+        b'{"Id":1,"Status":"Denied","Room":{"Id":4},"Meetings":[]}',
+        b'{"Results":[{"Id":1,"Status":"Denied"}]}',
+    ):
+        watched.take(usual, SETTLED)
+    watched.take(body)
+    assert path in [news.path for news in watched.news]
 
 
 def test_nothing_is_news_in_the_first_thousand_bodies() -> None:

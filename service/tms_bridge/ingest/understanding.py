@@ -37,6 +37,10 @@ _UNKNOWN: Final = ClassStatus.UNKNOWN
 _NO_PAYLOAD: Final = cast("msgspec.Raw", msgspec.UNSET)
 """The encoder leaves out what is UNSET."""
 
+_MEMBER: Final = b'":'
+"""Between name and value, in a body without spaces: a new member anywhere makes it one of a new kind."""
+_COUNTED_BYTES: Final = 4096
+
 
 class Stamp(msgspec.Struct, frozen=True, gc=False):
     """What a body gets when it is first taken in.
@@ -188,7 +192,7 @@ def _decode(value: bytes, rules: Rules, received_at: datetime) -> tuple[Decoded,
         outline = outline_of(tuple(members), rules.trigger)
         plain = None if rules.pointers else decode_members(value, members, outline)
     decoded = decode_tolerantly(value, rules) if plain is None else plain
-    kind = (outline, plain is None, decoded.reading.unread)
+    kind = (outline, plain is None, decoded.reading.unread, value.count(_MEMBER, 0, _COUNTED_BYTES))
     return with_derived_status(decoded, received_at) if rules.derive_status else decoded, kind
 
 
