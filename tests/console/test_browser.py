@@ -81,7 +81,7 @@ FAILURES: dict[str, tuple[Callable[[Caller, str], Awaitable[int]], int, tuple[st
     "swapped URLs": (
         lambda tms, address: tms.call(ASSIGNMENT, address=address, path="class-changed"),
         422,
-        ("the body of the other trigger", "In TMS, exchange the URLs of the two webhooks"),
+        ("the body of the other trigger", "In TMS, swap the URLs of the two webhooks"),
     ),
     "no queue bound": (
         lambda tms, address: tms.call(address=address),

@@ -83,7 +83,7 @@ def test_the_remedy_of_a_wrong_password_depends_on_where_it_came_from() -> None:
 
 def test_what_came_to_the_other_triggers_url_says_that_the_urls_change_places() -> None:
     detail = "the body of the other trigger: are the two URLs swapped in TMS?"
-    assert "exchange the URLs" in words_of(row("quarantined", None, detail=detail), SOURCES).then
+    assert "swap the URLs" in words_of(row("quarantined", None, detail=detail), SOURCES).then
 
 
 def test_a_retry_says_that_nothing_was_delivered_twice() -> None:

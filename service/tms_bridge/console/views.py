@@ -263,7 +263,7 @@ def _says(explanation: Explanation) -> str:
     there = sum(1 for find in explanation.fields if find.pointer)
     unread = f"; {', '.join(explanation.unread)} cannot be read" if explanation.unread else ""
     fields = f"{counted(there, 'field')} of {len(explanation.fields)}"
-    return f"It is {_event(explanation)}. {fields} are there{unread}."
+    return f"It is {_event(explanation)}. {fields} {'is' if there == 1 else 'are'} there{unread}."
 
 
 def _event(explanation: Explanation) -> str:

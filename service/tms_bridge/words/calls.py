@@ -155,7 +155,7 @@ def _held(call: AnsweredCall) -> Words:
 def _quarantined(call: AnsweredCall) -> Words:
     then = "TMS gives it up after its retries; `tms-bridge quarantine` shows and replays it."
     if "swapped" in call.detail:
-        then = "In TMS, exchange the URLs of the two webhooks; then replay it as the other trigger's."
+        then = "In TMS, swap the URLs of the two webhooks; then replay it as the other trigger's."
     return Words("warn", f"Not understood, kept in quarantine: {call.detail}", then)
 
 

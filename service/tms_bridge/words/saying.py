@@ -197,7 +197,7 @@ def _swapped(state: Standing, scope: Scope) -> Iterator[Saying]:
                 "warn",
                 f"{name}'s two webhooks have their URLs swapped: {kept} kept"
                 f"{_since(source.swapped_since, state)}.",
-                "Exchange the URLs in TMS, then replay.",
+                "Swap the two URLs in TMS, then replay.",
             )
 
 
