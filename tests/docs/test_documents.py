@@ -1,5 +1,6 @@
 """What the pages say is held to the files and the code that they speak of."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -27,6 +28,8 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 METRIC = re.compile(r"\btms_bridge_[a-z_]+")
 COMMAND = re.compile(r"`tms-bridge ([a-z][a-z -]*[a-z])")
 KEY = re.compile(r"`([a-z]+)\.([a-z_]+)`")
+LEVELS = {"info", "warning", "error", "critical", "exception"}
+"""Methods of a logger whose lines an operator sees."""
 
 
 def text(page: str) -> str:
@@ -100,6 +103,26 @@ def test_every_key_is_one_that_the_configuration_has(page: str) -> None:
     for table, key in KEY.findall(text(page)):
         if table in tables and key not in {"md", "db", "accept", "page", "settle"}:
             assert key in tables[table], f"{page} speaks of {table}.{key}"
+
+
+def log_events() -> set[str]:
+    """Return what the code logs for operators, with an ellipsis for what is filled in."""
+    calls = [
+        node
+        for path in (REPOSITORY / "service" / "tms_bridge").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS
+    ]
+    texts = [call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)]
+    events = {
+        re.sub(r"%[.\d]*[sf]", "…", text).partition(": …")[0] for text in texts if isinstance(text, str)
+    }
+    return events - {"…"}
+
+
+def test_every_line_of_the_log_is_explained_to_operators() -> None:
+    table = text("docs/operations.md").partition("## What the log says")[2].partition("\n## ")[0]
+    assert set() == {event for event in log_events() if f"`{event}`" not in table}
 
 
 def test_the_readme_shows_the_consumer_that_is_tested() -> None:
