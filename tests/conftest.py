@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
+from tests.reprs import Reprs, watch
 
 from rabbitmq import Node
 
@@ -58,6 +59,21 @@ def pytest_runtest_makereport(
         tail = "\n".join(node.log.splitlines()[-_LOG_LINES:])
         report.sections.append((f"RabbitMQ, the last {_LOG_LINES} lines of its log", tail))
     return report
+
+
+@pytest.fixture(scope="session")
+def reprs() -> Iterator[Reprs]:
+    """What of all that the tests see shows an object's repr; what a fixture's end shows counts too."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = watch(patch)
+        yield found
+    assert [] == found.taken()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_shows_a_repr(reprs: Reprs) -> Iterator[None]:
+    yield
+    assert [] == reprs.taken()
 
 
 @pytest.fixture(scope="session")

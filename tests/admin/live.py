@@ -87,3 +87,4 @@ async def live_bridge(directory: Path) -> AsyncIterator[Live]:
         if bridge.alive:
             process.terminate()
             await process.wait()
+    assert "object at 0x" not in log.read_text()
