@@ -7,7 +7,7 @@ import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from tests.web.running import AUTHORIZATION, SOURCE, Bridge, serve
 
 import tms_events
+from tms_bridge.ingest.fields import FIELDS, ONLY, OTHER, fold, read_names
 from tms_bridge.outbox.journal import Journal
 from tms_bridge.outbox.rows import Row, State
 from tms_bridge.settings.model import Http, Outbox
+from tms_events import STATUSES, Trigger
 
 T = TypeVar("T")
 
@@ -67,6 +69,49 @@ HEADERS = st.dictionaries(
     max_size=5,
 )
 PATHS = st.sampled_from(["class-changed", "course-assignment-changed"])
+
+TRIGGERS: Final = {"class-changed": Trigger.CLASS, "course-assignment-changed": Trigger.COURSE_ASSIGNMENT}
+STATUS_NAMES: Final = {
+    Trigger.CLASS: ("ConfirmationStatusId", "ConfirmationStatus", "Status", "StatusName", "status_id"),
+    Trigger.COURSE_ASSIGNMENT: ("Status", "StatusName", "CompletionStatus", "AssignmentStatus", "status"),
+}
+IDS = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 99)
+SPELLED_IDS = st.sampled_from(["%d", '"%d"', '" %d "', "%d.0", "%de0", '"%d.00"'])
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SIDE = st.recursive(
+    st.none() | st.booleans() | st.integers() | FLOATS | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+ENVELOPES = st.sampled_from(
+    [
+        "%s", " \r\n%s\n", "\ufeff%s", "\ufeff\ufeff %s", "[%s]", '{"Data":%s}', '{"Results":[%s]}',
+        '{"Status":0,"Error":null,"Results":[%s]}', '{"$id":"1","$values":[%s]}', '{"Data":{"Results":[%s]}}',
+        '{"id":"9f0c2c1e-0000-4000-8000-0123456789ab","type":"changed","data":%s}',
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def readable(draw: st.DrawFn, trigger: Trigger) -> tuple[int, bytes]:
+    """An id and a status that can be read, among members that hold anything, in any wrapper; and the id."""
+    number = draw(IDS)
+    words = [*STATUSES[trigger], "Postponed", "Canceled"]
+    told = st.none() | st.integers(-1, 9) | st.sampled_from(words) | st.text(max_size=9)
+    status = draw(told | told.map(lambda word: {"Id": 99, "Name": word if isinstance(word, str) else "x"}))
+    plain = {field.name.title().replace("_", "") for field in FIELDS[trigger]}
+    names = plain.union(*(field.aliases for field in FIELDS[trigger]))
+    own = draw(st.dictionaries(st.sampled_from(sorted(names)), SIDE, max_size=5))
+    strange = st.text(max_size=8).filter(
+        lambda name: fold(name) not in read_names(trigger) | ONLY[OTHER[trigger]]
+    )
+    new = draw(st.dictionaries(strange, SIDE, max_size=3))
+    foreign = draw(st.dictionaries(st.sampled_from(sorted(ONLY[OTHER[trigger]])), SIDE, max_size=1))
+    members = own | new | foreign | {draw(st.sampled_from(STATUS_NAMES[trigger])): status}
+    pairs = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in members.items()]
+    pairs.insert(draw(st.integers(0, len(pairs))), f'"Id":{draw(SPELLED_IDS) % number}')
+    body = draw(ENVELOPES).replace("%s", "{" + ",".join(pairs) + "}")
+    return number, (json.dumps(body) if draw(st.integers(0, 9)) == 0 else body).encode()
 
 
 class Rig:
@@ -131,6 +176,17 @@ def test_every_authenticated_body_ends_as_an_event_or_in_quarantine(
     else:
         assert status == 422
         assert rig.kept(answer["quarantine_id"], State.UNDECODABLE).message.body == body
+
+
+@settings(max_examples=1000)
+@given(path=PATHS, data=st.data())
+def test_every_body_whose_id_and_status_can_be_read_is_202(rig: Rig, path: str, data: st.DataObject) -> None:
+    number, body = data.draw(readable(TRIGGERS[path]))
+    status, answer = rig.send(path, body, {}, AUTHORIZATION)
+
+    assert (202, body) == (status, body), answer
+    message = rig.kept(answer["id"], State.PENDING).message
+    assert number == tms_events.entity_id(tms_events.decode(message.body))
 
 
 @settings(max_examples=100)
