@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tms_bridge.cli.simulate.lifecycle import lives
+from tms_bridge.cli.simulate.lives import lives
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest import Arrival, News, Observations, Rules, rules_of, understand_in_full
 from tms_bridge.ingest.observation import BodyKind
