@@ -21,14 +21,14 @@ import msgspec
 
 from tms_bridge.cli.simulate.lives import lives
 from tms_bridge.errors import Undecodable
-from tms_bridge.ingest import Arrival, News, Observations, Rules, rules_of, understand_in_full
+from tms_bridge.ingest import News, Observations, Rules, Stamp, rules_of, understand_in_full
 from tms_bridge.ingest.observation import BodyKind
 from tms_bridge.settings.model import Source
 from tms_events import Trigger
 
 _PLACES = 100
 _ROUNDS = 5
-_ARRIVAL = Arrival("0199c0de-0000-7000-8000-000000000001", 1_772_366_400_123_456, "d" * 64, "00-a-b-01")
+_STAMP = Stamp("0199c0de-0000-7000-8000-000000000001", 1_772_366_400_123_456, "d" * 64, "00-a-b-01")
 _RULES = rules_of("contoso", Source(allow_from=("any",), credentials=()))
 
 Seen = tuple[bytes, Rules, BodyKind | None]
@@ -68,7 +68,7 @@ def seen_as(trigger: Trigger, body: bytes) -> Seen:
     """Return a body with what decoding says of its kind."""
     rules = _RULES[trigger]
     try:
-        return body, rules, understand_in_full(body, rules, _ARRIVAL)[2]
+        return body, rules, understand_in_full(body, rules, _STAMP)[2]
     except Undecodable:
         return body, rules, None
 
