@@ -126,12 +126,27 @@ async def test_a_body_that_is_not_understood_is_opened_mapped_and_replayed_by_ke
     await until(lambda: "configuration reloaded" in bridge.log)
     async with consumer(vhost) as events:
         await shown.press("Look again")
+        await shown.shows("With the configuration in force it is class 48311")
         await shown.press("Replay")
         await shown.shows("Replayed: it is on its way to the bus.")
         event = decode((await anext(events)).body)
     assert ("scheduled", 48311) == (event.status, entity_id(event))
+    await until(lambda: '"deed":"replay"' in bridge.log)
     deeds = [line["deed"] for line in map(json.loads, bridge.log.splitlines()) if line["event"] == "audit"]
     assert ["sign in", "show", "try", "replay"] == deeds
+
+
+async def test_a_page_that_changes_takes_the_focus_from_nobody(shown: Window, tms: Caller) -> None:
+    assert 401 == await tms.call(password="wrong")
+    await shown.shows("1 call refused since", "wrong password")
+    await shown.go_to("More: 1 call refused")
+    assert 401 == await tms.call(password="wrong")
+    await shown.shows("2 calls refused since")
+    assert await shown.page.locator("#say a:focus", has_text="More: 2 calls refused").count()
+    await shown.page.locator("#rows a").first.focus()
+    assert 401 == await tms.call(password="wrong")
+    await shown.shows("3 times")
+    assert await shown.page.locator("#rows tr:first-child a:focus").count()
 
 
 async def test_the_sentence_says_that_the_broker_is_away_and_that_it_is_back(
