@@ -5,8 +5,8 @@ import socket
 import time
 
 import pytest
-from aiohttp.test_utils import TestClient
-from tests.admin.running import Desk, Served, call
+from pytest_aiohttp import AiohttpClient
+from tests.admin.running import Client, Desk, Served, call
 from tests.waiting import until
 
 from tms_bridge import admin
@@ -32,19 +32,19 @@ async def test_all_who_wait_for_the_end_of_a_tick_get_the_same_next_one(desk: De
 
 
 async def test_a_reader_who_takes_nothing_is_let_go_and_is_no_defect(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, aiohttp_client: AiohttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "_WRITTEN_WITHIN_S", 0.05)
     context = desk.context()
-    async with TestClient(Served(admin.build(context, admin.Guard(Admin())))) as client:
-        with socket.socket() as reader:
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-            reader.connect((client.host, client.port))
-            reader.sendall(b"GET /api/v1/calls/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            await until(lambda: context.watchers.count == 1)
-            async with asyncio.timeout(20):
-                while context.watchers.count:
-                    for number in range(1000):
-                        desk.calls.note(call(time.time(), id=f"e{number}", detail="x" * 3000))
-                    await asyncio.sleep(0.05)
+    client: Client = await aiohttp_client(Served(admin.build(context, admin.Guard(Admin()))))
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        reader.connect((client.host, client.port))
+        reader.sendall(b"GET /api/v1/calls/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await until(lambda: context.watchers.count == 1)
+        async with asyncio.timeout(20):
+            while context.watchers.count:
+                for number in range(1000):
+                    desk.calls.note(call(time.time(), id=f"e{number}", detail="x" * 3000))
+                await asyncio.sleep(0.05)
     assert [] == desk.lines.of("defect")

@@ -21,8 +21,9 @@ from tms_bridge.broker.session import Session, place_of
 from tms_bridge.broker.supervisor import amqp_url
 from tms_bridge.broker.topology import Likeness
 from tms_bridge.cli.bus.broker import connect
+from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options
-from tms_bridge.cli.program import DONE, NO, run_async
+from tms_bridge.cli.program import DONE, NO
 from tms_bridge.errors import BrokerError, OutboxError, OutboxLocked
 from tms_bridge.outbox.queries import waiting_in
 from tms_bridge.settings.amqp import routing_keys, takes

@@ -1,16 +1,14 @@
 """The program `tms-bridge`: which commands there are, and what their failures mean for the exit code."""
 
-import asyncio
 import difflib
 import importlib
 import os
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import NamedTuple, Never, TypeVar, cast
+from typing import NamedTuple, Never, cast
 
 import click
-import uvloop
 
 from tms_bridge.errors import BridgeError, SettingsError
 
@@ -166,12 +164,3 @@ def program() -> None:
 def main(argv: Sequence[str] | None = None) -> Never:
     """Run the command line; this is the console script."""
     program.main(argv, prog_name="tms-bridge")
-
-
-T = TypeVar("T")
-
-
-def run_async(main: Coroutine[object, object, T]) -> T:
-    """Run it to its end on the loop that the service uses too."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)

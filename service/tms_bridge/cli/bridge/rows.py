@@ -9,8 +9,8 @@ from urllib.parse import quote
 import msgspec
 
 from tms_bridge.cli.bridge.admin_api import AdminApi, NoBridge
+from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import load
-from tms_bridge.cli.program import run_async
 from tms_bridge.errors import BridgeError, OutboxError, OutboxLocked, RowMissing, SettingsError
 from tms_bridge.ingest import reread, rules_of
 from tms_bridge.outbox.journal import Journal

@@ -12,8 +12,9 @@ import msgspec
 from tms_bridge.broker.archive import Selection, read
 from tms_bridge.cli.bus.broker import open_broker
 from tms_bridge.cli.bus.replay import MOMENT, archive_name, reported
+from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options, load, visible
-from tms_bridge.cli.program import DONE, NO, run_async
+from tms_bridge.cli.program import DONE, NO
 from tms_bridge.errors import SettingsError
 from tms_bridge.settings.amqp import routing_keys, takes
 from tms_bridge.settings.model import Amqp, Settings

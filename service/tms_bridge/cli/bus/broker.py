@@ -14,8 +14,9 @@ from tms_bridge.broker.consumer import UNROUTABLE_QUEUE, Replayed, replay, waiti
 from tms_bridge.broker.session import Session, open_session
 from tms_bridge.broker.supervisor import amqp_url, tls_context
 from tms_bridge.broker.topology import Finding, Part, configured
+from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options, load, visible
-from tms_bridge.cli.program import DONE, NO, run_async
+from tms_bridge.cli.program import DONE, NO
 from tms_bridge.errors import BrokerError
 from tms_bridge.settings.model import Amqp
 

@@ -14,8 +14,8 @@ import msgspec
 from tms_bridge.broker.archive import Archived, Selection, copy, message_count, read
 from tms_bridge.broker.session import Session
 from tms_bridge.cli.bus.broker import open_broker
+from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options, load, note, visible
-from tms_bridge.cli.program import run_async
 from tms_bridge.errors import SettingsError
 from tms_bridge.settings.model import Amqp
 

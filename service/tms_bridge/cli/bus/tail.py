@@ -15,8 +15,9 @@ import msgspec
 from tms_bridge.broker.consumer import Delivery, listen
 from tms_bridge.cli.bus.broker import open_broker
 from tms_bridge.cli.bus.saved import ATTRIBUTE, HandlerAnswer, Redaction, SavedEvent, save, saved_event
+from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options, load, note, visible
-from tms_bridge.cli.program import DONE, NO, run_async
+from tms_bridge.cli.program import DONE, NO
 from tms_bridge.settings.model import Amqp
 
 TIMEOUT_S: Final = 30.0

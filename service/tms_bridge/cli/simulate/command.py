@@ -15,8 +15,9 @@ from click.core import ParameterSource
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tms_bridge.cli.bus.saved import sender_body
+from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import BridgeConsole, Output, base_url, common_options, load, source_of, visible
-from tms_bridge.cli.program import DONE, INTERRUPTED, NO, run_async
+from tms_bridge.cli.program import DONE, INTERRUPTED, NO
 from tms_bridge.cli.simulate.engine import run
 from tms_bridge.cli.simulate.lives import EVERY_STATUS, Event, events
 from tms_bridge.cli.simulate.report import MAX_RETRIES, Attempt, Plan, Report, Score
