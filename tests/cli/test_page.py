@@ -35,6 +35,13 @@ def test_addresses_that_have_a_line_to_themselves_are_read_from_markdown_and_htm
     assert EXPECTED == [shown(network) for network in sorted(addresses(page), key=sort_key)]
 
 
+@pytest.mark.parametrize("mark", ["<![", "<![<!-", "<![>", "<![CDATA[", "<![if IE]>", "<![endif]-->"])
+def test_marks_of_other_languages_are_no_more_than_comments(mark: str) -> None:
+    page = f"<html><body><p>192.0.2.7</p>{mark}<p>none</p><p>192.0.2.8</p></body></html>"
+
+    assert ["192.0.2.7", "192.0.2.8"] == [shown(one) for one in sorted(addresses(page), key=sort_key)]
+
+
 @pytest.mark.parametrize(
     "page", ["", "no address", "<html><body><p>none</p></body></html>", "1.2.3\n300.1.1.1\n7\n"]
 )

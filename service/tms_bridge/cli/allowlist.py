@@ -258,6 +258,10 @@ class _Text(HTMLParser):
         if not self._unseen:
             self.parts.append(data)
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 - inherited
+        """Take `<![` for a comment, as browsers do; the library's own reading raises an AssertionError."""
+        return self.parse_bogus_comment(i, report)
+
     def _break(self, tag: str) -> None:
         if tag not in _INLINE:
             self.parts.append("\n")
