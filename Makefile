@@ -9,13 +9,15 @@ AUDIT := UV_PROJECT_ENVIRONMENT=build/audit .venv/bin/uv run --locked --quiet --
 # Half of what a test takes it waits; yet more than four brokers at once help nobody.
 WORKERS := --numprocesses=auto --maxprocesses=4 --dist=worksteal
 SITE := NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=build/site/venv .venv/bin/uv run --locked --quiet --only-group site
+SBOM := UV_PROJECT_ENVIRONMENT=build/sbom-tools .venv/bin/uv run --locked --quiet --only-group sbom
+FUZZ := PYTHONPATH=.:deploy/local UV_PROJECT_ENVIRONMENT=build/fuzz .venv/bin/uv run --locked --quiet --no-default-groups --group fuzz
 SOURCES := $(wildcard service schemas deploy tests examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults siege cov check lock lint fmt fmt-check \
+.PHONY: help setup demo run test test-long npm-test examples-test integration test-rabbitmq4 test-pythons test-parser faults siege fuzz cov check lock lint fmt fmt-check \
 	types imports style docs docs-check schema-compat changelog-check deploy-check image-test compose-test release-check site screenshots rehearsal rehearsal-short \
-	audit pip-check build clean bench bench-check bench-console
+	audit sbom pip-check build clean bench bench-check bench-console
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +68,9 @@ cov: setup ## run all tests and hold branch coverage to its limits
 
 siege: setup ## attacks beside an honest sender, a minute each, with a verdict; SECONDS=5, DOCS=1 for docs/security.md
 	PYTHONPATH=deploy/local $(PYTHON) -m tests.siege --seconds $(or $(SECONDS),60) $(if $(DOCS),--docs) $(SIEGE)
+
+fuzz: setup ## hostile input for all that reads it, a minute each, with a verdict; TIME=600, COUNT=1000000, TARGETS="decoder http"
+	$(FUZZ) python -m tests.fuzz $(if $(TIME),--seconds $(TIME)) $(if $(COUNT),--count $(COUNT)) $(TARGETS)
 
 check: lock lint fmt-check types imports style docs-check schema-compat changelog-check ## everything that can be judged without running the service
 
@@ -132,7 +137,14 @@ audit: setup ## hold what is deployed to the rules of checkov, and the workflows
 	$(PYTHON) deploy/check.py --render build/rendered
 	$(AUDIT) checkov --config-file deploy/checkov.yaml --directory build/rendered
 	$(AUDIT) checkov --config-file deploy/checkov.yaml --file deploy/Dockerfile
-	$(AUDIT) zizmor --offline --quiet .github/workflows
+	$(AUDIT) zizmor --offline --quiet .github
+
+sbom: setup ## list what is shipped, with licences (CycloneDX), and what is known against it, in build/sbom
+	UV_PROJECT_ENVIRONMENT=build/shipped .venv/bin/uv sync --locked --quiet --no-default-groups --no-editable
+	.venv/bin/uv export --locked --quiet --no-default-groups --no-emit-workspace --output-file build/sbom/requirements.txt
+	$(SBOM) cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file build/sbom/tms-bridge.cdx.json build/shipped/bin/python
+	$(SBOM) python deploy/sbom.py build/sbom
 
 pip-check: setup ## check that plain pip installs both packages
 	$(PYTHON) deploy/local/pip_check.py
@@ -154,4 +166,4 @@ bench-check: setup ## say what became slower between two commits: BASE=main~1 HE
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .venv-* dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
-		.hypothesis .import_linter_cache
+		.hypothesis .schemathesis .import_linter_cache

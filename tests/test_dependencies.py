@@ -12,6 +12,8 @@ SECTIONS = {
     "Development": ("pyproject.toml", "dependency-groups", "dev"),
     "Site": ("pyproject.toml", "dependency-groups", "site"),
     "Audit": ("pyproject.toml", "dependency-groups", "audit"),
+    "Bill of materials": ("pyproject.toml", "dependency-groups", "sbom"),
+    "Fuzzing": ("pyproject.toml", "dependency-groups", "fuzz"),
 }
 
 
