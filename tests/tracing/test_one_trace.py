@@ -10,12 +10,12 @@ from pathlib import Path
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from opentelemetry.trace import SpanKind
-from tests.bootstrap.running import bridge, configure, webhook
+from tests.bootstrap.running import ask, bridge, configure, webhook
 from tests.tracing.receiver import PATIENCE_S, Receiver, Seen, Traced
 
 from rabbitmq import Node
 
-SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
+INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = range(1, 6)
 NAME = "POST /webhooks/{source}/class-changed"
 KEY = "tms.class.completed"
 
@@ -205,3 +205,23 @@ async def test_a_refused_webhook_is_a_span_without_a_publish(
         span.attributes["tms.outcome"],
         span.failed,
     )
+
+
+async def test_a_test_event_is_a_trace_that_begins_in_the_bridge(
+    vhost: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    path = "/api/v1/sources/contoso/test?trigger=class&status=denied"
+    async with bridge(configure(tmp_path, vhost), variables=receiver.environ) as running:
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {running.admin}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        status, body = await ask(running.admin, head.encode())
+        assert 200 == status
+        begun, published = sorted(await receiver.until(lambda _: True, 2), key=lambda span: span.parent)
+    assert ("test event", INTERNAL, "", json.loads(body)["id"]) == (
+        begun.name,
+        begun.kind,
+        begun.parent,
+        begun.attributes["tms.id"],
+    )
+    assert ("publish tms.events:tms.class.denied", begun.span_id) == (published.name, published.parent)
