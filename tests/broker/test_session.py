@@ -1,6 +1,7 @@
 """Opening a connection to a host that is not what it should be."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -24,3 +25,22 @@ async def test_a_host_that_stays_silent_is_not_said_to_have_hung_up(silent_host:
     with pytest.raises(BrokerError) as failed:
         await open_session(silent_host, context=None, heartbeat_s=10, name="test", timeout_s=0.3)
     assert expected == str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "connection refused: no broker listens there"),
+        ("localhost", "connection refused: no broker listens there"),
+        ("no-such-host.invalid", "the host cannot be found: "),
+    ],
+)
+async def test_where_no_broker_is_plain_words_say_so(host: str, expected: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # nobody listens, and nobody else may
+        url = URL(f"amqp://tms:secret@{host}:{free.getsockname()[1]}/")
+        with pytest.raises(BrokerError) as failed:
+            await open_session(url, context=None, heartbeat_s=10, name="test", timeout_s=30)
+    said = str(failed.value).removeprefix(f"connect to {url.with_user(None)}: ")
+    assert said.startswith(expected)
+    assert "Errno" not in said

@@ -46,3 +46,9 @@ def test_without_a_file_it_writes_what_config_names_and_its_next_steps_say_so(
     answer = json.loads(invoke("init", "--config", path, "--json").stdout)
     assert str(path) == answer["written"]
     assert f"tms-bridge serve --config {path}" in answer["next"]
+
+
+def test_a_file_that_cannot_be_written_is_named_in_plain_words(invoke: Invoke, tmp_path: Path) -> None:
+    (path := tmp_path / "file").touch()
+    result = invoke("init", path / "tms-bridge.toml")
+    assert (1, f"tms-bridge: {path}: file exists\n") == (result.exit_code, result.stderr)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import re
 import ssl
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ CHANNEL_TIMEOUT_S: Final = 10.0
 """How long the broker may take to open a channel."""
 
 _ABORT_LEAD_S: Final = 0.1
+_ERRNO: Final = re.compile(r"\[Errno (-?\d+)\]")
+_SAID: Final = {
+    errno.ECONNREFUSED: "connection refused: no broker listens there",
+    errno.EHOSTUNREACH: "no route to that host",
+    errno.ENETUNREACH: "no route to that network",
+}
 _REPR: Final = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 
 
@@ -192,6 +199,16 @@ def translated(doing: str, link: Link | None = None) -> Iterator[None]:
         raise BrokerError(f"{doing}: {_words(failure, link)}") from failure
 
 
+def _plain(failure: OSError) -> str:
+    """Say what the system said, without Python's notation for it; empty where that has to be told in full."""
+    # Where a name has several addresses, asyncio puts the failures of all into one text.
+    codes = {failure.errno} if failure.errno else {*map(int, _ERRNO.findall(str(failure)))}
+    code = codes.pop() if len(codes) == 1 else 0
+    if code < 0:  # the resolver's numbers
+        return f"the host cannot be found: {(failure.strerror or str(failure)).lower()}"
+    return _SAID.get(code, "")
+
+
 def _words(failure: Exception, link: Link | None) -> str:
     """Say why something failed, first of all as the broker does; never show an object."""
     if link is not None and link.closing is not None:
@@ -204,7 +221,8 @@ def _words(failure: Exception, link: Link | None) -> str:
         return "the other side hung up"
     if link is not None and link.said is not None and link.said.text in failure.args:
         return str(link.said)
-    text = _REPR.sub(r"\1", str(failure))
+    plain = _plain(failure) if isinstance(failure, OSError) else ""
+    text = plain or _REPR.sub(r"\1", str(failure))
     if text and isinstance(failure, AMQPError | OSError):
         return text
     return f"{type(failure).__name__}: {text}"  # a bare text may say nothing: that of a KeyError is a word

@@ -135,11 +135,17 @@ class _Program(click.Group):
             _forget_stdout()
             ctx.exit(BROKEN_PIPE)
         except OSError as error:
-            click.echo(f"tms-bridge: {error}", err=True)
+            click.echo(f"tms-bridge: {_words(error)}", err=True)
             ctx.exit(NO)
         except (click.Abort, KeyboardInterrupt):
             ctx.exit(INTERRUPTED)
         ctx.exit(result if isinstance(result, int) else DONE)
+
+
+def _words(error: OSError) -> str:
+    """Say which file, and why, without Python's notation for it."""
+    reason = (error.strerror or str(error)).lower()
+    return reason if error.filename is None else f"{error.filename}: {reason}"
 
 
 def _forget_stdout() -> None:
