@@ -262,6 +262,7 @@ async def test_lines_that_are_compressed_are_refused(client: Client) -> None:
         ("GET", "/api/v1/outbox?limit=1001", 400),
         ("GET", "/api/v1/outbox?after=-1", 400),
         ("GET", "/api/v1/events?limit=x", 400),
+        ("GET", "/api/v1/events?limit=", 400),
         ("GET", "/api/v1/nothing", 404),
         ("PUT", "/api/v1/status", 405),
         ("GET", "/", 404),

@@ -332,6 +332,27 @@ async def test_what_leads_nowhere_is_a_page_for_people_and_a_problem_for_program
         assert (404, "application/problem+json") == (answer.status, answer.content_type)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allowed"),
+    [
+        ("HEAD", "/api/v1/status", 200, None),
+        ("HEAD", "/api/v1/nothing", 404, None),
+        ("POST", "/api/v1/nothing", 404, None),
+        ("POST", "/api/v1/status", 405, "GET, HEAD"),
+        ("GET", "/api/v1/outbox/1/retry", 405, "POST"),
+        ("HEAD", "/api/v1/calls/stream", 405, "GET"),
+        ("DELETE", "/livez", 405, "GET, HEAD"),
+        ("GET", "/sign-out", 405, "POST"),
+    ],
+)
+async def test_the_console_hides_no_wrong_method_of_the_api(
+    serve: Serve, method: str, path: str, status: int, allowed: str | None
+) -> None:
+    client = await serve()
+    async with client.request(method, path) as answer:
+        assert (status, allowed) == (answer.status, answer.headers.get("Allow"))
+
+
 def test_the_two_dark_themes_are_equal() -> None:
     css = (Path(console.__file__).parent / "static" / "console.css").read_text()
     dark = re.findall(r'data-theme="(?:light"\]\)|dark"\]) \{[^}]*?(--bg.*?)\n\}', css, re.DOTALL)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
@@ -54,8 +54,15 @@ def build(context: Context, guard_of_api: Guard) -> web.Application:
     app.router.add_get("/metrics", scrape)
     app.router.add_get(f"{PREFIX}/openapi.json", show_description)
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, PREFIX + operation.path, _as_response(operation))
+        for method in _methods(operation):
+            app.router.add_route(method, PREFIX + operation.path, _as_response(operation))
     return app
+
+
+def _methods(operation: Operation) -> Sequence[str]:
+    """Return by which methods it is asked for: what is read as a whole may be asked for its head alone."""
+    whole = operation.method == "GET" and not isinstance(operation.answer, str)
+    return ("GET", "HEAD") if whole else (operation.method,)
 
 
 @web.middleware

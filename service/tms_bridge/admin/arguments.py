@@ -19,10 +19,11 @@ def number(request: web.Request, name: str, default: int, *, most: int = MAX_SEQ
     Raises:
         InvalidQuery: it is none, or too large.
     """
-    text = request.query.get(name, str(default)).lstrip("0") or "0"
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and int(text) <= most):
+    text = request.query.get(name, str(default))
+    digits = text.lstrip("0") or "0"
+    if not (text.isascii() and text.isdigit() and len(digits) <= len(str(most)) and int(digits) <= most):
         raise InvalidQuery(f"{name} is a whole number from 0 to {most}.")
-    return int(text)
+    return int(digits)
 
 
 def word(request: web.Request, name: str, words: Sequence[str]) -> str:

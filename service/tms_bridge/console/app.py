@@ -54,14 +54,19 @@ def mount(app: web.Application, board: Board, guard: Guard) -> None:
         app.router.add_route(method, path, admitted(_paged(_for_operators(handler))))
     app.router.add_get("/sign-in", access.show_sign_in)
     app.router.add_post("/sign-in", access.sign_in)
-    app.router.add_get("/{path:.*}", _strange)
+    app.middlewares.append(_strange)
 
 
-async def _strange(request: web.Request) -> web.StreamResponse:
-    """Answer what leads nowhere: with a page where a person asks for one."""
-    if "text/html" in request.headers.get("Accept", ""):
+@web.middleware
+async def _strange(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what leads nowhere with a page where a person asks for one.
+
+    A route that takes every path would do so too, but there would be no wrong method any more.
+    """
+    nowhere = isinstance(request.match_info.http_exception, web.HTTPNotFound)
+    if nowhere and "text/html" in request.headers.get("Accept", ""):
         return await admitted(_paged(_nowhere))(request)
-    raise web.HTTPNotFound
+    return await handler(request)
 
 
 async def _nowhere(_request: web.Request) -> web.StreamResponse:
