@@ -19,13 +19,26 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from statistics import median
+from typing import NoReturn
+
+from aiohttp import web
 
 from brokers import best_installation, broker, place
 from comparison import Figures, measure_full, measure_paced
 from packages import find_chromium
 from receivers import Receiver, bridge
+from ride import Nowhere
+from tms_bridge import admin, console
+from tms_bridge.admin.calls import Filters
+from tms_bridge.admin.follow import TICK_S, Tick
+from tms_bridge.admin.guard import ANYBODY
 from tms_bridge.calls import MAX_ROWS, AnsweredCall, Calls
+from tms_bridge.console.frame import Frame
+from tms_bridge.console.stream import Live
+from tms_bridge.log import Log
 from tms_bridge.message import Kind, Message, Messages
+from tms_bridge.settings.model import Amqp, Logging, Settings
+from tms_bridge.words.standing import Standing
 
 PAGES = 5
 RATE = 2000.0
@@ -33,6 +46,7 @@ _ROUNDS = 5
 _ROUND_S = 6.0
 _CHUNK = 1 << 16
 _MIB = 1 << 20
+_TOLD_S = 20.0
 
 Opened = Callable[[Receiver], AbstractContextManager[Callable[[], int]]]
 """Opens the pages; what it gives counts the bytes that they got, or returns 0 where nobody counts."""
@@ -124,6 +138,49 @@ def measure_at_rate(receiver: Receiver, seconds: float) -> Figures:
     return measure_paced(receiver, seconds, rate=RATE)
 
 
+def told_ms() -> float:
+    """Return the processor time, in ms a second, in which the pages are told of events at the rate.
+
+    Without sockets and in processor time, so that it says something on a machine that is busy otherwise too.
+    """
+    calls, standing = Calls(), Standing(now=time.time())
+    settings = Settings(amqp=Amqp(urls=("amqp://localhost",)), sources={})
+    board = console.Board(
+        calls=calls,
+        sessions=console.Sessions(),
+        tries=console.Tries(),
+        settings=lambda: settings,
+        standing=lambda: standing,
+        operators=None,
+        bus=admin.Bus(calls, "tms.events", _nobody, _nobody),
+        logger=Log(Logging(), Nowhere()).logger,
+        watchers=admin.Watchers(),
+        replica="here",
+        version="0",
+    )
+    frame = Frame(web.Application())
+    pages = [_page(board, frame) for _ in range(PAGES)]
+    used_s = 0.0
+    for number in range(1, round(_TOLD_S / TICK_S) + 1):
+        for within in range(round(RATE * TICK_S)):
+            row = calls.note(event(number << 16 | within))
+            calls.delivered(_message(row.call, within), row.call.at + 0.003, row.call.at + 0.005)
+        began = time.process_time()
+        tick = Tick(calls, number)
+        for page in pages:
+            b"".join(page.tick(tick))
+        used_s += time.process_time() - began
+    return used_s / _TOLD_S * 1000
+
+
+def _page(board: console.Board, frame: Frame) -> Live:
+    return Live(board, frame, ANYBODY, Filters({}), change=0, overview=True)
+
+
+async def _nobody(*_: str) -> NoReturn:
+    raise NotImplementedError
+
+
 def feed_mb(make: Callable[[int], AnsweredCall]) -> tuple[float, float]:
     """Return the memory of a list that is full of such calls: of its rows, and with the last messages."""
     tracemalloc.start()
@@ -203,7 +260,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--browsers", action="store_true", help="five pages in a real Chromium")
-    parser.add_argument("--feed", action="store_true", help="the feed's memory alone")
+    parser.add_argument("--quick", action="store_true", help="only what needs no broker and no bridge")
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
     parser.add_argument("--seconds", type=float, default=_ROUND_S)
     parser.add_argument("--open", metavar="URL", help=argparse.SUPPRESS)
@@ -214,7 +271,8 @@ def main(arguments: Sequence[str]) -> int:
     for name, make in (("events", event), ("refusals", refusal), ("bodies in quarantine", kept_body)):
         rows, everything = feed_mb(make)
         print(f"feed full of {name}: rows {rows:.1f} MiB, with the last messages {everything:.1f} MiB")
-    if chosen.feed:
+    print(f"five pages at {RATE:,.0f} events a second: {told_ms():.1f} ms of processor time a second")
+    if chosen.quick:
         return 0
     opened: Opened = browsers if chosen.browsers else readers
     with broker(best_installation()) as node:
