@@ -6,8 +6,11 @@ RUFF := .venv/bin/ruff
 COVERAGE := $(PYTHON) -m coverage
 # Tools with dependencies of their own have an environment of their own, beside the one that is tested.
 AUDIT := UV_PROJECT_ENVIRONMENT=build/audit .venv/bin/uv run --locked --quiet --only-group audit
-# Half of what a test takes it waits; yet more than four brokers at once help nobody.
-WORKERS := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+# Half of what a test takes it waits, so three workers keep two cores busy; more than four brokers at once help nobody.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+WORKERS := --numprocesses=$(shell expr $(CORES) \* 3 / 2) --maxprocesses=4 --dist=worksteal
+# A file of long tests stays together, with the brokers that it starts.
+LONG_WORKERS := --numprocesses=2 --dist=loadfile
 SITE := NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=build/site/venv .venv/bin/uv run --locked --quiet --only-group site
 SBOM := UV_PROJECT_ENVIRONMENT=build/sbom-tools .venv/bin/uv run --locked --quiet --only-group sbom
 FUZZ := PYTHONPATH=.:deploy/local UV_PROJECT_ENVIRONMENT=build/fuzz .venv/bin/uv run --locked --quiet --no-default-groups --group fuzz
@@ -41,13 +44,13 @@ examples-test: setup ## run each example in an environment of its own, with what
 	OWN_ENVIRONMENTS=1 $(PYTHON) -m pytest tests/examples
 
 test-long: setup ## run the tests that take long: every fault by itself, a cluster, a soak
-	$(PYTHON) -m pytest -m long
+	$(PYTHON) -m pytest $(LONG_WORKERS) -m long
 
 integration: setup ## run only the tests that need a broker
 	$(PYTHON) -m pytest $(WORKERS) -m "integration and not long"
 
 test-rabbitmq4: setup ## run the tests that need a broker against RabbitMQ 4; TESTS="tests/broker" runs some of them
-	RABBITMQ_SERIES=4 $(PYTHON) -m pytest -m integration $(TESTS)
+	RABBITMQ_SERIES=4 $(PYTHON) -m pytest $(LONG_WORKERS) -m integration $(TESTS)
 
 test-pythons: setup ## run the tests on each newer Python that this machine has, in an environment of its own
 	@deploy/local/pythons.sh $(WORKERS) -m "not integration and not long"

@@ -3,12 +3,14 @@
 import os
 import secrets
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from hypothesis import settings
+from tests.administering import Alarm
 from tests.reprs import Reprs, watch
 
+from ports import free_port
 from rabbitmq import Node
 
 # A shared machine is slow at times: no test fails for that. On CI the examples are the same every time.
@@ -61,6 +63,18 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """Give a port that no other process is given, which pytest-asyncio's own does not promise."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """Give such ports, as many as a test wants."""
+    return free_port
+
+
 @pytest.fixture(scope="session")
 def reprs() -> Iterator[Reprs]:
     """What of all that the tests see shows an object's repr; what a fixture's end shows counts too."""
@@ -89,6 +103,14 @@ def vhost(rabbitmq: Node) -> Iterator[str]:
     name = f"test-{secrets.token_hex(6)}"
     yield rabbitmq.add_vhost(name)
     rabbitmq.delete_vhost(name)
+
+
+@pytest.fixture
+def alarm(rabbitmq: Node) -> Iterator[Alarm]:
+    """The shared node's alarm, which is over when the test is."""
+    alarm = Alarm(rabbitmq)
+    yield alarm
+    alarm.end()
 
 
 @pytest.fixture

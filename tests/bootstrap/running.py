@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from tests.waiting import patience
+
 AUTHORIZATION = "Basic V2ViaG9va3VzZXI6d2ViaG9va3Bhc3N3b3Jk"
 NOWHERE = "amqp://tms:s3cret@127.0.0.1:1/"
 """A broker that is not there."""
-
-START_S = 60
-"""How long a busy machine may take; only a defect makes a test wait so long."""
 
 CONFIG = """
 [http]
@@ -69,7 +68,7 @@ class Process:
 
     async def until(self, event: str, count: int = 1) -> dict[str, object]:
         """Wait until it has logged this so often; return the last of these lines."""
-        async with asyncio.timeout(START_S):
+        async with patience():
             while True:
                 lines = [line for line in self.lines if line["event"] == event]
                 if len(lines) >= count:
@@ -91,7 +90,7 @@ class Process:
         self.process.send_signal(number)
 
     async def end(self) -> int:
-        async with asyncio.timeout(START_S):
+        async with patience():
             return await self.process.wait()
 
 
@@ -108,7 +107,7 @@ async def ask(address: str, raw: bytes) -> tuple[int, str]:
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         writer.write(raw)
-        async with asyncio.timeout(10):
+        async with patience():
             answer = (await reader.read()).decode()
     finally:
         writer.close()
@@ -129,7 +128,7 @@ async def bridge(
     running = Process(process, [], asyncio.Event())
     reading = asyncio.create_task(running.read())
     try:
-        async with asyncio.timeout(START_S):
+        async with patience():
             await running.ready.wait()
         yield running
     finally:

@@ -1,6 +1,7 @@
 """A defect in what runs in the background ends neither that nor the bridge."""
 
 import asyncio
+import contextlib
 import io
 import os
 from collections.abc import AsyncIterator, Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.bootstrap.running import configure
-from tests.waiting import until
+from tests.waiting import patience, until
 
 from tms_bridge.bootstrap import background, reload
 from tms_bridge.bootstrap.observed import ObservationKeeper
@@ -116,3 +117,20 @@ async def test_whatever_goes_wrong_in_a_reload_is_a_refused_reload_and_nothing_h
         bridge._signals.reload.set()
         await until(lambda: b"configuration reloaded" in said.getvalue())
         assert ["fabrikam"] == sorted(bridge._webhooks._routes.sources)
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it comes together with the broker's answer: a bridge that connected went on without an end."""
+    monkeypatch.setattr(background, "AGAIN_S", 0.01)
+
+    async def connect() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    tasks = [asyncio.create_task(connect()) for _ in range(2)]
+    await asyncio.sleep(0)
+    async with patience():
+        await background.end(tasks)
+
+    assert [True, True] == [task.cancelled() for task in tasks]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.bootstrap.running import Process, bridge, configure
-from tests.waiting import until
+from tests.waiting import patience, until
 
 ENDLESS = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 8000) for n in range(120))
 
@@ -47,7 +47,7 @@ async def sample(running: Process, name: str, **labels: str) -> float:
 async def answer_to_endless_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     try:
         writer.write(ENDLESS)
-        async with asyncio.timeout(20):
+        async with patience():
             return await reader.read()
     except ConnectionError:
         return b""
@@ -79,7 +79,7 @@ async def test_a_refused_caller_who_gives_way_while_it_reads_is_no_defect(tmp_pa
     async with bridge(config) as running:
         async with connected(running.http, 1) as ((reader, writer),):
             writer.write(ENDLESS)
-            async with asyncio.timeout(20):
+            async with patience():
                 await reader.readuntil(b"\r\n\r\n")
             status, _ = await running.post(1)
         running.send(signal.SIGTERM)

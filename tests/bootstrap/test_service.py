@@ -5,21 +5,25 @@ import os
 import re
 import resource
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aio_pika
 import pytest
+from tests.administering import close_connections, delete_user, permit, set_password
 from tests.bootstrap.running import NOWHERE, ask, bridge, configure, start, webhook
+from tests.waiting import patience
 from yarl import URL
 
 import tms_events
+from ports import free_port
 from rabbitmq import Node
 
 
 async def consume(url: str, count: int) -> list[tms_events.Event]:
     """Take events from the queue `all`, which the bridge declares."""
     connection = await aio_pika.connect(url)
-    async with connection, asyncio.timeout(20):
+    async with connection, patience():
         channel = await connection.channel()
         queue = await channel.get_queue("all")
         events = []
@@ -43,15 +47,15 @@ async def test_a_webhook_becomes_a_message_on_its_topic(tmp_path: Path, vhost: s
 
 
 async def test_without_a_broker_it_starts_is_ready_and_delivers_when_the_broker_comes(
-    tmp_path: Path, private_rabbitmq: Node
+    tmp_path: Path, vhost: str, rabbitmq: Node
 ) -> None:
-    private_rabbitmq.stop()
-    async with bridge(configure(tmp_path, private_rabbitmq.url)) as process:
+    port = free_port()
+    async with bridge(configure(tmp_path, str(URL(vhost).with_port(port)))) as process:
         ready = await process.get("/readyz")
         statuses = [(await process.post(entity))[0] for entity in range(3)]
-        await asyncio.to_thread(private_rabbitmq.start)
-        await process.until("broker connected")
-        events = await consume(private_rabbitmq.url, 3)
+        async with relay(rabbitmq.port, port):
+            await process.until("broker connected")
+            events = await consume(vhost, 3)
 
     assert (ready[0], statuses) == (200, [202] * 3)
     assert [tms_events.entity_id(event) for event in events] == [0, 1, 2]
@@ -78,17 +82,15 @@ async def test_what_was_accepted_outlives_a_kill(tmp_path: Path, vhost: str) -> 
     assert tms_events.entity_id(event) == 7
 
 
-async def test_sigterm_serves_on_while_not_ready_then_drains_and_exits_0(tmp_path: Path, vhost: str) -> None:
+async def test_sigterm_waits_its_time_then_drains_and_exits_0(tmp_path: Path, vhost: str) -> None:
     async with bridge(configure(tmp_path, vhost, delay=0.5)) as process:
         await process.until("broker connected")
-        process.send(signal.SIGTERM)
-        await process.until("stopping")
-        ready, _ = await process.get("/readyz")
         status, _ = await process.post(7)
+        process.send(signal.SIGTERM)
         code = await process.end()
 
     events = [str(line["event"]) for line in process.lines]
-    assert (ready, status, code) == (503, 202, 0)
+    assert (status, code) == (202, 0)
     assert events[-2:] == ["drained", "stopped"]
     assert len(await consume(vhost, 1)) == 1
 
@@ -99,6 +101,7 @@ async def nobody_listens(host: str, port: int) -> None:
         while True:
             _, writer = await asyncio.open_connection(host, port)
             writer.close()
+            await asyncio.sleep(0.01)
 
 
 async def test_a_request_that_has_begun_is_finished(tmp_path: Path) -> None:
@@ -107,7 +110,7 @@ async def test_a_request_that_has_begun_is_finished(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection(host, int(port))
         headers, body = webhook(7).split(b"\r\n\r\n")
         writer.write(headers + b"\r\nExpect: 100-continue\r\n\r\n")
-        async with asyncio.timeout(20):
+        async with patience():
             await reader.readuntil(b"\r\n\r\n")
             process.send(signal.SIGTERM)
             await nobody_listens(host, int(port))
@@ -180,7 +183,7 @@ async def test_rotated_credentials_bind_a_connection_that_was_let_in_before(tmp_
                 process.send(signal.SIGHUP)
                 await process.until("configuration reloaded")
             writer.write(webhook(entity).replace(b"Connection: close\r\n", b""))
-            async with asyncio.timeout(10):
+            async with patience():
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
                 answers.append(head[9:12])
@@ -297,9 +300,28 @@ async def test_an_outbox_left_where_the_process_was_started_is_warned_of(tmp_pat
     assert (stopped["outbox"], stopped["waiting"]) == (str(tmp_path / "outbox"), 1)
 
 
+@contextlib.asynccontextmanager
+async def relay(port: int, listen: int = 0, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """Pass what comes to an address of this machine on to a port of 127.0.0.1."""
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while block := await reader.read(65_536):
+                writer.write(block)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copy(reader, back), copy(there, writer))
+
+    server = await asyncio.start_server(serve, host, listen)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
 async def queue_is_there(vhost: str, name: str) -> None:
     """Wait until a queue is declared."""
-    async with asyncio.timeout(20), await aio_pika.connect(vhost) as connection:
+    async with patience(), await aio_pika.connect(vhost) as connection:
         while True:
             with contextlib.suppress(aio_pika.exceptions.ChannelNotFoundEntity):
                 await (await connection.channel()).get_queue(name)
@@ -308,19 +330,23 @@ async def queue_is_there(vhost: str, name: str) -> None:
 
 
 async def test_a_rotated_broker_password_is_taken_at_the_next_connect(
-    tmp_path: Path, private_rabbitmq: Node
+    tmp_path: Path, vhost: str, rabbitmq: Node
 ) -> None:
+    user, rotated = "rotated", "n:w/p@ss%"
+    set_password(rabbitmq, user, "of-yesterday")
+    permit(rabbitmq, vhost, ".*", ".*", ".*", user=user)
     secret = tmp_path / "password"
-    secret.write_text(private_rabbitmq.password)
-    url = URL(private_rabbitmq.url)
-    config = configure(tmp_path, str(url).replace(private_rabbitmq.password, "${file:password}"))
+    secret.write_text("of-yesterday")
+    url = URL(vhost).with_user(user).with_password("PASSWORD")
+    config = configure(tmp_path, str(url).replace("PASSWORD", "${file:password}"))
     async with bridge(config) as process:
         await process.until("broker connected")
-        private_rabbitmq.ctl("change_password", str(url.user), "n:w/p@ss%")
-        private_rabbitmq.ctl("close_all_connections", "the password was rotated")
+        set_password(rabbitmq, user, rotated)
+        close_connections(rabbitmq, vhost, "the password was rotated")
         await process.until("broker connection failed")
-        secret.write_text("n:w/p@ss%")
+        secret.write_text(rotated)
         await process.until("broker connected", 2)
+    delete_user(rabbitmq, user)
 
 
 async def test_a_reload_declares_queues_and_says_what_needs_a_restart(tmp_path: Path, vhost: str) -> None:
@@ -359,7 +385,7 @@ async def test_a_corrupt_outbox_stops_the_start_with_instructions(tmp_path: Path
     for file in (tmp_path / "outbox").glob("outbox.db*"):
         file.write_bytes(b"nonsense" * 1000)
     again = await start(configure(tmp_path))
-    async with asyncio.timeout(20):
+    async with patience():
         _, said = await again.communicate()
 
     assert again.returncode == 1

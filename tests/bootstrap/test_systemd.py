@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.bootstrap.running import bridge, configure
-from tests.waiting import until
+from tests.waiting import patience, until
 
 from tms_bridge.bootstrap.systemd import ServiceManager
 
@@ -76,5 +76,5 @@ async def test_a_name_outside_of_the_file_system_begins_with_an_at_sign() -> Non
 async def test_without_systemd_nothing_is_kept_waiting(environ: dict[str, str]) -> None:
     manager = ServiceManager(environ)
     manager.tell("READY=1")
-    async with asyncio.timeout(20):
+    async with patience():
         await manager.keep_alive()

@@ -12,6 +12,7 @@ import pytest
 from tests import certificates
 from tests.bootstrap.running import Process, bridge, configure, webhook
 from tests.certificates import Pair
+from tests.waiting import patience
 
 
 def configured(directory: Path, http: str, admin: str = "", *, head_timeout_s: float = 10) -> Path:
@@ -32,7 +33,7 @@ def trusting(pair: Pair, **versions: ssl.TLSVersion) -> ssl.SSLContext:
 async def ask(address: str, raw: bytes, context: ssl.SSLContext) -> tuple[int, str, str]:
     """Return status and body of the answer, and the fingerprint of the certificate that was shown."""
     host, port = address.rsplit(":", 1)
-    async with asyncio.timeout(10):
+    async with patience():
         reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         writer.write(raw)
@@ -182,7 +183,7 @@ async def test_a_handshake_that_is_never_finished_has_the_time_of_a_head(tmp_pat
         for start in (b"", b"\x16\x03\x01"):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(start)
-            async with asyncio.timeout(10):
+            async with patience():
                 with contextlib.suppress(ConnectionError):
                     assert b"" == await reader.read()
             writer.close()

@@ -2,18 +2,17 @@
 
 import asyncio
 import codecs
-import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.administering import Alarm, close_connections, delete_user, permit, set_password
 from tests.bootstrap.running import ask, bridge, configure, webhook
-from tests.bootstrap.test_service import consume, queue_is_there
+from tests.bootstrap.test_service import consume, queue_is_there, relay
 from yarl import URL
 
 import tms_events
@@ -60,8 +59,7 @@ async def test_a_close_after_the_handshake_is_told_in_the_brokers_words(
 ) -> None:
     async with bridge(configure(tmp_path, vhost)) as process:
         await process.until("broker connected")
-        name = vhost.rpartition("/")[2]
-        await asyncio.to_thread(rabbitmq.ctl, "close_all_connections", "--vhost", name, "the rack is moved")
+        await asyncio.to_thread(close_connections, rabbitmq, vhost, "the rack is moved")
         await process.until("broker connected", 2)
     assert any("320" in str(line) and "the rack is moved" in str(line) for line in process.lines)
     assert not any(REPR.search(str(line)) for line in process.lines)
@@ -71,10 +69,8 @@ async def test_user_and_password_from_files_may_hold_any_character(
     tmp_path: Path, vhost: str, rabbitmq: Node
 ) -> None:
     user, password = "br:i/d@ge%41", "p@ss/w:rd#?%é"
-    rabbitmq.ctl("add_user", user, password, timeout_s=180)
-    rabbitmq.ctl(
-        "set_permissions", "--vhost", vhost.rpartition("/")[2], user, ".*", ".*", ".*", timeout_s=180
-    )
+    set_password(rabbitmq, user, password)
+    permit(rabbitmq, vhost, ".*", ".*", ".*", user=user)
     (tmp_path / "user").write_text(user + "\n")
     (tmp_path / "password").write_bytes(codecs.BOM_UTF8 + password.encode())
     rest = vhost.partition("@")[2]
@@ -82,32 +78,13 @@ async def test_user_and_password_from_files_may_hold_any_character(
         await process.until("broker connected")
         assert 202 == (await process.post(7))[0]
         assert [7] == [tms_events.entity_id(event) for event in await consume(vhost, 1)]
-    rabbitmq.ctl("delete_user", user, timeout_s=180)
-
-
-@contextlib.asynccontextmanager
-async def relay(port: int) -> AsyncIterator[int]:
-    """Listen on [::1] and pass everything on to a port of 127.0.0.1."""
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while block := await reader.read(65_536):
-                writer.write(block)
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(copy(reader, back), copy(there, writer))
-
-    server = await asyncio.start_server(serve, "::1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
+    delete_user(rabbitmq, user)
 
 
 async def test_a_broker_by_its_ipv6_address_is_reached_and_named_in_brackets(
     tmp_path: Path, vhost: str, rabbitmq: Node
 ) -> None:
-    async with relay(rabbitmq.port) as port:
+    async with relay(rabbitmq.port, host="::1") as port:
         url = str(URL(vhost)).replace(f"127.0.0.1:{rabbitmq.port}", f"[::1]:{port}")
         async with bridge(configure(tmp_path, url)) as process:
             line = await process.until("broker connected")
@@ -127,12 +104,12 @@ async def test_an_option_of_the_url_that_is_not_taken_ends_the_start_by_its_name
 
 
 async def test_a_queue_that_a_reload_brings_during_an_alarm_is_declared_once_it_is_over(
-    tmp_path: Path, private_rabbitmq: Node
+    tmp_path: Path, vhost: str, alarm: Alarm
 ) -> None:
-    config = configure(tmp_path, private_rabbitmq.url)
+    config = configure(tmp_path, vhost)
     async with bridge(config) as process:
         await process.until("broker connected")
-        private_rabbitmq.evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).")
+        alarm.begin()
         blocked = False
         for entity in range(400):
             await process.post(entity)
@@ -143,15 +120,14 @@ async def test_a_queue_that_a_reload_brings_during_an_alarm_is_declared_once_it_
         more = '[[amqp.queues]]\nname = "late"\nbindings = ["tms.class.*"]\n[outbox]'
         config.write_text(config.read_text().replace("[outbox]", more))
         await process.until("configuration reloaded")
-        private_rabbitmq.evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")
-        await queue_is_there(private_rabbitmq.url, "late")
+        alarm.end()
+        await queue_is_there(vhost, "late")
 
 
 async def test_the_documented_rights_are_enough_for_a_bridge_that_starts_for_the_first_time(
     tmp_path: Path, vhost: str, rabbitmq: Node
 ) -> None:
-    url = URL(vhost)
-    rabbitmq.ctl("set_permissions", "--vhost", url.path.removeprefix("/"), str(url.user), LEAST, LEAST, LEAST)
+    permit(rabbitmq, vhost, LEAST, LEAST, LEAST)
     async with bridge(configure(tmp_path, vhost)) as process:
         await process.until("broker connected")
         assert 202 == (await process.post(7))[0]

@@ -11,6 +11,7 @@ from typing import Any
 import aiormq
 import msgspec
 import pytest
+from tests.waiting import patience
 from yarl import URL
 
 from rabbitmq import Node
@@ -222,7 +223,7 @@ def collect() -> Callable[..., Awaitable[dict[int, Outcome]]]:
 
     async def wait(publisher: PipelinedPublisher, count: int) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
-        async with asyncio.timeout(20):
+        async with patience():
             while len(outcomes) < count:
                 outcomes.update(await publisher.outcomes())
         return outcomes

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.waiting import patience
 
 from tms_bridge.broker.consumer import Delivery, listen
 from tms_bridge.errors import BrokerError
@@ -41,7 +42,7 @@ async def test_a_lost_connection_ends_a_listener(bench: Any, proxy: Any) -> None
     session = await bench.session(url=bench.url.with_port(proxy.port))
     listening = asyncio.Event()
     waiting = asyncio.ensure_future(anext(listen(session, "tms.events", ["#"], listening.set)))
-    async with asyncio.timeout(20):
+    async with patience():
         await listening.wait()
     proxy.reset()
     with pytest.raises(BrokerError, match="lost"):

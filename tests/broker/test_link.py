@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import uvloop
+from tests.waiting import patience
 from yarl import URL
 
 from tms_bridge.broker.link import Link, TapFactory
@@ -43,7 +44,7 @@ async def give_up(*, closing: bool) -> None:
         if closing:
             writer.close()
         link.abort()
-        async with asyncio.timeout(10):
+        async with patience():
             with pytest.raises(ConnectionResetError):
                 await receive(peer)
 

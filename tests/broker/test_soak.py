@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
+from tests.waiting import patience
 
 from tms_bridge.broker import Supervisor
 from tms_bridge.calls import Calls
@@ -67,7 +68,7 @@ async def test_resets_lose_nothing_overtake_nothing_and_copy_only_what_was_in_fl
     log = structlog.get_logger()
     relay = Relay(shelf, Supervisor(settings, metrics, log), metrics, Calls(), log, settings)
     running = asyncio.create_task(relay.run())
-    async with asyncio.timeout(60):
+    async with patience():
         for pause in (0.3, 0.1, 0.2, 0.15, 0.25):
             await asyncio.sleep(pause)
             proxy.reset()

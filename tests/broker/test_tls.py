@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import PATIENCE_S
 from yarl import URL
 
 from rabbitmq import Node
@@ -47,7 +48,9 @@ async def tls_proxy(proxy: Any, certificate: Path) -> Any:
 
 
 async def connect(url: URL) -> Any:
-    return await open_session(url, context=tls_context(url), heartbeat_s=10, name="test", timeout_s=30.0)
+    return await open_session(
+        url, context=tls_context(url), heartbeat_s=10, name="test", timeout_s=PATIENCE_S
+    )
 
 
 def amqps(bench: Any, proxy: Any, host: str = "localhost", **query: str) -> URL:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import aio_pika
 import msgspec
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, FieldValue
+from tests.waiting import PATIENCE_S
 from yarl import URL
 
 from tms_bridge.broker import topology
@@ -68,7 +69,7 @@ def with_archive(config: Path) -> Path:
 
 async def publish(url: str, events: Iterable[Message], max_age: str = "7d") -> None:
     """Publish as the bridge does, with the topology in place."""
-    session = await open_session(URL(url), context=None, heartbeat_s=10, name="test", timeout_s=30)
+    session = await open_session(URL(url), context=None, heartbeat_s=10, name="test", timeout_s=PATIENCE_S)
     await topology.apply(session, topology.configured(Amqp(urls=(url,), archive=Archive(max_age=max_age))))
     channel = await check_channel(session, await session.confirm_channel())
     publisher = PipelinedPublisher(session, channel, max_outstanding=AT_ONCE, confirm_timeout_s=60)

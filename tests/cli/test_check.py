@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aio_pika
 import pytest
+from tests import administering
 
 from rabbitmq import Node
 from tms_bridge.cli.check import archive_finding
@@ -198,8 +199,7 @@ def test_online_a_user_who_may_not_write_fails(
     invoke: Invoke, with_broker: Path, vhost: str, rabbitmq: Node
 ) -> None:
     invoke("topology", "apply", "--config", with_broker)
-    name, user = vhost.rpartition("/")[2], vhost.split("//")[1].partition(":")[0]
-    rabbitmq.ctl("set_permissions", "--vhost", name, user, ".*", "^$", ".*")
+    administering.permit(rabbitmq, vhost, ".*", "^$", ".*")
     result = invoke("check", "--online", "--config", with_broker, "--json")
     assert (1, {"fail"}) == (result.exit_code, findings(result.stdout)["publish"])
 
@@ -216,8 +216,7 @@ def permit(vhost: str, rabbitmq: Node) -> Permit:
     """Let the user of the configuration do only this."""
 
     def permit(*, configure: str = LEAST, write: str = LEAST, read: str = LEAST) -> None:
-        name, user = vhost.rpartition("/")[2], vhost.split("//")[1].partition(":")[0]
-        rabbitmq.ctl("set_permissions", "--vhost", name, user, configure, write, read)
+        administering.permit(rabbitmq, vhost, configure, write, read)
 
     return permit
 

@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -138,3 +139,4 @@ def wait_for_handler(pid: int, number: signal.Signals) -> None:
         )
         if int(status["SigCgt"], 16) >> (number - 1) & 1:
             return
+        time.sleep(0.01)

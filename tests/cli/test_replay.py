@@ -14,6 +14,8 @@ import pytest
 from aio_pika import Message as Strange
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from msgspec.structs import replace
+from tests.administering import close_connections
+from tests.waiting import patience
 
 from rabbitmq import Node
 from tms_bridge.cli.bus.replay import MOMENT
@@ -154,7 +156,7 @@ def test_a_broker_that_goes_away_is_exit_code_1_with_where_to_go_on(
 ) -> None:
     with replaying("--config", archive, "--since", SINCE, "--to", "late", "--rate", 10) as process:
         told_offset(process)
-        rabbitmq.ctl("close_all_connections", "--vhost", vhost.rpartition("/")[2], "for a test")
+        close_connections(rabbitmq, vhost, "for a test")
         _, stderr = process.communicate(timeout=60)
     assert 1 == process.returncode
     assert "320" in stderr
@@ -192,7 +194,7 @@ async def test_a_bridge_that_goes_on_publishing_makes_it_not_endless(archive: Pa
     process = await asyncio.create_subprocess_exec(
         *command, "--since", SINCE, "--until", UNTIL, "--to", "late", stdout=subprocess.PIPE
     )
-    async with asyncio.timeout(60):
+    async with patience():
         stdout, _ = await process.communicate()
     ended.set()
     await publishing

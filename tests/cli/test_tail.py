@@ -9,6 +9,7 @@ import aio_pika
 import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
+from tests.administering import close_connections
 
 from rabbitmq import Node
 
@@ -116,8 +117,7 @@ async def test_a_connection_that_is_lost_is_exit_code_1(
     with_broker: Path, vhost: str, rabbitmq: Node
 ) -> None:
     process = await listening(with_broker, "--exchange", "amq.topic")
-    name = vhost.rpartition("/")[2]
-    await asyncio.to_thread(rabbitmq.ctl, "close_all_connections", "--vhost", name, "for a test")
+    await asyncio.to_thread(close_connections, rabbitmq, vhost, "for a test")
     stdout, stderr = await process.communicate()
     assert (1, b"") == (process.returncode, stdout)
     assert b"the broker closed it: 320" in stderr

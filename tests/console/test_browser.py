@@ -22,7 +22,7 @@ from tests.console.browser import (
     window,
 )
 from tests.faults.proxy import Proxy
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 from bridge import Bridge
 from rabbitmq import Node
@@ -32,7 +32,7 @@ from tms_events.event import entity_id
 pytestmark = pytest.mark.long
 
 AT_ONCE_S = 1.0
-TRIES = 3
+TRIES = 10
 """How often a failure is sent where the machine was too busy to show it at once."""
 
 
@@ -201,5 +201,5 @@ async def consumer(url: str) -> AsyncIterator[AsyncIterator[AbstractIncomingMess
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind("tms.events", "tms.#")
-        async with queue.iterator(no_ack=True, timeout=20) as events:
+        async with queue.iterator(no_ack=True, timeout=PATIENCE_S) as events:
             yield events

@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.waiting import PATIENCE_S
 
 from packages import NotInstalledError, install_rabbitmq
 from ports import free_port
@@ -66,7 +68,7 @@ def _processes_of(pid: int) -> list[int]:
 
 def _assert_gone(descriptors: list[int]) -> None:
     for descriptor in descriptors:
-        ended, _, _ = select.select([descriptor], [], [], 10.0)
+        ended, _, _ = select.select([descriptor], [], [], PATIENCE_S)
         os.close(descriptor)
         assert ended == [descriptor]
 
@@ -149,7 +151,7 @@ def test_everything_that_stays_up_goes_with_the_program(number: signal.Signals, 
         text = _read_until(demo, "Ctrl-C")
         started = _processes_of(demo.pid)
         demo.send_signal(number)
-        rest = demo.communicate(timeout=30)[0]
+        rest = demo.communicate(timeout=PATIENCE_S)[0]
     token = base64.urlsafe_b64encode(f"Webhookuser:{PASSWORD}".encode()).decode()
     assert f"Authorization=Basic {token}\n" in text
     assert "Traceback" not in rest
@@ -162,9 +164,10 @@ def test_an_interrupt_while_the_broker_starts_leaves_nothing() -> None:
     with _started() as demo:
         while len(_children(demo.pid)) < 3:
             assert demo.poll() is None
+            time.sleep(0.01)
         started = _processes_of(demo.pid)
         demo.send_signal(signal.SIGINT)
-        output = demo.communicate(timeout=30)[0]
+        output = demo.communicate(timeout=PATIENCE_S)[0]
     assert "Traceback" not in output
     assert demo.returncode == 130
     _assert_gone(started)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
+from tests.waiting import PATIENCE_S
 
 import rabbitmq as module
 from rabbitmq import BrokerFailedError, Node
@@ -86,7 +87,7 @@ def _wait_gone(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        ended, _, _ = select.select([descriptor], [], [], 10.0)
+        ended, _, _ = select.select([descriptor], [], [], PATIENCE_S)
     finally:
         os.close(descriptor)
     assert ended == [descriptor]

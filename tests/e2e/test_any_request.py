@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aio_pika
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.waiting import PATIENCE_S, patience
 
 from bridge import Bridge
 
@@ -65,7 +66,7 @@ class Caller:
             self.quarantined[answer["quarantine_id"]] = body
 
     def _post(self, path: str, body: bytes, more: dict[str, str]) -> tuple[int, dict[str, str]]:
-        connection = http.client.HTTPConnection(urlsplit(self._bridge.url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(self._bridge.url).netloc, timeout=PATIENCE_S)
         try:
             connection.request("POST", path, body, more)
             response = connection.getresponse()
@@ -77,7 +78,7 @@ class Caller:
 async def _bodies_in(url: str, queue_name: str, ids: set[str]) -> dict[str, bytes]:
     """Take messages out of a queue until all of these have come."""
     taken: dict[str, bytes] = {}
-    async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
+    async with patience(), await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue(queue_name)
         async with queue.iterator(no_ack=True) as messages:
@@ -90,7 +91,7 @@ async def _bodies_in(url: str, queue_name: str, ids: set[str]) -> dict[str, byte
 def test_no_request_breaks_the_bridge_loses_a_body_or_leaks_a_secret(bridge: Bridge, amqp_url: str) -> None:
     caller = Caller(bridge)
 
-    @settings(max_examples=1000, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(path=paths, body=bodies, more=headers, authorized=st.sampled_from([True, True, True, False]))
     def call(path: str, body: bytes, more: dict[str, str], *, authorized: bool) -> None:
         caller.call(path, body, more, authorized=authorized)

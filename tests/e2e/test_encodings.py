@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
+from tests.waiting import PATIENCE_S
 
 import tms_events
 from bridge import Bridge
@@ -148,7 +149,7 @@ async def test_every_encoding_arrives_typed_and_verbatim(
     cases = list(_cases(trigger, status))
     async with listening(amqp_url) as inbox:
         sent = await _send(bridge, trigger, cases)
-        await inbox.wait_for(set(sent), timeout_s=20.0)
+        await inbox.wait_for(set(sent), timeout_s=PATIENCE_S)
     assert len(inbox.messages) == len(sent) == len(cases)
     for _, message in inbox.messages:
         message_id = message.message_id or ""

@@ -1,11 +1,13 @@
 """What an operator does to the bus through the admin API of a running bridge: a test event, and a replay."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aio_pika
 import aiohttp
 from aio_pika.abc import AbstractIncomingMessage
+from tests.waiting import PATIENCE_S, patience
 
 from bridge import Bridge
 from tms_events import decode
@@ -19,7 +21,7 @@ async def consumer(url: str, *keys: str) -> AsyncIterator[AsyncIterator[Abstract
         queue = await channel.declare_queue(exclusive=True)
         for key in keys:
             await queue.bind("tms.events", key)
-        async with queue.iterator(no_ack=True, timeout=20) as messages:
+        async with queue.iterator(no_ack=True, timeout=PATIENCE_S) as messages:
             yield messages
 
 
@@ -30,6 +32,13 @@ class Api:
     async def post(self, path: str, **query: str) -> dict[str, object]:
         async with self._session.post(self._url + path, params=query) as answer:
             return {"status": answer.status, **await answer.json()}
+
+    async def becomes(self, event_id: str, state: str) -> dict[str, object]:
+        """Wait until this is what has become of an event; return the call that brought it."""
+        async with patience():
+            while (call := await self.call(event_id))["state"] != state:  # noqa: ASYNC110 - only asking tells
+                await asyncio.sleep(0.02)
+        return call
 
     async def call(self, event_id: str) -> dict[str, object]:
         async with self._session.get(f"{self._url}/calls", params={"id": event_id}) as answer:
@@ -59,10 +68,8 @@ async def test_a_test_event_reaches_a_consumer_marked_as_one(bridge: Bridge, amq
             event.status,
             message.headers["cloudEvents_subject"],
         )
-        told: list[dict[str, object]] = []
-        while not told or told[-1]["state"] != "delivered":
-            told.append(await operator.call(str(sent["id"])))
-        assert ("test", True) == (told[-1]["outcome"], str(told[-1]["reason"]).startswith("Test event."))
+        told = await operator.becomes(str(sent["id"]), "delivered")
+        assert ("test", True) == (told["outcome"], str(told["reason"]).startswith("Test event."))
     assert '"deed":"test"' in bridge.log
 
 
@@ -81,8 +88,7 @@ async def test_what_no_queue_wanted_is_replayed_by_its_key_alone(bridge: Bridge,
             sent = await operator.post("/sources/contoso/test", trigger="class", status=status)
             ids.setdefault(status, []).append(str(sent["id"]))
         for event_id in ids["tentative"] + ids["requested"]:
-            while (await operator.call(event_id))["state"] != "unroutable":
-                pass
+            await operator.becomes(event_id, "unroutable")
         back = await operator.post("/unroutable/replay", key="tms.class.tentative")
         async with consumer(amqp_url, "tms.class.tentative") as messages:
             done = await operator.post("/unroutable/replay", key="tms.class.tentative")

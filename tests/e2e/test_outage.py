@@ -1,15 +1,16 @@
 import asyncio
 import json
+import signal
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import aio_pika
 import pytest
+from tests.waiting import PATIENCE_S, wait_until
 
 from bridge import Bridge
 from rabbitmq import Node
@@ -17,6 +18,9 @@ from rabbitmq import Node
 QUEUE = "witness"
 # The bridge declares the queue, so that it is there before the first event however late the broker comes.
 QUEUES = f'[[amqp.queues]]\nname = "{QUEUE}"\nbindings = ["#"]'
+
+
+pytestmark = pytest.mark.integration
 
 
 class Answer(NamedTuple):
@@ -29,15 +33,9 @@ class Answer(NamedTuple):
     id: str
 
 
-def _wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 40.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
-        time.sleep(0.05)
-
-
 @contextmanager
-def _load(bridge: Bridge, record: Path, *, count: int) -> Iterator[subprocess.Popen[str]]:
+def _load(bridge: Bridge, record: Path, *, count: int = 1_000_000) -> Iterator[subprocess.Popen[str]]:
+    """Play TMS until it is interrupted, for nobody knows how long a broker takes to stop and to come back."""
     command = bridge.command("simulate", "--url", bridge.url, "--source", "contoso", "--record", str(record))
     command += ["--header", f"Authorization={bridge.authorization}", "--json"]
     command += ["--count", str(count), "--rate", "250", "--entities", "40"]
@@ -50,6 +48,12 @@ def _load(bridge: Bridge, record: Path, *, count: int) -> Iterator[subprocess.Po
 
 def _lines(record: Path) -> int:
     return record.read_bytes().count(b"\n") if record.exists() else 0
+
+
+def _more(record: Path, count: int, what: str) -> None:
+    """Wait until so many more calls have ended."""
+    enough = _lines(record) + count
+    wait_until(lambda: _lines(record) >= enough, what)
 
 
 def _answered(record: Path) -> list[Answer]:
@@ -93,53 +97,60 @@ def _assert_nothing_missing_and_in_order(answers: list[Answer], seen: list[tuple
 
 
 def _finish(load: subprocess.Popen[str], bridge: Bridge) -> dict[str, int]:
-    output, errors = load.communicate(timeout=60)
-    assert load.returncode == 0, errors
-    _wait_until(lambda: _waiting(bridge) == 0, what="an empty outbox")
+    load.send_signal(signal.SIGINT)
+    output, errors = load.communicate(timeout=PATIENCE_S)
+    assert load.returncode == 130, errors
+    wait_until(lambda: _waiting(bridge) == 0, "an empty outbox")
     report: dict[str, int] = json.loads(output)
     return report
 
 
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """A node that these tests may stop, and that they start again."""
+    with Node() as node:
+        yield node
+
+
 @pytest.fixture
-def bridge(private_rabbitmq: Node) -> Iterator[Bridge]:
-    with Bridge(private_rabbitmq.url, more=QUEUES) as running:
+def bridge(node: Node) -> Iterator[Bridge]:
+    with Bridge(node.url, more=QUEUES) as running:
         yield running
 
 
 def test_a_stopped_broker_costs_neither_an_event_nor_the_order(
-    bridge: Bridge, private_rabbitmq: Node, tmp_path: Path
+    bridge: Bridge, node: Node, tmp_path: Path
 ) -> None:
     record = tmp_path / "record.jsonl"
-    with _load(bridge, record, count=1500) as load:
-        _wait_until(lambda: _lines(record) > 200, what="load")
-        private_rabbitmq.stop()
-        before = _lines(record)
-        _wait_until(lambda: _lines(record) > before + 400, what="answers while the broker is away")
-        private_rabbitmq.restart()
+    with _load(bridge, record) as load:
+        _more(record, 200, "load")
+        node.stop()
+        _more(record, 400, "answers while the broker is away")
+        node.restart()
+        _more(record, 100, "answers while the broker is back")
         report = _finish(load, bridge)
     answers = _answered(record)
-    seen = asyncio.run(_read_queue(private_rabbitmq.url))
-    assert (report["given_up"], report["retried"], len(answers)) == (0, 0, 1500)
+    seen = asyncio.run(_read_queue(node.url))
+    assert (report["given_up"], report["retried"], len(answers)) == (0, 0, report["accepted"])
     _assert_nothing_missing_and_in_order(answers, seen)
 
 
 def test_a_bridge_killed_while_the_broker_is_away_loses_nothing(
-    bridge: Bridge, private_rabbitmq: Node, tmp_path: Path
+    bridge: Bridge, node: Node, tmp_path: Path
 ) -> None:
     record = tmp_path / "record.jsonl"
-    with _load(bridge, record, count=1200) as load:
-        _wait_until(lambda: _lines(record) > 200, what="load")
-        private_rabbitmq.kill()
-        before = _lines(record)
-        _wait_until(lambda: _lines(record) > before + 200, what="answers while the broker is away")
+    with _load(bridge, record) as load:
+        _more(record, 200, "load")
+        node.kill()
+        _more(record, 200, "answers while the broker is away")
         bridge.kill()
         bridge.start()
-        _wait_until(lambda: _lines(record) > before + 400, what="answers after the kill")
-        private_rabbitmq.restart()
+        _more(record, 200, "answers after the kill")
+        node.restart()
         report = _finish(load, bridge)
     answers = _answered(record)
-    seen = asyncio.run(_read_queue(private_rabbitmq.url))
-    assert (report["given_up"], len(answers)) == (0, 1200)
+    seen = asyncio.run(_read_queue(node.url))
+    assert (report["given_up"], len(answers)) == (0, report["accepted"])
     _assert_nothing_missing_and_in_order(answers, seen)
 
 
@@ -150,10 +161,10 @@ def test_a_broker_that_comes_late_gets_what_came_before_it(tmp_path: Path) -> No
         with closing(Bridge(node.url, more=QUEUES)) as bridge:
             bridge.start()
             with _load(bridge, record, count=100) as load:
-                load.communicate(timeout=60)
+                load.communicate(timeout=PATIENCE_S)
             assert _waiting(bridge) == 100
             node.start()
-            _wait_until(lambda: _waiting(bridge) == 0, what="an empty outbox")
+            wait_until(lambda: _waiting(bridge) == 0, "an empty outbox")
         answers = _answered(record)
         seen = asyncio.run(_read_queue(node.url))
     finally:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from click.testing import CliRunner
+from tests.waiting import PATIENCE_S
 
 from bridge import Bridge
 from rabbitmq import Node
@@ -70,7 +71,7 @@ def spellings(secret: str) -> Iterator[bytes]:
 
 
 def ask(url: str, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
     try:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()

@@ -1,6 +1,5 @@
 """The whole bridge on a directory that an older release wrote, with a real broker behind it."""
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import aio_pika
 import pytest
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, patience, until
 
 from bridge import Bridge
 from bus import listening
@@ -30,7 +29,8 @@ def ids(bridge: Bridge, *arguments: str) -> set[str]:
 async def first_of(url: str, queue: str) -> str | None:
     async with await aio_pika.connect(url) as connection:
         found = await (await connection.channel()).get_queue(queue)
-        return (await found.get(no_ack=True, timeout=20)).message_id
+        async with found.iterator(no_ack=True, timeout=PATIENCE_S) as messages:
+            return (await anext(messages)).message_id
 
 
 @pytest.mark.parametrize("release", sorted(path.name for path in RELEASES.iterdir() if path.is_dir()))
@@ -44,7 +44,7 @@ async def test_what_a_release_left_behind_is_delivered_by_the_next_one(vhost: st
     shutil.copytree(RELEASES / release, bridge.outbox)
     async with listening(vhost) as inbox:
         with bridge:
-            await inbox.wait_for(left("pending", "event"), timeout_s=30.0)
+            await inbox.wait_for(left("pending", "event"), timeout_s=PATIENCE_S)
             assert left("pending", "quarantine") == {await first_of(vhost, "tms.quarantine")}
             # A publish is settled in the file a moment after it has arrived.
             await until(lambda: set() == ids(bridge, "outbox", "list", "--state", "pending"))
@@ -52,7 +52,7 @@ async def test_what_a_release_left_behind_is_delivered_by_the_next_one(vhost: st
             kept = left("held", "event") | left("undecodable", "quarantine")
             assert kept == ids(bridge, "quarantine", "list")
             ran(bridge, "simulate", "--url", bridge.url, "--source", "contoso", "--count", "5")
-            async with asyncio.timeout(30):
+            async with patience():
                 await inbox.wait_for_more_than(len(left("pending", "event")) + 4)
     came = [message.message_id for _, message in inbox.messages]
     assert left("pending", "event") == set(came[: len(left("pending", "event"))])

@@ -33,6 +33,7 @@ from tests.faults.records import (
     read,
 )
 from tests.faults.subject import AUTHORIZATION, ROOT, SOURCE, Subject
+from tests.waiting import PATIENCE_S
 
 from janitor import Janitor
 from program import Lifetime
@@ -82,7 +83,7 @@ class NotReachedError(Exception):
     """Something did not come about in time; the text says what."""
 
 
-def until(condition: Callable[[], bool], what: str, *, timeout_s: float = 30.0) -> None:
+def until(condition: Callable[[], bool], what: str, *, timeout_s: float = PATIENCE_S) -> None:
     """Wait until a condition holds; whatever it raises as OSError means that it does not hold yet."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -70,8 +70,8 @@ def hang_disk(rig: Rig, _rng: random.Random) -> None:
 
 def unhang_disk(rig: Rig, _rng: random.Random) -> None:
     """Let syncs return; the bridge was alive and not ready, and is ready again."""
-    until(lambda: not rig.subject.answers("/readyz"), "not to be ready on a disk that hangs", timeout_s=6.0)
-    until(lambda: rig.subject.answers("/livez"), "to be alive on a disk that hangs", timeout_s=6.0)
+    until(lambda: not rig.subject.answers("/readyz"), "not to be ready on a disk that hangs")
+    until(lambda: rig.subject.answers("/livez"), "to be alive on a disk that hangs")
     rig.subject.shake("fsync ok")
     until(lambda: rig.subject.answers("/readyz"), "to be ready on a disk that answers again")
 
@@ -125,7 +125,7 @@ def retried(rig: Rig) -> bool:
 def be_greedy(rig: Rig, _rng: random.Random) -> None:
     """Let another source take all it can get."""
     greed = rig.beside.enter_context(Greed(rig.subject.url))
-    until(lambda: bool(greed.codes["slow", 503]), "the greedy source to use its share up", timeout_s=10.0)
+    until(lambda: bool(greed.codes["slow", 503]), "the greedy source to use its share up")
 
 
 def be_modest(rig: Rig, _rng: random.Random) -> None:

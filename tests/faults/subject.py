@@ -26,7 +26,7 @@ MAX_OUTSTANDING = 64
 _CONFIGURATION = """\
 [http]
 listen = {listen}
-shutdown_delay_s = 0.5
+shutdown_delay_s = {shutdown_delay_s}
 drain_timeout_s = 3
 max_in_flight = {max_in_flight}
 [admin]
@@ -69,6 +69,7 @@ class Subject(Program):
         disk: bool = True,
         outbox: Path | None = None,
         outbox_options: str = "min_free_bytes = 0",
+        shutdown_delay_s: float = 0.5,
         heartbeat_s: int = 2,
         max_outstanding: int = MAX_OUTSTANDING,
         max_in_flight: int = 2000,
@@ -92,6 +93,7 @@ class Subject(Program):
             listen=json.dumps(listen),
             admin=json.dumps(admin),
             urls=json.dumps([url.replace("${", "$${") for url in urls]),
+            shutdown_delay_s=shutdown_delay_s,
             heartbeat_s=heartbeat_s,
             max_outstanding=max_outstanding,
             max_in_flight=max_in_flight,

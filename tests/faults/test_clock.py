@@ -13,6 +13,7 @@ from tests.faults.records import Binding, Delivery, read
 from tests.faults.rig import until
 from tests.faults.subject import AUTHORIZATION, Subject
 from tests.faults.trial import Trial
+from tests.waiting import patience
 
 import tms_events
 from rabbitmq import Node
@@ -74,7 +75,7 @@ def test_who_keeps_the_newest_event_of_a_class_drops_none_when_the_clock_steps_b
 
 async def _consume(url: str, count: int) -> list[tms_events.Event]:
     """Return the events of the queue `classes`, in the order in which they were sent."""
-    async with await aio_pika.connect(url) as connection, asyncio.timeout(20):
+    async with await aio_pika.connect(url) as connection, patience():
         queue = await (await connection.channel()).get_queue("classes")
         async with queue.iterator(no_ack=True) as messages:
             return [tms_events.decode((await anext(messages)).body) for _ in range(count)]

@@ -3,6 +3,8 @@
 import http.client
 import itertools
 import json
+import statistics
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,8 +23,8 @@ HEALTHY = 200
 BESIDE = 10
 """Events of the healthy key while what has waited is read again."""
 
-MOST_S = 2.0
-"""How long an event of the healthy key may take, on a machine that does other things as well."""
+MOST_S = 1.0
+"""How long most events of the healthy key may take, on a machine that does other things as well."""
 
 MOST_BYTES = 150 << 20
 _RESCHEDULED, _COMPLETED = 3, 7
@@ -56,13 +58,13 @@ def test_no_number_of_entities_behind_a_full_queue_holds_up_another_key(
     assert 0 == subject.stop()
     assert 0 == subject.command("outbox", "import", str(many)).returncode
     subject.start()
-    _deliver(subject, broker, 1, timeout_s=120.0)  # behind all of them, which are looked past once
-    for number in range(1, HEALTHY):
-        _deliver(subject, broker, number + 1, timeout_s=MOST_S)
+    _delivery_s(subject, broker, 1)  # behind all of them, which are looked past once
+    took_s = [_delivery_s(subject, broker, number + 1) for number in range(1, HEALTHY)]
+    assert statistics.median(took_s) < MOST_S
     assert subject.metrics()["tms_bridge_outbox_events"] > WAITING
     _open_lane(subject, Control(broker))
-    for number in range(HEALTHY, HEALTHY + BESIDE):
-        _deliver(subject, broker, number + 1, timeout_s=MOST_S)
+    took_s = [_delivery_s(subject, broker, number + 1) for number in range(HEALTHY, HEALTHY + BESIDE)]
+    assert statistics.median(took_s) < MOST_S
     # They were read while the healthy key's went out.
     assert WAITING / 2 < subject.metrics()["tms_bridge_outbox_events"] < WAITING
     assert subject.peak_rss_bytes() < MOST_BYTES
@@ -89,9 +91,12 @@ def _copies(row: dict[str, object]) -> Iterator[str]:
         yield json.dumps({**row, "id": str(uuid.uuid4()), "entity": str(1_000_000 + number)})
 
 
-def _deliver(subject: Subject, broker: Node, count: int, *, timeout_s: float) -> None:
-    _post(subject, 10_000 + count, _COMPLETED)  # of an entity that nothing waits of
-    until(lambda: Control(broker).ready(["healthy"])["healthy"] == count, "delivery", timeout_s=timeout_s)
+def _delivery_s(subject: Subject, broker: Node, count: int) -> float:
+    """Return how long an event took of an entity that nothing waits of."""
+    sent = time.monotonic()
+    _post(subject, 10_000 + count, _COMPLETED)
+    until(lambda: Control(broker).ready(["healthy"])["healthy"] == count, "delivery", timeout_s=120.0)
+    return time.monotonic() - sent
 
 
 def _post(subject: Subject, entity: int, status: int) -> None:

@@ -57,15 +57,15 @@ class Trial:
         metrics = self.rig.subject.metrics()
         return sum(value for each, value in metrics.items() if each.partition("{")[0] == f"tms_bridge_{name}")
 
-    def progress(self, events: int, *, timeout_s: float = 20.0) -> None:
+    def progress(self, events: int) -> None:
         """Wait until the sender has been told 2xx for so many more events."""
         goal = self.accepted + events
-        until(lambda: self.accepted >= goal, f"{events} more events to be accepted", timeout_s=timeout_s)
+        until(lambda: self.accepted >= goal, f"{events} more events to be accepted")
 
-    def deliver(self, messages: int, *, timeout_s: float = 20.0) -> None:
+    def deliver(self, messages: int) -> None:
         """Wait until so many more messages have reached the consumers."""
         goal = self.delivered + messages
-        until(lambda: self.delivered >= goal, f"{messages} more messages to arrive", timeout_s=timeout_s)
+        until(lambda: self.delivered >= goal, f"{messages} more messages to arrive")
 
     def recover(self) -> None:
         """Wait until all events of which a call failed are taken: another kill may be one too many."""
@@ -97,11 +97,11 @@ class Trial:
         self.rig.proxy.delay(delay_s)
         until(lambda: self.rig.proxy.outstanding >= publishes, "publishes to be on their way")
 
-    def verdict(self, *, drain_s: float = 40.0) -> Verdict:
+    def verdict(self) -> Verdict:
         """Send what has begun to its end, drain, stop, and judge."""
         rig = self.rig
         rig.finish_sending()
-        rig.drain(timeout_s=drain_s)
+        rig.drain()
         cases = rig.cases()
         rig.stop()
         return check(rig.history(cases, []))

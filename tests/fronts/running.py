@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,8 +9,10 @@ from pathlib import Path
 
 from tests import certificates
 from tests.bootstrap.running import AUTHORIZATION, bridge, configure
+from tests.waiting import patience
 
 from packages import find_front
+from ports import free_port
 
 FRONTS = Path(__file__).resolve().parents[2] / "deploy" / "fronts"
 LISTED = "127.0.0.7"
@@ -27,7 +28,7 @@ class Front:
 
     async def ask(self, source: str, raw: bytes) -> int:
         """Send bytes from this address; return the answer's status, 0 where it was closed."""
-        async with asyncio.timeout(20):
+        async with patience():
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", self._port, ssl=self._trusting, local_addr=(source, 0)
             )
@@ -55,7 +56,7 @@ async def front(directory: Path, name: str, *changes: tuple[str, str]) -> AsyncI
     """Run a shipped configuration, with paths and ports of this test and these changes, before a bridge."""
     pair = certificates.make(directory, "front")
     (directory / "both.pem").write_text(pair.certificate.read_text() + pair.key.read_text())
-    text, port = (FRONTS / name).read_text(), _free_port()
+    text, port = (FRONTS / name).read_text(), free_port()
     way = "proxy-protocol" if name == "haproxy-tcp.cfg" else "x-forwarded-for"
     async with bridge(_behind(directory, way)) as process:
         places = [
@@ -106,14 +107,8 @@ async def _running(directory: Path, name: str, text: str) -> AsyncIterator[None]
         await process.wait()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
-
-
 async def _until_open(port: int) -> None:
-    async with asyncio.timeout(20):
+    async with patience():
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

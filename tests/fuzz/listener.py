@@ -240,7 +240,7 @@ async def _round(directory: Path, front: str, count: int, seconds: float, seed: 
             stderr=output,
         )
     try:
-        await until(lambda: b'"ready"' in log.read_bytes() or process.returncode is not None, timeout_s=60)
+        await until(lambda: b'"ready"' in log.read_bytes() or process.returncode is not None)
         caller = Caller(_port(log), account, front, random)
 
         async def send_on() -> None:

@@ -5,6 +5,7 @@ import socket
 import pytest
 import uvloop
 from aiohttp import web
+from tests.waiting import patience
 
 from tms_bridge.http.server import Server
 from tms_bridge.http.sockets import start
@@ -20,7 +21,7 @@ async def test_an_absolute_target_is_answered_whatever_its_host_is(host: str) ->
     reader, writer = await asyncio.open_connection(*listening.getsockname())
     try:
         writer.write(f"GET http://{host}/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        async with asyncio.timeout(5):
+        async with patience():
             answer = await reader.read()
     finally:
         writer.close()

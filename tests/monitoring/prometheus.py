@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.waiting import PATIENCE_S
+
 from janitor import Janitor
 from packages import find_promtool
 from ports import free_port
@@ -74,7 +76,7 @@ class Prometheus(Program):
         ]
         log = self._directory / "log"
         self._process = self._janitor.spawn(command, env=os.environ, cwd=self._directory, output=log)
-        self.wait_ready(timeout_s=30)
+        self.wait_ready(timeout_s=PATIENCE_S)
 
     def is_ready(self) -> bool:
         """Tell whether it answers."""
@@ -126,5 +128,5 @@ class Prometheus(Program):
 
     def _get(self, what: str, arguments: Mapping[str, str]) -> Any:
         url = f"http://{self._address}/api/v1/{what}?{urllib.parse.urlencode(arguments)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             return json.load(answer)["data"]

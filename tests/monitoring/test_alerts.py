@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import signal
 import socket
 import time
 import urllib.error
@@ -16,6 +15,7 @@ import yaml
 from tests.faults.control import Control
 from tests.faults.records import Binding
 from tests.monitoring.prometheus import RULES, Prometheus
+from tests.waiting import PATIENCE_S
 
 from bridge import Bridge
 from rabbitmq import Node
@@ -28,7 +28,7 @@ NOT_CAUSED = {"TmsBridgeCommitsSlow", "TmsBridgeDefect"}
 CONFIG = """
 [http]
 listen = "{http}"
-shutdown_delay_s = 5
+shutdown_delay_s = 600
 max_connections_per_peer = 12
 [admin]
 listen = "{admin}"
@@ -94,7 +94,7 @@ class Scene:
     def drop_all(self, what: str) -> None:
         """Drop every parked row, as an operator would."""
         url = f"{self.bridge.admin_url}/api/v1/{what}"
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the bridge's own
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:  # noqa: S310 - the bridge's own
             rows = json.load(answer)["rows"]
         for row in rows:
             assert (
@@ -106,7 +106,7 @@ class Scene:
 def _request(method: str, url: str, body: bytes | None = None, **headers: str) -> int:
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - the bridge's own
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - as above
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -233,9 +233,9 @@ def process_gone(scene: Scene, prometheus: Prometheus) -> None:
     prometheus.until_fires("TmsBridgeAllowlistUnchecked")
     scene.node.ctl("delete_queue", "crm")
     scene.control.declare([Binding("crm", "tms.#")], {"x-max-length": 5})
-    scene.bridge.send_signal(signal.SIGTERM)
+    scene.bridge.terminate()
     prometheus.until_fires("TmsBridgeNotReady")
-    scene.bridge.wait()
+    scene.bridge.stop(timeout_s=PATIENCE_S)  # the second signal hurries the first
     prometheus.until_fires("TmsBridgeDown")
     prometheus.until_fires("TmsBridgeAbsent")
     scene.configure(floor=shutil.disk_usage(Path(scene.bridge.outbox)).free * 6 // 10)
@@ -246,7 +246,7 @@ def process_gone(scene: Scene, prometheus: Prometheus) -> None:
     prometheus.until_fires("TmsBridgeDiskLow")
     prometheus.until_fires("TmsBridgeTopologyErrors")
     scene.node.ctl("delete_queue", "crm")
-    scene.bridge.stop()
+    scene.bridge.kill()
     scene.configure()
     scene.bridge.start()
     prometheus.until_shows("tms_bridge_ready == 1")

@@ -11,6 +11,7 @@ import aio_pika
 import jsonschema  # type: ignore[import-untyped] # it ships no types
 import pytest
 from tests.examples.day import EXAMPLES, Consumer, Sender, State, bad_day
+from tests.waiting import PATIENCE_S
 
 from bridge import Bridge
 from tms_events import EVERYTHING, EXCHANGE, TOPICS
@@ -69,13 +70,13 @@ async def test_what_a_bridge_sends_for_all_pairs_fits_for_two_validators(
             done = await asyncio.to_thread(run, *command, cwd=simulated)
             assert done.returncode == 0, done.stderr
         keys = set()
-        for number in range(212):
-            message = await queue.get(timeout=20)
-            assert message is not None
-            body = json.loads(message.body)
-            assert [] == list(union.iter_errors(body))
-            (simulated / f"{number}.json").write_text(json.dumps({"body": body}))
-            keys.add(message.routing_key)
+        async with queue.iterator(no_ack=True, timeout=PATIENCE_S) as messages:
+            for number in range(212):
+                message = await anext(messages)
+                body = json.loads(message.body)
+                assert [] == list(union.iter_errors(body))
+                (simulated / f"{number}.json").write_text(json.dumps({"body": body}))
+                keys.add(message.routing_key)
     assert {topic for topic in TOPICS if not topic.endswith("unknown")} <= keys
     done = run("node", "validate.mjs", SCHEMAS, simulated, cwd=tools)
     assert "231 messages and the AsyncAPI document checked, 0 problems\n" == done.stdout, done.stderr

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.contract import Intake, OutboxEntry, Pending, Receipt
+from tms_bridge.outbox.contract import Intake, OutboxEntry, Receipt
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.journal import Journal, Machine
 from tms_bridge.outbox.memory import MemoryOutbox
@@ -227,16 +228,23 @@ async def quiet(journal: Journal) -> None:
     await journal.status()
 
 
-async def waiting(outbox: Pending, after: int = 0, limit: int = 1000) -> list[OutboxEntry]:
+class WouldWait(Exception):  # noqa: N818 - states the fact
+    """A relay that asks would wait for the next event."""
+
+
+async def waiting(outbox: Journal | MemoryOutbox, after: int = 0, limit: int = 1000) -> list[OutboxEntry]:
     """Return what a relay gets now; nothing if it would wait."""
-    page = asyncio.ensure_future(outbox.page(after, limit))
-    done, _ = await asyncio.wait({page}, timeout=0.1)
-    if not done:
-        page.cancel()
-    return list(page.result()) if done else []
+    await asyncio.sleep(0)  # who has begun to hand something over does so now
+    if isinstance(outbox, Journal):
+        await quiet(outbox)
+    with mock.patch.object(outbox._tail, "arrival", side_effect=WouldWait):
+        try:
+            return list(await outbox.page(after, limit))
+        except WouldWait:
+            return []
 
 
-async def ids_waiting(outbox: Pending) -> list[str]:
+async def ids_waiting(outbox: Journal | MemoryOutbox) -> list[str]:
     return [entry.message.id for entry in await waiting(outbox)]
 
 

@@ -16,7 +16,7 @@ from tests.outbox.outboxes import (
     open_journal,
     quiet,
 )
-from tests.waiting import until
+from tests.waiting import patience, until
 
 from tms_bridge.errors import OutboxBroken, OutboxLocked, Unavailable
 from tms_bridge.outbox import database, group_commit
@@ -38,7 +38,7 @@ async def test_a_failed_write_breaks_the_outbox_for_good(tmp_path: Path) -> None
         outcomes = await asyncio.gather(
             *(accept(journal, event(n, body=bytes(1000))) for n in range(2, 400)), return_exceptions=True
         )
-    async with asyncio.timeout(5):
+    async with patience():
         await journal.broken.wait()
     with pytest.raises(OutboxBroken, match=r"the outbox broke: disk I/O error"):
         await page
@@ -99,7 +99,7 @@ async def test_a_failed_checkpoint_breaks_the_outbox(tmp_path: Path, monkeypatch
     monkeypatch.setattr(database, "CHECKPOINT_BYTES", 1)
     with no_file_larger_than(1 << 16):
         await asyncio.gather(journal.status(), return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with patience():
             await journal.broken.wait()
     await journal.close()
 

@@ -18,7 +18,7 @@ from tests.outbox.outboxes import (
     quiet,
     recall,
 )
-from tests.waiting import until
+from tests.waiting import patience, until
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.outbox import files, group_commit
@@ -95,7 +95,7 @@ async def test_departures_that_find_no_room_at_all_are_tried_again(
     stuck = [row.seq for row in await journal.operators.rows([State.PENDING], with_body=True)]
     not_given_again = await ids_waiting(journal)
     await on_disk(journal, "PRAGMA max_page_count = 1000000")
-    async with asyncio.timeout(5):
+    async with patience():
         while journal._group.leaving:
             await quiet(journal)
     left = [row.seq for row in await journal.operators.rows([State.PENDING], with_body=True)]
@@ -138,7 +138,7 @@ async def test_the_disk_is_looked_at_about_each_second(tmp_path: Path) -> None:
     free = [ROOM]
     journal = await open_journal(tmp_path, free_bytes=lambda _: free[0])
     free[0] = 12345
-    await until(lambda: journal.stats().free_bytes == 12345, timeout_s=5)
+    await until(lambda: journal.stats().free_bytes == 12345)
     await journal.close()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,11 +59,7 @@ async def test_what_waits_for_it_is_bounded(tmp_path: Path, monkeypatch: pytest.
 async def test_closing_is_bounded_and_the_directory_stays_held(tmp_path: Path) -> None:
     async with hung(tmp_path) as journal:
         journal.take(event(1), Told(journal))
-        started = time.monotonic()
-        closed = await journal.close(0.2)
-        took_s = time.monotonic() - started
-    assert not closed
-    assert took_s < 10
+        assert not await journal.close(0.2)  # unbounded, it would come back once the disk has answered
 
 
 async def test_a_disk_that_answers_again_is_used_again(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.outbox.outboxes import (
     recall,
     waiting,
 )
+from tests.waiting import patience
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.outbox.database import Store
@@ -132,7 +133,7 @@ async def test_settled_rows_go_by_themselves_when_nothing_else_happens(tmp_path:
     journal = await open_journal(tmp_path, on_commit=lambda _, rows: None if rows else committed.set())
     await accept(journal, event(1))
     journal.settle(1)
-    async with asyncio.timeout(5):
+    async with patience():
         await committed.wait()
     stats = journal.stats()
     await journal.close()
@@ -262,6 +263,7 @@ async def test_a_settled_event_that_was_never_answered_is_recognised_after_a_kil
     copy = await killed(journal, tmp_path / "a", tmp_path / "b")
     journal = await open_journal(copy, clock=clock)
     retry = await accept(journal, event(2, digest="d"))
+    await quiet(journal)  # its answer that did not get through is noted
     clock.now_s += 121
     await journal._writer.call(Store.look)
     swept = await on_disk(journal, "SELECT * FROM receipts")

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, patience, until
 
 from tms_bridge.calls import Calls
 from tms_bridge.errors import OutboxBroken, PublisherClosed
@@ -329,7 +329,7 @@ async def test_a_returned_event_ends_in_the_unroutable_exchange(
 
 async def test_draining_waits_for_the_last_confirm(relay: Relay, shelf: Shelf) -> None:
     await shelf.add(*(message(str(entity)) for entity in range(100)))
-    assert await relay.drain(5.0)
+    assert await relay.drain(PATIENCE_S)
     assert shelf.rows == {}
 
 
@@ -343,9 +343,9 @@ async def test_draining_gives_up_when_time_is_up(relay: Relay, shelf: Shelf, bro
 
 async def test_draining_does_not_wait_for_an_absent_broker(shelf: Shelf, broker: ScriptedBroker) -> None:
     broker.there.clear()
-    async with carrying(shelf, broker) as relay, asyncio.timeout(10):
+    async with carrying(shelf, broker) as relay, patience():
         await shelf.add(message("1"))
-        assert not await relay.drain(20.0)
+        assert not await relay.drain(2 * PATIENCE_S)
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
@@ -473,7 +473,7 @@ async def test_draining_reads_again_what_a_late_probe_lets_through(
     broker.answer = lambda *_: answers.popleft() if answers else Outcome.CONFIRMED
     await shelf.add(message("1"), message("1"))
     await until(lambda: not answers and relay.outstanding > 0)
-    draining = asyncio.create_task(relay.drain(5.0))
+    draining = asyncio.create_task(relay.drain(PATIENCE_S))
     await until(lambda: relay._exhausted)
     broker.publishers[-1].hand_over(1, Outcome.CONFIRMED)
     assert await draining

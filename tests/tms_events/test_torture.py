@@ -258,7 +258,12 @@ def used(node: Node, url: str) -> str:
             ("sh", "-c", "echo lost my way >&2"),
             "reads no queue: it ended with exit code 0: lost my way",
         ),
-        (lambda _, url: url, (sys.executable, "-c", SILENT), "says nothing; let it write a line"),
+        pytest.param(
+            lambda _, url: url,
+            (sys.executable, "-c", SILENT),
+            "says nothing; let it write a line",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_where_nothing_can_be_judged_it_says_what_is_missing(

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.waiting import PATIENCE_S
 from tests.web.running import AUTHORIZATION, SOURCE, Bridge, serve
 
 import tms_events
@@ -123,7 +124,7 @@ class Rig:
         self._closing = AsyncExitStack()
         self._thread.start()
         self.journal, self.bridge = self.do(self._open(directory))
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.bridge.port, timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.bridge.port, timeout=PATIENCE_S)
 
     def do(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)

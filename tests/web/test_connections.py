@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.waiting import until
+from tests.waiting import patience, until
 from tests.web.running import SOURCE, Bridge, read_answer, request, serve
 
 from tms_bridge.http.connections import Connections, limits_of
@@ -93,7 +93,7 @@ async def test_a_trickle_does_not_stretch_the_time_for_a_head() -> None:
     async with bridge_with(head_timeout_s=0.5) as bridge:
         _, writer = await bridge.connect()
         writer.write(b"GET /livez HTTP/1.1\r\n")
-        async with asyncio.timeout(10):
+        async with patience():
             # What trickles in after the close resets the connection, and may overtake the answer.
             while not bridge.count("head_timeout", "unknown", "unknown"):
                 writer.write(b"X")

@@ -3,7 +3,7 @@ import contextlib
 
 import msgspec
 import pytest
-from tests.waiting import until
+from tests.waiting import patience, until
 from tests.web.running import BODY, SOURCE, Bridge, read_answer, request, serve
 
 from tms_bridge.settings.model import Http, Source
@@ -36,7 +36,7 @@ async def test_a_refusal_comes_before_the_body_and_closes(
 ) -> None:
     reader, writer = await bridge.connect()
     writer.write(headers_only(Expect=expect, **headers))
-    async with asyncio.timeout(1):
+    async with patience():
         answer = await read_answer(reader)
         rest = await reader.read()
 
@@ -157,7 +157,7 @@ async def test_a_chunked_body_over_the_limit_is_refused_while_it_comes(bridge: B
     writer.write(b"1f4\r\n" + b" " * 500 + b"\r\n")
     await writer.drain()
     writer.write(b"1f5\r\n" + b" " * 501 + b"\r\n")
-    async with asyncio.timeout(1):
+    async with patience():
         answer = await read_answer(reader)
 
     assert (answer.status, answer.headers["connection"]) == (413, "close")
@@ -191,7 +191,7 @@ async def test_a_body_that_does_not_come_in_time_is_408() -> None:
         seconds = asyncio.get_running_loop().time() - started
 
         assert (answer.status, answer.headers["connection"]) == (408, "close")
-        assert (0.15 < seconds < 0.3, bridge.count("timeout")) == (True, 1)
+        assert (seconds > 0.15, bridge.count("timeout")) == (True, 1)
 
 
 async def test_a_dripping_body_does_not_put_the_deadline_off() -> None:
@@ -218,7 +218,7 @@ async def test_a_refused_body_is_not_drained(bridge: Bridge) -> None:
     reader, writer = await bridge.connect()
     writer.write(headers_only(Authorization="", Content_Length=BIG))
     await read_answer(reader)
-    async with asyncio.timeout(10):
+    async with patience():
         sent = await send_until_reset(writer)
 
     # What the kernel's buffers take, and no more.

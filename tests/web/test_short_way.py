@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from aiohttp import web
-from tests.waiting import until
+from tests.waiting import patience, until
 from tests.web.running import BODY, SOURCE, Answered, Bridge, read_answer, request, serve
 
 from tms_bridge.errors import Unavailable
@@ -246,7 +246,7 @@ async def test_a_stopping_bridge_closes_after_the_answer(bridge: Bridge, caller:
 
     assert (answer.status, answer.headers["connection"]) == (202, "close")
     assert await caller.gone()
-    async with asyncio.timeout(5):
+    async with patience():
         await bridge.webhooks.finish()
 
 

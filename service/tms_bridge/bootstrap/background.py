@@ -18,7 +18,7 @@ be used. Neither would be better the next time.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Final
 
 from tms_bridge.errors import ClientUnfit, OutboxError
@@ -27,6 +27,9 @@ from tms_bridge.metrics import Tally
 
 PAUSE_S: Final = 1.0
 """How long a task rests after a defect, which may well meet it again."""
+
+AGAIN_S: Final = 2.0
+"""How long a task may take to end before it is cancelled again."""
 
 
 async def outlive(
@@ -49,6 +52,19 @@ async def outlive(
         faults.inc(task)
         logger.error("a defect in a background task, which goes on", task=task, exc_info=defect)
         await asyncio.sleep(PAUSE_S)
+
+
+async def end(tasks: Collection["asyncio.Task[None]"]) -> None:
+    """Cancel tasks until all have ended.
+
+    Once may not do: Python 3.11's `asyncio.wait_for`, by which the AMQP client waits for the broker, loses a
+    cancellation that comes together with the result.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=AGAIN_S)
 
 
 def _is_the_end(error: Exception) -> bool:

@@ -18,7 +18,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from tms_bridge import admin, console
-from tms_bridge.bootstrap.background import outlive
+from tms_bridge.bootstrap.background import end, outlive
 from tms_bridge.bootstrap.gauges import VERSION, bind_allowlist, bind_outbox, bind_publishing, set_facts
 from tms_bridge.bootstrap.observed import ObservationKeeper
 from tms_bridge.bootstrap.reload import Reloader, needs_restart, taken_over
@@ -169,8 +169,7 @@ class Bridge:
             async with self._listening(traffic, operators) as runner:
                 await self._signals.stop.wait()
                 await self._wind_down(runner)
-            for task in tasks:
-                task.cancel()
+            await end(tasks)
             await self._keeper.close()
 
     def _compose(self) -> None:
