@@ -137,6 +137,23 @@ def test_people_read_the_outcome_first_and_prose_last(lines: Lines) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'closing <Channel: "1" at 0x7f39df3dd540>, as <Exchange.Declare object at 0x7f39> was cancelled',
+            'closing Channel: "1", as Exchange.Declare was cancelled',
+        ),
+        ("expected OpenOk, got <Connection.Close object at 0x1f>", "expected OpenOk, got Connection.Close"),
+        ("a < b, and b > 0x7", "a < b, and b > 0x7"),
+    ],
+)
+def test_what_a_library_says_names_no_object_by_its_address(lines: Lines, text: str, expected: str) -> None:
+    with Log(LogSettings(), lines).adopt_libraries():
+        logging.getLogger("aiormq.channel").warning(text)
+    assert [expected] == [line["event"] for line in lines.json()]
+
+
 def test_library_warnings_end_in_the_same_stream_without_passwords(lines: Lines) -> None:
     log = Log(LogSettings(), lines)
     with log.adopt_libraries():

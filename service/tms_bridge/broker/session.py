@@ -15,6 +15,7 @@ from yarl import URL
 
 from tms_bridge.broker.link import Link, TapFactory
 from tms_bridge.errors import BridgeError, BrokerError, PublisherClosed
+from tms_bridge.log import without_addresses
 
 CLOSE_TIMEOUT_S: Final = 2.0
 """How long a polite close may take."""
@@ -29,7 +30,6 @@ _SAID: Final = {
     errno.EHOSTUNREACH: "no route to that host",
     errno.ENETUNREACH: "no route to that network",
 }
-_REPR: Final = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
 
 
 class Session:
@@ -222,7 +222,7 @@ def _words(failure: Exception, link: Link | None) -> str:
     if link is not None and link.said is not None and link.said.text in failure.args:
         return str(link.said)
     plain = _plain(failure) if isinstance(failure, OSError) else ""
-    text = plain or _REPR.sub(r"\1", str(failure))
+    text = plain or without_addresses(str(failure))
     if text and isinstance(failure, AMQPError | OSError):
         return text
     return f"{type(failure).__name__}: {text}"  # a bare text may say nothing: that of a KeyError is a word

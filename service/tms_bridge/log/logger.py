@@ -2,7 +2,7 @@
 
 A line is a dictionary that ends as JSON (by msgspec, written as bytes), or on a terminal as words for people.
 The level is read at each call, so that a reload can change it. What the libraries say through the standard
-`logging` module ends in the same stream, with passwords in URLs taken out.
+`logging` module ends in the same stream, without passwords in URLs and without objects' addresses.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _METHOD_LEVELS = _LEVELS | {"exception": 40, "msg": 20, "warn": 30, "fatal": 50, "err": 40}
 _TRACES_EVERY_S = 60.0
 _PASSWORD_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
+_REPR = re.compile(r"<([^<>]*?)(?: object)? at 0x[0-9a-f]+>")
 
 
 class Line(msgspec.Struct, gc=False):
@@ -162,27 +163,34 @@ class _LibraryHandler(logging.Handler):
         if record.name.startswith("opentelemetry"):
             self._tell_of_traces(record)
             return
-        self._logger.log(
-            record.levelno, without_passwords(record.getMessage()), logger=record.name, exc_info=failure
-        )
+        self._logger.log(record.levelno, _in_words(record.getMessage()), logger=record.name, exc_info=failure)
 
     def _tell_of_client(self, record: logging.LogRecord, failure: BaseException | None) -> None:
         """Write one line, without the traceback that it gives to every lost connection."""
         # Whoever connects reports a failure once and better; these lines would repeat it at each attempt.
         level = logging.DEBUG if record.name.startswith("aiormq.connection") else record.levelno
-        reason = {"reason": without_passwords(repr(failure))} if failure else {}
-        self._logger.log(level, without_passwords(record.getMessage()), logger=record.name, **reason)
+        reason = {"reason": _in_words(repr(failure))} if failure else {}
+        self._logger.log(level, _in_words(record.getMessage()), logger=record.name, **reason)
 
     def _tell_of_traces(self, record: logging.LogRecord) -> None:
         """Write a line a minute: while its receiver is away, the exporter would write one every second."""
         if record.created - self._traces_told_at >= _TRACES_EVERY_S:
             self._traces_told_at = record.created
-            self._logger.warning("traces are not sent", detail=without_passwords(record.getMessage()))
+            self._logger.warning("traces are not sent", detail=_in_words(record.getMessage()))
 
 
 def without_passwords(text: str) -> str:
     """Return the text with the user information of every URL in it replaced."""
     return _PASSWORD_IN_URL.sub("***@", text)
+
+
+def without_addresses(text: str) -> str:
+    """Return the text with what Python makes of objects that have no text of their own cut to their names."""
+    return _REPR.sub(r"\1", text)
+
+
+def _in_words(text: str) -> str:
+    return without_addresses(without_passwords(text))
 
 
 def _add_level_and_time(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
