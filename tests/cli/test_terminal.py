@@ -1,220 +1,323 @@
-"""The commands on a terminal of 80 and of 120 columns: what a person would copy stands there in one piece."""
+"""Every command on a terminal of 80 and 120 columns: what a person would copy stands there in one piece."""
 
-import fcntl
+import asyncio
+import http.client
+import itertools
 import json
 import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
-from collections.abc import AsyncIterator, Callable, Iterator
+import shlex
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
+import aio_pika
+import click
 import pytest
-from tests.bootstrap.running import NOWHERE, Process, ask, bridge
+from click.testing import CliRunner
+from tests.outbox.outboxes import accept, event
 
-Screen = Callable[..., str]
+from bridge import Bridge
+from rabbitmq import Node
+from tms_bridge.cli.program import program
+from tms_bridge.outbox.journal import Journal
+from tms_bridge.settings.model import Outbox
 
+from .terminal import Cue, Program, folded, shown_on
+
+WIDTHS = (80, 120)
 LONG = "an-organisation-with-a-rather-long-name"
-CONFIG = f"""
-[http]
-listen = "127.0.0.1:0"
-shutdown_delay_s = 0
-[admin]
-listen = "127.0.0.1:{{admin}}"
-[amqp]
-urls = ["{NOWHERE}"]
+QUEUE = "a-queue-of-the-customer-relations-department"
+KEY = "k3y" * 30
+MORE = f"""
 [[amqp.queues]]
-name = "a-queue-of-the-customer-relations-department"
-bindings = ["tms.course_assignment.*", "tms.class.guaranteed_to_run"]
-[outbox]
-dir = "outbox"
-min_free_bytes = 0
+name = "{QUEUE}"
+bindings = ["tms.course_assignment.*", "tms.class.completed"]
 [sources.{LONG}]
 allow_from = ["203.0.113.0/24"]
 on_unlisted_address = "hold"
 [[sources.{LONG}.credentials]]
 name = "2026"
-basic = {{{{ username = "Webhookuser-{LONG}", password = "{LONG}" }}}}
+basic = {{ username = "Webhookuser-{LONG}", password = "{LONG}" }}
 [[sources.{LONG}.credentials]]
 name = "key"
-headers = {{{{ X-Api-Key = "{"k3y" * 30}" }}}}
+headers = {{ X-Api-Key = "{KEY}" }}
 """
-BODY = '{"Id": 48211, "ConfirmationStatusId": 1, "Name": "A class whose name is longer than a line"}'
-STEADY = re.compile(r"(?![\d,]+$)")
-"""A word of prose that is no number: how much room a disk has changes from look to look."""
-
-BEGINNING = 12
-"""Letters by which a value is recognised on the screen: as many as none has in common with another."""
+BODY = '{"Id": %d, "ConfirmationStatusId": %d, "Name": "A class whose name is longer than a line"}'
+REQUESTED, DENIED, COMPLETED = 5, 6, 7
+NOBODY = "00000000-0000-7000-8000-000000000000"
+"""An id that nothing has."""
 
 
-@pytest.fixture(params=[80, 120])
-def screen(request: pytest.FixtureRequest, tmp_path: Path) -> Screen:
-    """Run a command on a terminal of its own, and return what it shows, without colours."""
+class Scene:
+    """A bridge and its broker: events wait, are refused, held, or wanted by no queue, and bodies are none."""
 
-    def screen(*args: object) -> str:
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, request.param, 0, 0))
-        environ = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tms_bridge", *map(str, args)],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=tmp_path,
-            env=environ | {"TERM": "xterm-256color"},
-        )
-        os.close(theirs)
-        shown = b"".join(iter(lambda: _read(ours), b""))
-        os.close(ours)
-        process.wait(timeout=60)
-        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r\n", "\n")
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._numbers = itertools.count(48211)
+        self.directory = bridge.configuration.parent
+        self.url = bridge.url
+        self.refused = [event(number).id for number in range(len(WIDTHS))]
+        self.lost: list[str] = []
 
-    return screen
+    def prepare(self) -> None:
+        """Put in place what a bridge cannot be brought to, and the files that commands read."""
+        asyncio.run(_keep(self._bridge.outbox, self._refuse))
+        asyncio.run(_keep(self.directory / "old", lambda journal: accept(journal, event(9))))
+        text = self._bridge.configuration.read_text()
+        elsewhere = text.replace(str(self._bridge.outbox), str(self.directory / "another"))
+        dead = text.replace(self._bridge.admin_url.removeprefix("http://"), "127.0.0.1:1")
+        for name, content in {
+            "archive.toml": f"{text}\n[amqp.archive]\n",
+            "another.toml": re.sub(r'127\.0\.0\.1:\d+"', '127.0.0.1:0"', elsewhere),
+            "dead.toml": dead,
+            "body.json": BODY % (1, COMPLETED),
+            "bad.json": '{"Event": {"Key": 48211, "State": {"New": "Denied"}}}',
+            "lines.jsonl": "{}\n",
+            "page.md": "2001:db8:1234:5678:9abc:def0:1234:5678\n",
+        }.items():
+            (self.directory / name).write_text(content)
+
+    async def _refuse(self, journal: Journal) -> None:
+        for number in range(len(self.refused)):
+            receipt = await accept(journal, event(number))
+            journal.refuse(receipt.seq, "the headers are larger than a frame of 131,072 bytes")
+
+    def fill(self, amqp_url: str) -> None:
+        """Bring about what a running bridge shows; the stream, which takes everything, comes last."""
+        asyncio.run(_full_queue(amqp_url))
+        for _ in range(len(WIDTHS) + 1):
+            self.lost.append(self._post("contoso", BODY % (next(self._numbers), REQUESTED)))
+            self._until(self.lost[-1], "unroutable")
+        for kind in (self.pending, self.pending, self.held, self.undecodable):
+            kind()
+        self._run("topology", "apply", "--config", "archive.toml")
+        self._until(self.delivered(), "delivered")
+
+    def pending(self) -> str:
+        return self._post("contoso", BODY % (next(self._numbers), DENIED))
+
+    def held(self) -> str:
+        return self._post(LONG, BODY % (next(self._numbers), COMPLETED))
+
+    def undecodable(self) -> str:
+        return self._post("contoso", f'{{"Nr": {next(self._numbers)}, "ConfirmationStatusId": 1}}')
+
+    def delivered(self) -> str:
+        return self._post("contoso", BODY % (next(self._numbers), COMPLETED))
+
+    def answers(self, args: list[str]) -> list[object]:
+        """Return what a command prints with `--json`, one document or several lines."""
+        told = self._run(*args, "--json")
+        if told.lstrip().startswith(("{\n", "[\n")):
+            return [json.loads(told)]
+        return [json.loads(line) for line in told.splitlines()]
+
+    def _post(self, source: str, body: str) -> str:
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        headers = {"X-Api-Key": KEY} if source == LONG else {"Authorization": self._bridge.authorization}
+        connection.request("POST", f"/webhooks/{source}/class-changed", body, headers)
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        return str(answer.get("id") or answer["quarantine_id"])
+
+    def _run(self, *args: str) -> str:
+        return CliRunner().invoke(program, args).stdout
+
+    def _until(self, event_id: str, state: str) -> None:
+        while f'"state":"{state}"' not in self._run("calls", "--id", event_id, "--json"):
+            pass
 
 
-def _read(descriptor: int) -> bytes:
+async def _keep(directory: Path, work: Callable[[Journal], Awaitable[object]]) -> None:
+    journal = await Journal.open(Outbox(dir=str(directory), min_free_bytes=0))
+    await work(journal)
+    await journal.close()
+
+
+async def _full_queue(url: str) -> None:
+    """Bind a queue that takes one event and refuses the next."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        limits: dict[str, aio_pika.abc.FieldValue] = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        queue = await channel.declare_queue("full", durable=True, arguments=limits)
+        await queue.bind("tms.events", "tms.class.denied")
+
+
+@pytest.fixture(scope="module")
+def scene(rabbitmq: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    name = tmp_path_factory.mktemp("terminal").name
+    url = rabbitmq.add_vhost(name)
+    bridge = Bridge(url, more=MORE)
+    scene = Scene(bridge)
+    scene.prepare()
+    before = Path.cwd()
+    os.chdir(scene.directory)  # where a command finds its configuration
     try:
-        return os.read(descriptor, 65_536)
-    except OSError:  # how Linux tells that the other side is closed
-        return b""
+        with bridge:
+            scene.fill(url)
+            yield scene
+    finally:
+        os.chdir(before)
+        rabbitmq.delete_vhost(name)
 
 
-@pytest.fixture
-def config(tmp_path: Path, unused_tcp_port: int) -> Path:
-    path = tmp_path / "tms-bridge.toml"
-    path.write_text(CONFIG.format(admin=unused_tcp_port))
-    return path
+class Case(NamedTuple):
+    """A call of a command, in which `{word}` is something of that kind in the scene.
+
+    Attributes:
+        args: what follows on the command.
+        values: what must stand on the screen, beside the words in `args`; None: what `--json` prints.
+        cues: what is done once something stands on the screen.
+    """
+
+    args: str = ""
+    values: tuple[str, ...] | None = None
+    cues: tuple[tuple[str, str], ...] = ()
 
 
-@pytest.fixture
-def write(config: Path) -> Callable[[str], object]:
-    """Let the one source in from these addresses alone."""
-    text = config.read_text()
-    return lambda addresses: config.write_text(text.replace("203.0.113.0/24", addresses))
+TABLE: dict[str, list[Case]] = {
+    "serve": [Case("--config another.toml", ("{directory}/another",), (("ready  version=", "stop"),))],
+    "init": [Case("{directory}/a-directory-of-its-own/a-configuration-with-a-long-name.toml --force")],
+    "check": [Case("--online")],
+    "live": [Case("--config dead.toml", ("http://127.0.0.1:1",))],
+    "tms-settings": [
+        Case(f"--source {LONG} --url https://hooks.training.example.com --reveal"),
+        Case(f"--source {LONG} --credential key --reveal"),
+    ],
+    "explain": [Case(f"--source {LONG} --trigger class {body}.json") for body in ("body", "bad")],
+    "fields": [Case(), Case("--propose")],
+    "simulate": [Case("--url {url} --source no-such-one --header X-Api-Key=x --count 1 --max-retries 0")],
+    "tail": [Case("--count 1", ("tms.class.completed", "/tms/contoso"), (("listening to", "delivered"),))],
+    "replay": [
+        Case("--config archive.toml --since 1d --dry-run", ("tms.class.completed",)),
+        Case(f"--config archive.toml --since 1d --to {QUEUE}"),
+    ],
+    "topology show": [Case("--config archive.toml")],
+    "topology apply": [Case()],
+    "bindings check": [
+        Case(QUEUE),
+        Case("rooms --config archive.toml --binding tms.class.denied --since 1d", ("tms.class.completed",)),
+    ],
+    "status": [Case()],
+    "calls": [
+        Case(),
+        Case("--follow", (), (("waiting for calls", "delivered"), ("class/", "interrupt"))),
+    ],
+    "outbox status": [Case()],
+    "outbox list": [Case()],
+    "outbox retry": [Case("{refused}", ())],
+    "outbox drop": [Case("{pending} --yes", ())],
+    "outbox export": [Case("-", ("{pending}",))],
+    "outbox import": [Case("lines.jsonl", ("line 1",))],
+    "outbox salvage": [Case("old/outbox.db", (event(9).id,))],
+    "quarantine list": [Case()],
+    "quarantine show": [Case("{held}"), Case("{undecodable}"), Case(NOBODY, (NOBODY,))],
+    "quarantine replay": [
+        Case("{undecodable}", ()),
+    ],
+    "quarantine release": [Case("{held}", ())],
+    "quarantine drop": [Case("{undecodable} --yes", ())],
+    "quarantine export": [Case("-", ("{undecodable}",))],
+    "unroutable status": [Case()],
+    "unroutable replay": [Case("--limit 1", ("{lost}", "tms.class.requested"))],
+    "allowlist check": [Case("--page page.md")],
+    "schema export": [Case("{directory}/the-message-contract")],
+}
+CASES = [(path, case) for path, cases in TABLE.items() for case in cases]
 
 
-@pytest.fixture
-async def filled(config: Path, write: Callable[[str], object]) -> AsyncIterator[Process]:
-    """A bridge with an event that waits, one that is held, and a body that is none."""
-    write("127.0.0.1")
-    async with bridge(config) as process:
-        for body in (BODY, '{"ConfirmationStatusId": 1}'):
-            await ask(process.http, _webhook(body))
-        write("203.0.113.0/24")
-        await process.until("configuration reloaded")
-        await ask(process.http, _webhook(BODY.replace("48211", "48212")))
-        yield process
+class Call:
+    """A case as it is typed, and what of it must stand on the screen."""
+
+    def __init__(self, scene: Scene, path: str, case: Case) -> None:
+        self._scene, self._case = scene, case
+        self._noted: list[str] = []
+        self.args = [*path.split(), *shlex.split(self._filled(case.args))]
+        self._values = [self._filled(value) for value in case.values or ()]
+
+    @property
+    def cues(self) -> list[Cue]:
+        return [(sign, partial(self._do, deed)) for sign, deed in self._case.cues]
+
+    def shown(self, width: int) -> tuple[str, object]:
+        """Return what stands on a screen of this width, and what is to stand there."""
+        told = self._scene.answers(self.args) if self._case.values is None else None
+        shown = shown_on(width, self.args, self._scene.directory, self.cues)
+        return shown, told if told is not None else [*self._values, *self._noted]
+
+    def _filled(self, text: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: self._word(found[1]), text)
+
+    def _word(self, kind: str) -> str:
+        known = getattr(self._scene, kind)
+        self._noted.append(str(known() if callable(known) else known.pop(0) if kind in TAKEN else known))
+        return self._noted[-1]
+
+    def _do(self, deed: str, process: Program) -> None:
+        if deed in SIGNALS:
+            process.send_signal(SIGNALS[deed])
+        else:
+            self._word(deed)
 
 
-def _webhook(body: str) -> bytes:
-    key = "k3y" * 30
-    return (
-        f"POST /webhooks/{LONG}/class-changed HTTP/1.1\r\nHost: x\r\nX-Api-Key: {key}\r\n"
-        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
+TAKEN = {"refused", "lost"}
+SIGNALS = {"stop": signal.SIGTERM, "interrupt": signal.SIGINT}
 
 
-def values(answer: object) -> Iterator[str]:
-    """Yield what a person might copy: every text and number of the JSON."""
-    if isinstance(answer, dict):
-        for value in answer.values():
-            yield from values(value)
-    elif isinstance(answer, list):
-        for value in answer:
-            yield from values(value)
-    elif isinstance(answer, str):
-        # Prose breaks between its words, where nothing is lost by it.
-        yield from [answer] if answer.count(" ") < 2 else filter(STEADY.match, answer.split())
-    elif isinstance(answer, int | float) and not isinstance(answer, bool):
-        yield f"{answer:g}" if isinstance(answer, float) else str(answer)
+def commands(command: click.Command, path: str = "") -> Iterator[str]:
+    if not isinstance(command, click.Group):
+        yield path
+        return
+    for name in command.list_commands(click.Context(command)):
+        inner = command.get_command(click.Context(command), name)
+        assert inner is not None
+        yield from commands(inner, f"{path} {name}".strip())
 
 
-def answers(*args: object, cwd: Path) -> list[object]:
-    command = [sys.executable, "-m", "tms_bridge", *map(str, args), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, timeout=60)
-    if done.stdout.lstrip().startswith(("{\n", "[\n")):
-        return [json.loads(done.stdout)]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def test_every_command_stands_in_the_table() -> None:
+    assert sorted(commands(program)) == sorted(TABLE)
 
 
-def folded(shown: str, told: list[object]) -> list[str]:
-    """Return the values that begin on the screen and do not go on in one piece."""
-    told_here = [value for answer in told for value in values(answer) if value[:BEGINNING] in shown]
-    assert told_here, "nothing of the answer stands on the screen"
-    return [value for value in told_here if value not in shown]
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("path", "case"), CASES, ids=[f"{path} {case.args}" for path, case in CASES])
+def test_no_value_is_folded_or_cut(scene: Scene, path: str, case: Case, width: int) -> None:
+    shown, told = Call(scene, path, case).shown(width)
+    assert [] == folded(shown, told)
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("shown", "wrong"),
     [
-        ["check"],
-        ["tms-settings", "--source", LONG, "--url", "https://hooks.training.example.com", "--reveal"],
-        ["tms-settings", "--source", LONG, "--credential", "key", "--reveal"],
-        ["explain", "--source", LONG, "--trigger", "class", "body.json"],
-        ["allowlist", "check", "--page", "page.md"],
+        ("id 01936000-0000-7000-8000-000000000001 ok", []),
+        ("id 01936000-0000-7000-\n   8000-000000000001 ok", ["01936000-0000-7000-8000-000000000001"] * 2),
+        ("id 0193\n6000-0000-7000-8000-000000000001", ["01936000-0000-7000-8000-000000000001"] * 2),
+        ("id 01936000-0000-7000-80… ok", ["01936000-0000-7000-8000-000000000001"] * 2),
+        ("nothing of it but ok", ["01936000-0000-7000-8000-000000000001"]),
     ],
-    ids=" ".join,
 )
-def test_no_value_is_folded_where_no_bridge_is_needed(
-    command: list[str], config: Path, screen: Screen, tmp_path: Path
-) -> None:
-    (tmp_path / "body.json").write_text(BODY)
-    (tmp_path / "page.md").write_text("2001:db8:1234:5678:9abc:def0:1234:5678\n")
-    told = answers(*command, cwd=config.parent)
-    assert [] == folded(screen(*command), told)
-
-
-@pytest.mark.parametrize("command", ["calls", "outbox status", "outbox list", "quarantine list"])
-async def test_no_value_of_the_rows_is_folded(
-    command: str, filled: Process, screen: Screen, tmp_path: Path
-) -> None:
-    assert filled.admin
-    told = answers(*command.split(), cwd=tmp_path)
-    assert [] == folded(screen(*command.split()), told)
-
-
-async def test_no_value_of_one_row_is_folded(filled: Process, screen: Screen, tmp_path: Path) -> None:
-    assert filled.admin
-    for row in answers("quarantine", "list", cwd=tmp_path):
-        assert isinstance(row, dict)
-        shown = screen("quarantine", "show", row["id"])
-        assert [] == folded(shown, answers("quarantine", "show", row["id"], cwd=tmp_path))
-
-
-@pytest.mark.parametrize("command", ["topology show", "unroutable status", "check --online"])
-def test_no_value_of_the_broker_is_folded(
-    command: str, config: Path, vhost: str, screen: Screen, tmp_path: Path
-) -> None:
-    config.write_text(config.read_text().replace(NOWHERE, vhost))
-    answers("topology", "apply", cwd=tmp_path)
-    told = answers(*command.split(), cwd=tmp_path)
-    assert [] == folded(screen(*command.split()), told)
+def test_what_is_folded_cut_or_left_out_is_found(shown: str, wrong: list[str]) -> None:
+    assert wrong == folded(shown, [{"id": "01936000-0000-7000-8000-000000000001", "state": "ok"}])
 
 
 def test_serve_on_a_terminal_logs_for_people_unless_the_configuration_decides(
-    config: Path, tmp_path: Path
+    scene: Scene, tmp_path: Path
 ) -> None:
-    for more, begins in (("", r"\d\d:\d\d:\d\d  ready  version="), ('[log]\nformat = "json"\n', r"\{")):
-        config.write_text(CONFIG.format(admin=0) + more)
-        ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "tms_bridge", "serve", "--config", str(config)]
-        environ = os.environ | {"NO_COLOR": "1"}
-        process = subprocess.Popen(
-            command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environ
-        )
-        os.close(theirs)
-        with os.fdopen(ours, errors="replace") as screen:
-            line = next(line for line in screen if "ready" in line)
-            process.terminate()
-            assert re.match(begins, line), line
-            assert 0 == process.wait(timeout=60)
+    text = (scene.directory / "another.toml").read_text().replace(str(scene.directory), str(tmp_path))
+    for more, begins in (
+        ("", r"^\d\d:\d\d:\d\d  ready  version="),
+        ('[log]\nformat = "json"\n', r'^\{.*"ready"'),
+    ):
+        (tmp_path / "tms-bridge.toml").write_text(text + more)
+        shown = shown_on(80, ["serve"], tmp_path, [("ready", lambda process: process.terminate())])
+        assert re.search(begins, shown, re.MULTILINE), shown
 
 
-def test_what_init_says_to_do_next_is_in_one_piece(screen: Screen, tmp_path: Path) -> None:
+def test_what_init_says_to_do_next_is_in_one_piece(tmp_path: Path) -> None:
     file = tmp_path / "a-directory-of-its-own" / "a-configuration-with-a-long-name.toml"
-    shown = screen("init", file)
+    shown = shown_on(80, ["init", file], tmp_path)
     for step in ("check --online", "serve"):
         assert f"tms-bridge {step} --config {file}" in shown
