@@ -115,6 +115,31 @@ def test_a_reader_that_goes_away_is_no_error(config: Path) -> None:
     assert b"Broken" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("stream", "exit_code", "said"),
+    [
+        (">&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        (">/dev/full", 1, "tms-bridge: no space left on device\n"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "--help"])
+def test_a_stream_that_is_closed_or_full_is_no_traceback(
+    config: Path, command: str, stream: str, exit_code: int, said: str
+) -> None:
+    called = f'"$1" -m tms_bridge {command} {stream}'
+    environment = {**os.environ, "TMS_BRIDGE_CONFIG": str(config)}
+    done = subprocess.run(
+        ["/bin/sh", "-c", called, "sh", sys.executable],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (exit_code, said) == (done.returncode, done.stderr)
+
+
 def test_ctrl_c_ends_it_cleanly(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     command = [sys.executable, "-m", "tms_bridge", "simulate", "--url", url, "--source", "a", "--count", "1"]

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple, Never, cast
 
 import click
@@ -169,4 +170,17 @@ def program() -> None:
 
 def main(argv: Sequence[str] | None = None) -> Never:
     """Run the command line; this is the console script."""
-    program.main(argv, prog_name="tms-bridge")
+    _open_closed()
+    try:
+        program.main(argv, prog_name="tms-bridge")
+    except OSError as error:  # a help text, which is written before any command is called
+        _forget_stdout()
+        click.echo(f"tms-bridge: {_words(error)}", err=True)
+        sys.exit(NO)
+
+
+def _open_closed() -> None:
+    """Let what would be written go to nowhere where a stream was closed by whoever called."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
