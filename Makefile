@@ -34,7 +34,7 @@ demo: setup ## start a broker and the bridge, send all twelve events, show what 
 run: setup ## as demo, and stay up, with the text to paste into TMS
 	@$(PYTHON) deploy/local/demo.py --stay
 
-test: setup ## run the tests, on every core, each worker against a RabbitMQ of its own: six minutes on two cores
+test: setup ## run the tests side by side, each worker against a RabbitMQ of its own
 	$(PYTHON) -m pytest $(WORKERS) -m "not long"
 
 npm-test: setup ## hold the contract to Ajv, AsyncAPI's parser, TypeScript and Node; fetches packages with npm
