@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
 from tests.fuzz import listener
 from tests.fuzz.api import can_follow_description, follow_description, fuzz_api
 from tests.fuzz.runner import Run
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fuzz(name: str, count: int, seconds: float, seed: int) -> bool:
     if name == HTTP:
-        account = asyncio.run(listener.run(count, seconds, seed))
+        account = uvloop.run(listener.run(count, seconds, seed))
         say(account, account.findings)
         return not account.findings
     if name == API:

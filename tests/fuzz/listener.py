@@ -29,13 +29,13 @@ from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, Row, State
 from tms_bridge.settings.model import Outbox
 
 _CALLERS = 24
-_PATIENCE_S = 12.0
+_PATIENCE_S = 40.0
 _SHORT_PATIENCE_S = 0.25
 """How long to wait for an answer that nobody owes: the bytes could be half a request."""
 
 _CONTINUE = 100
 MEMORY_KB = 220 * 1024
-ROUND = 100_000
+ROUND = 10_000
 """Requests in the life of one bridge: all that they made waits in its outbox."""
 
 _CONFIG = """
@@ -45,6 +45,7 @@ client_address = "{front}"
 trusted_proxies = [{trusted}]
 max_body_bytes = {max_body}
 shutdown_delay_s = 0
+deadline_s = 30
 [admin]
 listen = "127.0.0.1:0"
 [amqp]
@@ -54,6 +55,7 @@ dir = "outbox"
 min_free_bytes = 0
 [sources.contoso]
 allow_from = ["127.1.0.0/16"]
+timeout_s = 40
 [[sources.contoso.credentials]]
 name = "basic"
 basic = {{ username = "u", password = "${{PASSWORD:-a-password-of-tests}}" }}
