@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gc
 import socket
 
 import pytest
@@ -57,3 +58,25 @@ async def _close_with_callers_at_the_door() -> list[bytes]:
 
 def test_whoever_waits_at_the_door_is_answered_before_it_closes() -> None:
     assert [b"let in"] * 20 == uvloop.run(_close_with_callers_at_the_door())
+
+
+async def test_whoever_hangs_up_right_behind_a_request_leaves_no_defect_in_the_log() -> None:
+    async def handle(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response()
+
+    told: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    connection = Server(handle)()
+    ours, theirs = socket.socketpair()
+    transport, _ = await loop.connect_accepted_socket(lambda: connection, ours)
+    await asyncio.sleep(0)  # it waits for a request
+    connection.data_received(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    connection.connection_lost(None)
+    await asyncio.sleep(0)
+    transport.abort()
+    theirs.close()
+    await asyncio.sleep(0)
+    gc.collect()  # which is when asyncio tells of a task that nobody has asked
+
+    assert [] == told

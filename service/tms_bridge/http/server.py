@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final, NoReturn, cast
 
 from aiohttp import StreamReader, web
 from aiohttp import __version__ as aiohttp_version
@@ -53,6 +53,11 @@ NoteRefused = Callable[[str, str, SenderError], None]
 
 Take = Callable[[RawRequestMessage, StreamReader, "Connection"], None]
 """The short way: takes a whole request without a task; its answer leaves by `Connection.answer`."""
+
+
+def _gone(*_: object) -> NoReturn:
+    """End the task that was about to begin with a request: its caller is gone."""
+    raise asyncio.CancelledError
 
 
 class Connection(web.RequestHandler):
@@ -140,6 +145,8 @@ class Connection(web.RequestHandler):
         """Give its room to others."""
         self._connections.leave(self)
         super().connection_lost(exc)
+        # aiohttp would call None for a request that had just come, and log a defect for whoever hangs up.
+        self._request_factory = _gone
         self._watched.let_go()
 
     @property
