@@ -13,6 +13,7 @@ import pytest
 from tests.administering import Alarm, close_connections, delete_user, permit, set_password
 from tests.bootstrap.running import ask, bridge, configure, webhook
 from tests.bootstrap.test_service import consume, queue_is_there, relay
+from tests.faults.half_open import Manner, half_open
 from yarl import URL
 
 import tms_events
@@ -63,6 +64,37 @@ async def test_a_close_after_the_handshake_is_told_in_the_brokers_words(
         await process.until("broker connected", 2)
     assert any("320" in str(line) and "the rack is moved" in str(line) for line in process.lines)
     assert not any(REPR.search(str(line)) for line in process.lines)
+
+
+ENDS = [manner for manner in Manner if "silent" not in manner]
+PLACES = ("/", "/calls", "/outbox", "/quarantine", "/topology", "/configuration", "/metrics", "/readyz")
+ANSWERS = ("/api/v1/status", "/api/v1/calls", "/api/v1/events", "/api/v1/outbox", "/api/v1/quarantine")
+
+
+@pytest.mark.parametrize("manner", ENDS)
+async def test_at_whatever_step_the_broker_ends_it_everything_tells_it_in_words(
+    manner: Manner, tmp_path: Path
+) -> None:
+    async with half_open(manner) as port:
+        config = configure(tmp_path, f"amqp://tms:s3cret@127.0.0.1:{port}/")
+        async with bridge(config) as process:
+            asking = tmp_path / "asking.toml"
+            asking.write_text(
+                config.read_text().replace(
+                    '[admin]\nlisten = "127.0.0.1:0"', f'[admin]\nlisten = "{process.admin}"'
+                )
+            )
+            assert 202 == (await process.post(7))[0]
+            line = await process.until("broker connection failed", 2)
+            shown = [(await process.get(path))[1] for path in (*PLACES, *ANSWERS)]
+            ended = [
+                await asyncio.to_thread(call, command, asking)
+                for command in ("status", "calls", "check --online", "topology show", "unroutable status")
+            ]
+    assert [1, 0, 1, 1, 1] == [each.returncode for each in ended]
+    told = [str(line), *shown, *(each.stdout + each.stderr for each in ended)]
+    assert f"127.0.0.1:{port}" in str(line)
+    assert [] == [text for text in told if REPR.search(text) or "Traceback" in text or "s3cret" in text]
 
 
 async def test_user_and_password_from_files_may_hold_any_character(
