@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CLOCK = r"(monotonic|perf_counter|\btime)\(\)"
 HURRIES = re.compile(
-    rf"asyncio\.timeout\((?!0\))\d{1, 2}[.)]|assert .*{CLOCK}.* < [\d.]|assert .*< {CLOCK} [+-] [\d.]"
+    rf"asyncio\.timeout\((?!0\))\d\d?[.)]|assert .*{CLOCK}.* < [\d.]|assert .*< {CLOCK} [+-] [\d.]"
 )
 """A time limit, or an assertion, by which a busy machine would fail."""
 
