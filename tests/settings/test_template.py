@@ -49,10 +49,9 @@ def test_every_table_and_every_key_of_a_listener_stands_in_the_template() -> Non
 
 def test_what_the_template_comments_out_is_valid_too(read_text: Read, tmp_path: Path) -> None:
     lines = [re.sub(r"^# (?=\[\[|[a-z_]+ = )", "", line) for line in template().splitlines()]
-    secrets = tmp_path / "secrets"
-    secrets.write_text("s3cret-of-a-holder")
-    text = "\n".join(lines).replace("/run/secrets/admin-token", str(secrets))
-    settings = read_text(text.replace("/run/secrets/tms-admin-token", str(secrets))).settings
+    for name in ("admin-token", "tms-admin-token"):
+        (tmp_path / name).write_text(f"s3cret-of-{name}")
+    settings = read_text("\n".join(lines).replace("/run/secrets", str(tmp_path))).settings
     assert (settings.http.client_address, len(settings.amqp.queues)) == ("x-forwarded-for", 1)
     assert [("tms-admin", "viewer", ("contoso",))] == [
         (token.name, token.role, token.sources) for token in settings.admin.tokens
