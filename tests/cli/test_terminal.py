@@ -205,7 +205,7 @@ TABLE: dict[str, list[Case]] = {
     "status": [Case()],
     "calls": [
         Case(),
-        Case("--follow", (), (("waiting for calls", "delivered"), ("class/", "interrupt"))),
+        Case("--follow", (), (("waiting for calls", "delivered"), ("tms.class.completed", "interrupt"))),
     ],
     "outbox status": [Case()],
     "outbox list": [Case()],
