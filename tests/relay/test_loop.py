@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
@@ -178,10 +179,10 @@ def broker() -> ScriptedBroker:
 
 @contextlib.asynccontextmanager
 async def carrying(
-    shelf: Shelf, broker: ScriptedBroker, metrics: PublishMetrics | None = None
+    shelf: Shelf, broker: ScriptedBroker, metrics: PublishMetrics | None = None, settings: Amqp = SETTINGS
 ) -> AsyncIterator[Relay]:
     """Run a relay for as long as the context lasts."""
-    relay = Relay(shelf, broker, metrics or uncounted(), Calls(), structlog.get_logger(), SETTINGS)
+    relay = Relay(shelf, broker, metrics or uncounted(), Calls(), structlog.get_logger(), settings)
     running = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -256,9 +257,11 @@ async def test_a_backlog_gives_way_to_what_arrives(
     monkeypatch.setattr("tms_bridge.relay.clocks.RECENT_S", 60.0)
     # Nor may two that come late at once pass for many a second, with which the backlog would hurry.
     monkeypatch.setattr("tms_bridge.relay.clocks._AHEAD", 0)
+    # What is read goes out at once: what waited for outcomes would be published when they come, all together.
+    at_once = msgspec.structs.replace(SETTINGS, max_outstanding=2000)
     await shelf.add(*(message(str(entity)) for entity in range(1200)))
     began = asyncio.get_running_loop().time()
-    async with carrying(shelf, broker):
+    async with carrying(shelf, broker, settings=at_once):
         while len(broker.published) < 1000:
             shelf.last_seq += 1
             await asyncio.sleep(0.005)
