@@ -178,6 +178,7 @@ def _page(board: console.Board, frame: Frame) -> Live:
 
 
 async def _nobody(*_: str) -> NoReturn:
+    """Stand where an operator would send a test event, which nobody does here."""
     raise NotImplementedError
 
 

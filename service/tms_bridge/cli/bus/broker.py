@@ -23,6 +23,17 @@ from tms_bridge.settings.model import Amqp
 CONNECT_TIMEOUT_S = 10.0
 NAME = "tms-bridge command line"
 
+bindings_option = click.option(
+    "--binding",
+    "bindings",
+    multiple=True,
+    default=("#",),
+    show_default=True,
+    metavar="KEY",
+    help="Only events whose routing key it matches, such as tms.class.*; may be given several times.",
+)
+"""Gives a command the topics that it is about; all, if none is named."""
+
 
 async def connect(amqp: Amqp, url: URL) -> Session:
     """Open a connection to one broker.

@@ -13,7 +13,7 @@ import msgspec
 
 from tms_bridge.broker.archive import Archived, Selection, copy, message_count, read
 from tms_bridge.broker.session import Session
-from tms_bridge.cli.bus.broker import open_broker
+from tms_bridge.cli.bus.broker import bindings_option, open_broker
 from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options, load, note, visible
 from tms_bridge.errors import SettingsError
@@ -85,15 +85,7 @@ class ReplayReport(msgspec.Struct):
 )
 @click.option("--since", type=MOMENT, metavar="T", help="Received since then: 2h, 7d, or 2026-11-26T14:00Z.")
 @click.option("--until", type=MOMENT, metavar="T", help="Received before then; default: now.")
-@click.option(
-    "--binding",
-    "bindings",
-    multiple=True,
-    default=("#",),
-    show_default=True,
-    metavar="KEY",
-    help="Only events whose routing key it matches, such as tms.class.*; may be given several times.",
-)
+@bindings_option
 @click.option("--entity", metavar="TRIGGER/ID", help="Only events of this one, such as class/4711.")
 @click.option(
     "--from-offset", type=click.IntRange(0), metavar="N", help="Go on where a replay that ended early said."

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from tms_bridge.broker.consumer import Delivery, listen
-from tms_bridge.cli.bus.broker import open_broker
+from tms_bridge.cli.bus.broker import bindings_option, open_broker
 from tms_bridge.cli.bus.saved import ATTRIBUTE, HandlerAnswer, Redaction, SavedEvent, save, saved_event
 from tms_bridge.cli.event_loop import run_async
 from tms_bridge.cli.output import Output, common_options, load, note, visible
@@ -106,15 +106,7 @@ class _Wish(msgspec.Struct, frozen=True):
 
 @click.command()
 @common_options
-@click.option(
-    "--binding",
-    "bindings",
-    multiple=True,
-    default=("#",),
-    show_default=True,
-    metavar="KEY",
-    help="Only events whose routing key it matches, such as tms.class.*; may be given several times.",
-)
+@bindings_option
 @click.option(
     "--exchange", metavar="NAME", help="An exchange other than amqp.exchange, such as tms.quarantine."
 )
