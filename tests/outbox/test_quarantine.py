@@ -1,6 +1,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.outbox.outboxes import (
     Clock,
@@ -88,7 +89,7 @@ async def test_a_full_quarantine_refuses_undecodable_bodies_alone(tmp_path: Path
 
 async def test_a_body_that_could_not_be_kept_is_not_remembered(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
-    journal._snapshot = journal._snapshot.__class__(journal._snapshot.totals, 0, "no room", None)
+    journal._snapshot = msgspec.structs.replace(journal._snapshot, full="no room")
     with pytest.raises(Unavailable, match="no room"):
         await quarantine(journal, undecodable(1, digest="d"))
     await journal.status()

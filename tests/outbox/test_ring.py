@@ -6,7 +6,7 @@ from tests.outbox.outboxes import Clock, accept, event, killed, open_journal
 
 from tms_bridge.errors import OutboxBroken
 from tms_bridge.outbox import files
-from tms_bridge.outbox.files import SLOTS, Ring
+from tms_bridge.outbox.retries import SLOTS, Ring
 
 
 def opened(path: Path, last_seq: int, *, boot: str = "boot", journal_id: str = "journal") -> Ring:

@@ -61,6 +61,11 @@ def with_more(one: Batch) -> Batch:
     return Batch(rows=one.rows, settled=one.settled, seen={1 << 40: 2})
 
 
+def fits(one: Batch) -> bool:
+    came, sizes = _entering(one.rows, 0)
+    return _fits(one, len(came), sizes)
+
+
 def one_by_one(batches: Sequence[Batch]) -> list[Batch]:
     return [
         part
@@ -93,15 +98,15 @@ def test_neighbours_leave_as_one_run() -> None:
 def test_what_brings_more_or_is_large_is_left_to_a_transaction() -> None:
     large = Batch(rows=[msgspec.structs.replace(row(1), blob=bytes(MAX_BYTES + 1))])
     others = [Batch(refused=[(1, "too long")]), Batch(seen={1: 2}), batch(1, FEW_ROWS + 1), large]
-    assert [False] * 4 == [_fits(one, len(one.rows)) for one in others]
-    assert _fits(batch(1, FEW_ROWS), FEW_ROWS)
+    assert [False] * 4 == [fits(one) for one in others]
+    assert fits(batch(1, FEW_ROWS))
 
 
 def test_a_large_batch_is_cut_by_number_and_by_bytes() -> None:
-    many = [*_entering(batch(1, MAX_ROWS + 8).rows, 0)]
+    many = _entering(batch(1, MAX_ROWS + 8).rows, 0)[0]
     assert [MAX_ROWS, 8] == [len(part) for part in _parts(many)]
     large = [msgspec.structs.replace(row(n), blob=bytes(MAX_BYTES)) for n in (1, 2, 3)]
-    assert [2, 1] == [len(part) for part in _parts([*_entering(large, 0)])]
+    assert [2, 1] == [len(part) for part in _parts(_entering(large, 0)[0])]
 
 
 def test_a_failure_leaves_rows_and_totals_as_they_were(states: States) -> None:
@@ -117,6 +122,17 @@ def test_a_failure_leaves_rows_and_totals_as_they_were(states: States) -> None:
     rows, totals = content(states)
     assert [3, 4, 5] == [stored[0] for stored in rows]
     assert sum(len(row(n).blob) for n in (3, 4, 5)) == totals.all.pending_bytes
+
+
+def test_totals_that_were_committed_never_change(states: States) -> None:
+    states.write(batch(1, 3))
+    kept = states.totals
+    before = msgspec.msgpack.encode(kept)
+    states.write(batch(4, 2, [1, 2]))
+    states.write(with_more(batch(6, 1, [3])))
+    states.drop(4)
+    assert before == msgspec.msgpack.encode(kept)
+    assert before != msgspec.msgpack.encode(states.totals)
 
 
 def test_sizes_are_remembered_of_the_newest_rows_only(

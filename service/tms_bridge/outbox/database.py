@@ -40,6 +40,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """How the journal stands, as of a commit or the last look at the disk."""
 
     totals: Totals
+    event_bytes: int
     free_bytes: int
     full: str
     oldest_us: int | None
@@ -49,7 +50,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         everything = self.totals.all
         return Stats(
             events=everything.pending_rows,
-            bytes=everything.event_bytes,
+            bytes=self.event_bytes,
             oldest_us=self.oldest_us if everything.pending_rows else None,
             refused=everything.refused_rows,
             held=everything.held_rows,
@@ -132,8 +133,8 @@ class Store:
 
     def snapshot(self) -> Snapshot:
         """Say how the journal stands."""
-        totals = self.states.totals.copy()
-        return Snapshot(totals, self._space.free, self._space.full, self._oldest_us)
+        totals = self.states.totals
+        return Snapshot(totals, totals.all.event_bytes, self._space.free, self._space.full, self._oldest_us)
 
     def look_now(self) -> Snapshot:
         """Say how the journal stands, and how old its head is."""
@@ -203,7 +204,7 @@ class Store:
     def _depart(self, batch: Batch) -> bool:
         self._space.run_out()
         try:
-            self.states.write(batch.without_rows())
+            self.states.write(msgspec.structs.replace(batch, rows=[]))
         except sqlite3.OperationalError as error:
             self._raise_unless_full(error)
             return False

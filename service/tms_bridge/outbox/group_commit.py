@@ -7,13 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import TypeVar, cast
-
-import msgspec
+from typing import Final, TypeVar, cast
 
 from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
+from tms_bridge.outbox.contract import Receipt
 from tms_bridge.outbox.database import Committed, Snapshot, Store, is_fatal
-from tms_bridge.outbox.rows import Batch, NewRow, Owed, State, Totals
+from tms_bridge.outbox.rows import Batch, NewRow, State, Totals
 
 T = TypeVar("T")
 
@@ -161,27 +160,14 @@ FEW_ARRIVALS = 12
 """After a batch of so few the next goes at once, so that the writer works while the loop answers; after a
 larger one the loop is busy, and what a turn of it adds to the next saves commits."""
 
-ENOUGH_DEPARTURES = 64
+ENOUGH_SETTLED = 64
 """So many wake the writer by themselves; fewer wait for the next arrivals, or for LINGER_S."""
-
-_log = logging.getLogger(__name__)
 
 LINGER_S = 0.01
 STUCK_S = 1.0
 """How long departures wait that a full disk did not take."""
 
-
-class Arrivals(msgspec.Struct):
-    """New rows that wait for their commit, and their bytes by source and state."""
-
-    rows: list[NewRow] = []
-    sizes: dict[tuple[str, State], int] = {}
-
-    def add(self, row: NewRow) -> None:
-        """Let one more wait."""
-        self.rows.append(row)
-        key = row.message.source, row.state
-        self.sizes[key] = self.sizes.get(key, 0) + len(row.blob)
+NEVER: Final = float("inf")
 
 
 class GroupCommit:
@@ -197,139 +183,118 @@ class GroupCommit:
         self._writer = writer
         self._landed = landed
         self._failed = failed
-        self._arrivals = Arrivals()
-        self._in_commit = Arrivals()
-        self._departures = Batch()
-        self._departing = 0
-        self._writing = False
+        self._gathering = Batch()
         self._stuck = False
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.Handle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self._writing_since = 0.0
+        self.writing_since = NEVER
+        """When the commit that is being made began, by the monotonic clock."""
         self.queued_bytes = 0
         """Of what arrived and is not committed yet."""
+        self._queued: dict[tuple[str, State], int] = {}
+        """The same by source and state."""
         self.leaving: set[int] = set()
         """What has left and is not deleted yet."""
 
     def arrive(self, row: NewRow) -> None:
         """Write a new row with the next batch."""
-        self._arrivals.add(row)
-        self.queued_bytes += len(row.blob)
-        if self._soon is None and not self._writing:
-            self._next()
+        self._gathering.rows.append(row)
+        self._queue(row, len(row.blob))
+        if self._soon is None and self.writing_since == NEVER:
+            self._soon = self._loop.call_soon(self._push)
 
     def queued(self) -> Totals:
         """Return what arrived and is not committed yet, of an undecodable body its copy too, in bytes."""
         totals = Totals()
-        for arrivals in (self._arrivals, self._in_commit):
-            for (source, state), size in arrivals.sizes.items():
-                totals.add(state, source, 0, size)
-                if state is State.UNDECODABLE:
-                    totals.add(State.PENDING, source, 0, size)
+        for (source, state), size in self._queued.items():
+            totals.add(state, source, 0, size)
+            if state is State.UNDECODABLE:
+                totals.add(State.PENDING, source, 0, size)
         return totals
 
-    def settle(self, seq: int, owed: Owed | None) -> None:
+    def settle(self, seq: int, owed: Receipt | None) -> None:
         """Delete a row, leaving a receipt if an answer is owed."""
         if seq not in self.leaving:
             self.leaving.add(seq)
-            self._departures.settled.append(seq)
+            self._gathering.settled.append(seq)
             if owed is not None:
-                self._departures.owed.append(owed)
-            self._departing += 1
-            if not self._writing:  # this is the path of every event
-                self._next()
+                self._gathering.owed.append(owed)
+            self._next()
 
     def refuse(self, seq: int, reason: str) -> None:
         """Park a row."""
         if seq not in self.leaving:
             self.leaving.add(seq)
-            self._departures.refused.append((seq, reason))
-            self._depart(None)
+            self._gathering.refused.append((seq, reason))
+            self._next()
 
-    def owe(self, owed: Owed) -> None:
+    def owe(self, owed: Receipt) -> None:
         """Keep a receipt, whatever becomes of the row."""
-        self._depart(owed)
+        self._gathering.owed.append(owed)
+        self._next()
 
     def saw(self, seq: int, seen: int) -> None:
         """Note how often an undecodable body has come."""
-        self._departures.seen[seq] = seen
-        self._depart(None)
+        self._gathering.seen[seq] = seen
+        self._next()
 
     async def drain(self) -> None:
         """Wait until everything is written, or nothing more can be."""
-        if self._arrivals.rows or self._departing:
-            self._idle.clear()
-        self._push()
-        await self._idle.wait()
-
-    @property
-    def commit_age_s(self) -> float:
-        """How long the commit that is being made has taken so far; 0 while none is."""
-        return self._loop.time() - self._writing_since if self._writing else 0.0
+        while True:
+            self._push()
+            if self.writing_since == NEVER:
+                return
+            await self._idle.wait()
+            if self._stuck and not self._gathering.rows:
+                return
 
     def give_up(self, error: BridgeError) -> None:
         """Fail whoever waits; nothing more is written."""
         self._cancel_timers()
-        arrivals, self._arrivals = self._arrivals, Arrivals()
-        self._failed(error, arrivals.rows)
-        self._idle.set()
+        batch, self._gathering = self._gathering, Batch()
+        self._failed(error, batch.rows)
 
-    def _depart(self, owed: Owed | None) -> None:
-        if owed is not None:
-            self._departures.owed.append(owed)
-        self._departing += 1
-        self._next()
+    def _queue(self, row: NewRow, size: int) -> None:
+        self.queued_bytes += size
+        place = row.message.source, row.state
+        self._queued[place] = self._queued.get(place, 0) + size
 
     def _next(self) -> None:
         """Write what gathers: arrivals with the turn of the loop that brought them, departures in company."""
-        if self._writing:
+        if self.writing_since != NEVER:
             return
-        if self._arrivals.rows or (self._departing >= ENOUGH_DEPARTURES and not self._stuck):
+        batch = self._gathering
+        if batch.rows or (len(batch.settled) >= ENOUGH_SETTLED and not self._stuck):
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._push)
-        elif self._departing and self._later is None:
+        elif self._later is None and _departs(batch):
             self._later = self._loop.call_later(STUCK_S if self._stuck else LINGER_S, self._push)
 
     def _push(self) -> None:
-        """Hand over what has gathered, unless a batch is being written."""
+        """Hand over what has gathered, as much as one commit may hold, unless a batch is being written."""
         self._cancel_timers()
-        if self._writing or not (self._arrivals.rows or self._departing):
+        batch = self._gathering
+        if self.writing_since != NEVER or not (batch.rows or _departs(batch)):
             return
-        self._in_commit = self._gathered()
-        batch, self._departures, self._departing = self._departures, Batch(), 0
-        batch.rows = rows = self._in_commit.rows
-        self._writing, self._writing_since = True, self._loop.time()
+        self._gathering = Batch(rows=batch.rows[MAX_ARRIVALS:])
+        del batch.rows[MAX_ARRIVALS:]
+        self.writing_since = time.monotonic()
         self._idle.clear()
         self._writer.submit(
             lambda store: store.commit(batch),
-            lambda committed, error: self._written(batch, rows, committed, error),
+            lambda committed, error: self._written(batch, committed, error),
         )
 
-    def _gathered(self) -> Arrivals:
-        """Return what has arrived, as much as one commit may hold."""
-        arrivals, self._arrivals = self._arrivals, Arrivals()
-        if len(arrivals.rows) <= MAX_ARRIVALS:
-            return arrivals
-        gathered = Arrivals()
-        for number, row in enumerate(arrivals.rows):
-            (gathered if number < MAX_ARRIVALS else self._arrivals).add(row)
-        return gathered
-
-    def _written(
-        self,
-        batch: Batch,
-        rows: Sequence[NewRow],
-        committed: Committed | None,
-        error: Exception | None,
-    ) -> None:
+    def _written(self, batch: Batch, committed: Committed | None, error: Exception | None) -> None:
         """Tell everyone what became of a batch, and write the next."""
-        self._writing = False
-        self.queued_bytes -= sum(self._in_commit.sizes.values())
-        self._in_commit = Arrivals()
+        self.writing_since = NEVER
+        self._idle.set()
+        for row in batch.rows:
+            self._queue(row, -len(row.blob))
         if committed is None:
-            self._not_written(batch, rows, error)
+            self._not_written(batch, error)
             return
         self._stuck = not committed.departed
         if committed.departed:
@@ -337,40 +302,39 @@ class GroupCommit:
             self.leaving.difference_update(seq for seq, _ in batch.refused)
         else:
             self._take_back(batch)
-        if self._arrivals.rows and len(rows) <= FEW_ARRIVALS:
+        if self._gathering.rows and len(batch.rows) <= FEW_ARRIVALS:
             self._push()
-        self._landed(committed, rows)
-        self._next()
-        if not self._writing and (self._stuck or not (self._arrivals.rows or self._departing)):
-            self._idle.set()
+        else:
+            self._next()
+        self._landed(committed, batch.rows)
 
-    def _not_written(self, batch: Batch, rows: Sequence[NewRow], error: Exception | None) -> None:
+    def _not_written(self, batch: Batch, error: Exception | None) -> None:
         """The outbox broke; or a defect cost this batch, whose departures are written another time."""
         if isinstance(error, OutboxBroken):
-            self._failed(error, rows)
+            self._failed(error, batch.rows)
             self.give_up(error)
             return
         _log.error("a batch could not be written", exc_info=error)
-        self._failed(Unavailable("a defect kept the outbox from writing this; it is in the log"), rows)
+        self._failed(Unavailable("a defect kept the outbox from writing this; it is in the log"), batch.rows)
         self._stuck = True
         self._take_back(batch)
         self._next()
-        if not self._arrivals.rows:
-            self._idle.set()
 
     def _take_back(self, batch: Batch) -> None:
         """Not even the departures could be written: they stay for another time."""
-        later = self._departures
-        batch.rows = []
-        batch.settled += later.settled
-        batch.refused += later.refused
-        batch.owed += later.owed
-        batch.seen |= later.seen
-        self._departures = batch
-        self._departing += len(batch.settled) + len(batch.refused) + len(batch.owed) + len(batch.seen)
+        later = self._gathering
+        later.settled = batch.settled + later.settled
+        later.refused = batch.refused + later.refused
+        later.owed = batch.owed + later.owed
+        later.seen = batch.seen | later.seen
 
     def _cancel_timers(self) -> None:
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()
         self._soon = self._later = None
+
+
+def _departs(batch: Batch) -> bool:
+    """Say whether a batch has more than new rows."""
+    return bool(batch.settled or batch.refused or batch.owed or batch.seen)

@@ -13,12 +13,12 @@ from tms_bridge.errors import BridgeError, OutboxBroken, Unavailable
 from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, OutboxEntry, Receipt, Waiter
 from tms_bridge.outbox.database import Ages, Committed, Snapshot, Store
-from tms_bridge.outbox.files import Directory, FreeBytes, Ring, Space, boot_id, free_bytes
+from tms_bridge.outbox.files import Directory, FreeBytes, Space, boot_id, free_bytes
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.memory import Tail
 from tms_bridge.outbox.operators import Operators
-from tms_bridge.outbox.retries import Cases, Clock, Receipts, RetryWindow, fail, owed
-from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, Unanswered, microseconds, pack
+from tms_bridge.outbox.retries import Cases, Clock, Receipts, RetryWindow, Ring, fail
+from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, microseconds, pack
 from tms_bridge.settings import model as settings
 
 OnCommit = Callable[[float, int], None]
@@ -72,6 +72,7 @@ class Journal:
         self._machine = machine
         self._receipts = Receipts(dedup.window_s, machine.clock, self._mark)
         self._cases = Cases(dedup.window_s, machine.clock)
+        self.join = self._receipts.join
         self._closed = False
         self._ample_bytes = 0
         """So many may wait for a commit without a closer look at caps and disk."""
@@ -139,20 +140,15 @@ class Journal:
             self._directory.ring, journal_id=journal_id, last_seq=last_seq, boot=self._machine.boot_id()
         )
         since_us = microseconds(self._machine.clock()) - self._window_us
-        unanswered = await self._writer.call(
+        events, cases = await self._writer.call(
             lambda store: store.queries.unanswered(
                 self._ring.unanswered(last_seq), self._ring.floor, since_us
             )
         )
-        self._remember(unanswered)
-
-    def _remember(self, unanswered: Unanswered) -> None:
-        for event in unanswered.events:
-            taken_s = event.taken_us / 1_000_000
-            self._receipts.restore(Receipt(event.seq, event.id, event.routing_key, event.digest, taken_s))
-        for case in unanswered.cases:
-            taken_s = case.taken_us / 1_000_000
-            self._cases.restore(Receipt(case.seq, case.id, "", case.digest, taken_s, seen=case.seen))
+        for event in events:
+            self._receipts.restore(event)
+        for case in cases:
+            self._cases.restore(case)
 
     async def close(self, timeout_s: float = 30.0) -> bool:
         """Write what is left, move it into the journal proper, and let the directory go.
@@ -214,10 +210,6 @@ class Journal:
 
     # Intake
 
-    def join(self, digest: str, waiter: Waiter) -> bool:
-        """Let the retry of an unanswered event wait with it; False: this digest is new."""
-        return self._receipts.join(digest, waiter)
-
     def take(self, message: Message, waiter: Waiter) -> None:
         """Make an event durable that is no retry; its waiter is told when it is synced to the disk.
 
@@ -243,7 +235,7 @@ class Journal:
         again = self._receipts.unanswer(receipt)
         if again is not None:
             self._ring.clear(receipt.seq)
-            self._group.owe(owed(again))  # its row may have been settled while it counted as answered
+            self._group.owe(again)  # its row may have been settled while it counted as answered
 
     # Pending
 
@@ -290,8 +282,7 @@ class Journal:
     def settle(self, seq: int) -> None:
         """The broker has it: forget the row with the next batch."""
         self._tail.remove(seq)
-        unanswered = self._receipts.unanswered(seq)
-        self._group.settle(seq, owed(unanswered) if unanswered else None)
+        self._group.settle(seq, self._receipts.unanswered(seq))
 
     def refuse(self, seq: int, reason: str) -> None:
         """No retry can deliver it: park it for an operator."""
@@ -312,13 +303,13 @@ class Journal:
             or self._caps.why_full(self._snapshot.totals, group.queued(), state, message.source, len(blob))
         ):
             raise Unavailable(reason, retry_after_s=_RETRY_AFTER_S)
-        receipt = window.take(message.id, routing_key, message.digest, waiter)
+        receipt = window.take(message, routing_key, waiter)
         group.arrive(NewRow(message, blob, receipt, state))
 
     @property
     def late_s(self) -> float:
         """How long a commit has taken that is late; 0 while none is."""
-        age_s = self._group.commit_age_s
+        age_s = time.monotonic() - self._group.writing_since
         return age_s if age_s > self.patience_s else 0.0
 
     def _unavailable(self) -> str:
@@ -331,32 +322,35 @@ class Journal:
             return f"the disk does not answer: a commit has taken longer than {self.patience_s} s"
         if self._group.queued_bytes > MAX_QUEUED_BYTES:
             return f"the disk is too slow: over {MAX_QUEUED_BYTES} bytes wait for it"
-        if self._snapshot.totals.all.event_bytes > self._limits.max_bytes:
+        if self._snapshot.event_bytes > self._limits.max_bytes:
             return f"the outbox holds its {self._limits.max_bytes} bytes (outbox.max_bytes)"
         return self._snapshot.full
 
     def _landed(self, committed: Committed, rows: Sequence[NewRow]) -> None:
-        """A batch is on the disk: hand it to the relay and let its waiters answer."""
+        """A batch is on the disk: note it as answered, let its waiters answer, hand it to the relay."""
         self._observe(committed.snapshot)
         if committed.before is None:
             self._failed(Unavailable(self._snapshot.full, retry_after_s=_RETRY_AFTER_S), rows)
             return
-        first = committed.before + 1
-        events = [seq for seq, row in enumerate(rows, first) if row.state is not _UNDECODABLE]
+        events: list[int] = []
+        entries: list[OutboxEntry] = []
+        for seq, row in enumerate(rows, committed.before + 1):
+            row.receipt.seq = seq
+            if row.state is not _UNDECODABLE:
+                events.append(seq)
+            if row.state is not _HELD:
+                entries.append(OutboxEntry(seq, row.message))
         unmarked = self._mark(events) if events else None
-        for seq, row in enumerate(rows, first):
-            receipt = row.receipt
+        for row in rows:
             if row.state is _UNDECODABLE:
-                self._cases.committed(receipt, seq)
-                if receipt.seen > 1:
-                    self._group.saw(seq, receipt.seen)
+                self._cases.committed(row.receipt)
+                if row.receipt.seen > 1:
+                    self._group.saw(row.receipt.seq, row.receipt.seen)
             elif unmarked is None:
-                self._receipts.committed(receipt, seq)
+                self._receipts.committed(row.receipt)
             else:
-                fail(receipt, unmarked)
-        self._tail.extend(
-            [OutboxEntry(seq, row.message) for seq, row in enumerate(rows, first) if row.state is not _HELD]
-        )
+                fail(row.receipt, unmarked)
+        self._tail.extend(entries)
         if self._on_commit is not None:
             self._on_commit(committed.duration_s, len(rows))
 
@@ -382,7 +376,7 @@ class Journal:
         if snapshot.full or self._closed or self.failure is not None:
             self._ample_bytes = 0
         else:  # half of what a cap leaves is nobody's part
-            room = self._limits.max_bytes // 2 - snapshot.totals.all.event_bytes
+            room = self._limits.max_bytes // 2 - snapshot.event_bytes
             self._ample_bytes = min(room, MAX_QUEUED_BYTES)
         if snapshot.full and not was:
             _log.warning("the outbox takes nothing new: %s", snapshot.full)

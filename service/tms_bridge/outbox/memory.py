@@ -125,6 +125,7 @@ class MemoryOutbox:
         self._clock = clock
         self._receipts = Receipts(window_s, clock, lambda _: None)
         self._cases = Cases(window_s, clock)
+        self.join = self._receipts.join
         self._waiting: dict[int, _Waiting] = {}
         self._tail = Tail(0, max_entries=max_events, max_bytes=1 << 62)
         self._last_seq = 0
@@ -162,10 +163,6 @@ class MemoryOutbox:
     async def close(self, timeout_s: float = 0.0) -> bool:  # noqa: ARG002 - as the journal's
         """Do nothing: nothing is kept."""
         return True
-
-    def join(self, digest: str, waiter: Waiter) -> bool:
-        """Let the retry of an unanswered event wait with it; False: this digest is new."""
-        return self._receipts.join(digest, waiter)
 
     def take(self, message: Message, waiter: Waiter) -> None:
         """Give an event that is no retry to the relay; its waiter is told when the broker has confirmed it.
@@ -218,7 +215,8 @@ class MemoryOutbox:
     def settle(self, seq: int) -> None:
         """The broker has it: whoever waits may answer."""
         if (waiting := self._leave(seq)) is not None:
-            waiting.window.committed(waiting.receipt, seq)
+            waiting.receipt.seq = seq
+            waiting.window.committed(waiting.receipt)
 
     def refuse(self, seq: int, reason: str) -> None:
         """No retry can deliver it, and there is nowhere to park it: whoever waits answers 503."""
@@ -231,7 +229,7 @@ class MemoryOutbox:
         self._drop_leftovers()
         if len(self._waiting) >= self._max_events or self._bytes + len(message.body) > MAX_BYTES:
             raise Unavailable(f"{self._max_events} events wait for the broker's confirm")
-        receipt = window.take(message.id, routing_key, message.digest, waiter)
+        receipt = window.take(message, routing_key, waiter)
         self._last_seq = seq = self._last_seq + 1
         self._waiting[seq] = _Waiting(receipt, window, len(message.body))
         self._bytes += len(message.body)

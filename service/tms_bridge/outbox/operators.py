@@ -21,12 +21,13 @@ import msgspec
 
 from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, RowUnfit, Undecodable
 from tms_bridge.message import Kind, Message
+from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.memory import Tail
 from tms_bridge.outbox.queries import PAGE_BYTES
 from tms_bridge.outbox.retries import RetryWindow
-from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, ROW_ID, Appended, Caps, Row, State, Stats
+from tms_bridge.outbox.rows import OUTBOX, QUARANTINE, ROW_ID, Caps, Row, State, Stats
 
 PAGE_ROWS: Final = 500
 """A page has so many rows or PAGE_BYTES, whatever comes first."""
@@ -237,16 +238,13 @@ class Operators:
         return await self.release(row.id)
 
     async def _append_page(self, page: Sequence[Row]) -> int:
-        appended = await self._writer.call(
-            lambda store: store.states.append(page, self._caps()), self._hand_over
+        came, _ = await self._writer.call(
+            lambda store: store.states.append(page, self._caps()), lambda added: self._tail.extend(added[1])
         )
-        return appended.rows
+        return came
 
-    async def _append(self, work: Callable[[Store], Appended]) -> None:
-        await self._writer.call(work, self._hand_over)
-
-    def _hand_over(self, appended: Appended) -> None:
-        self._tail.extend(appended.pending)
+    async def _append(self, work: Callable[[Store], OutboxEntry]) -> None:
+        await self._writer.call(work, lambda entry: self._tail.extend([entry]))
 
     async def _drop_pending(self, seq: int) -> None:
         carried = self.carrier is not None and not self.carrier.withhold(seq)

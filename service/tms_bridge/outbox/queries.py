@@ -7,15 +7,15 @@ from itertools import islice
 from pathlib import Path
 
 from tms_bridge.errors import OutboxError, OutboxLocked
-from tms_bridge.outbox.contract import OutboxEntry
-from tms_bridge.outbox.rows import Case, Owed, Row, State, Stored, Unanswered, unpack
+from tms_bridge.outbox.contract import OutboxEntry, Receipt
+from tms_bridge.outbox.rows import Row, State, Stored, unpack
 
 PAGE_BYTES = 4 << 20
 _CHUNK = 256
 _PLACES = "(" + ", ".join("?" * _CHUNK) + ")"
 _STORED = tuple(
-    f"SELECT seq, taken_us, message, {held} FROM {rows} AND taken_us NOT NULL AND seq IN {_PLACES}"  # noqa: S608 - our names
-    for rows, held in (
+    f"SELECT seq, taken_us, message, {unsent} FROM {rows} AND taken_us NOT NULL AND seq IN {_PLACES}"  # noqa: S608 - our names
+    for rows, unsent in (
         ("pending WHERE true", 0),
         ("refused WHERE true", 0),
         ("quarantine WHERE state = 'held'", 1),
@@ -59,8 +59,10 @@ class Queries:
                 return Row.of(row, with_body=True)
         return None
 
-    def unanswered(self, seqs: Iterable[int], floor: int, since_us: int) -> Unanswered:
-        """Return what is still owed an answer.
+    def unanswered(
+        self, seqs: Iterable[int], floor: int, since_us: int
+    ) -> tuple[list[Receipt], list[Receipt]]:
+        """Return the events that are still owed an answer, and the undecodable bodies of the window.
 
         Args:
             seqs: those that were not answered, from the newest back.
@@ -69,34 +71,39 @@ class Queries:
         """
         newest_first = list(seqs)
         events = [*self._rows_owed(newest_first, since_us), *self._receipts(set(newest_first), since_us)]
-        return Unanswered(sorted(events, key=lambda owed: owed.seq), self._cases(floor, since_us))
+        return sorted(events, key=lambda event: event.seq), self._cases(floor, since_us)
 
-    def _rows_owed(self, newest_first: Sequence[int], since_us: int) -> list[Owed]:
+    def _rows_owed(self, newest_first: Sequence[int], since_us: int) -> list[Receipt]:
         """Look rows up by their key until they are older than the window."""
-        owed: list[Owed] = []
+        owed: list[Receipt] = []
         seqs = iter(newest_first)
         while chunk := list(islice(seqs, _CHUNK)):
             chunk += [0] * (_CHUNK - len(chunk))
-            found = [_owed(row) for statement in _STORED for row in self._all(statement, *chunk)]
-            owed += (row for row in found if row.taken_us >= since_us)
-            if any(row.taken_us < since_us for row in found):
+            found = [row for statement in _STORED for row in self._all(statement, *chunk)]
+            recent = [row for row in found if row[1] >= since_us]
+            owed += (_receipt(*row) for row in recent)
+            if len(recent) < len(found):
                 break
         return owed
 
-    def _receipts(self, unanswered: set[int], since_us: int) -> list[Owed]:
-        statement = "SELECT seq, taken_us, id, routing_key, digest FROM receipts WHERE taken_us >= ?"
-        return [Owed(*row) for row in self._all(statement, since_us) if row[0] in unanswered]
+    def _receipts(self, unanswered: set[int], since_us: int) -> list[Receipt]:
+        statement = "SELECT seq, id, routing_key, digest, taken_us FROM receipts WHERE taken_us >= ?"
+        return [
+            Receipt(seq, event_id, routing_key, digest, taken_us / 1_000_000)
+            for seq, event_id, routing_key, digest, taken_us in self._all(statement, since_us)
+            if seq in unanswered
+        ]
 
-    def _cases(self, floor: int, since_us: int) -> list[Case]:
+    def _cases(self, floor: int, since_us: int) -> list[Receipt]:
         statement = (
-            "SELECT seq, taken_us, message, seen, state FROM quarantine "
+            "SELECT seq, taken_us, message, 1, seen, state FROM quarantine "
             "WHERE taken_us NOT NULL AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
         )
-        cases: list[Case] = []
+        cases: list[Receipt] = []
         before = 1 << 62
         while rows := self._all(statement, floor, before, _CHUNK):
             recent = [row for row in rows if row[1] >= since_us]
-            cases += (_case(row) for row in recent if row[4] == State.UNDECODABLE)
+            cases += (_receipt(*row[:5]) for row in recent if row[5] == State.UNDECODABLE)
             before = rows[-1][0]
             if len(recent) < len(rows):
                 break
@@ -151,16 +158,11 @@ def _listed(state: State, where: str = "seq > ?") -> str:
     return f"SELECT '{state}' AS state, seq, message, {columns} FROM {table} {where}"  # noqa: S608 - our names
 
 
-def _owed(row: tuple[int, int, bytes, int]) -> Owed:
-    seq, taken_us, blob, held = row
+def _receipt(seq: int, taken_us: int, blob: bytes, unsent: int, seen: int = 1) -> Receipt:
+    """Return what is remembered of a row; one in quarantine goes nowhere."""
     message = unpack(blob)
-    return Owed(seq, taken_us, message.id, "" if held else message.routing_key, message.digest)
-
-
-def _case(row: tuple[int, int, bytes, int, str]) -> Case:
-    seq, taken_us, blob, seen, _ = row
-    message = unpack(blob)
-    return Case(seq, taken_us, message.id, message.digest, seen)
+    routing_key = "" if unsent else message.routing_key
+    return Receipt(seq, message.id, routing_key, message.digest, taken_us / 1_000_000, seen=seen)
 
 
 class Salvage:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tms_bridge.errors import Unavailable
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.contract import OutboxEntry, Receipt
+from tms_bridge.outbox.contract import Receipt
 
 MAX_SEQ: Final = (1 << 63) - 1
 """What SQLite can hold."""
@@ -108,7 +108,7 @@ def moment(unix_us: int) -> str:
     return f"{told:%Y-%m-%dT%H:%M:%S}.{unix_us // 1000 % 1000:03}Z"
 
 
-class Share(msgspec.Struct):
+class Share(msgspec.Struct, frozen=True):
     """How much of what is stored is one source's, or all of it."""
 
     pending_rows: int = 0
@@ -130,21 +130,14 @@ class Share(msgspec.Struct):
         """All of it."""
         return self.event_bytes + self.held_bytes + self.undecodable_bytes
 
-    def count(self, state: State, rows: int, size: int) -> None:
-        """Count `rows` rows of `size` bytes in all as entering `state`; negative when they leave."""
-        match state:
-            case State.PENDING:
-                self.pending_rows += rows
-                self.pending_bytes += size
-            case State.REFUSED:
-                self.refused_rows += rows
-                self.refused_bytes += size
-            case State.HELD:
-                self.held_rows += rows
-                self.held_bytes += size
-            case State.UNDECODABLE:
-                self.undecodable_rows += rows
-                self.undecodable_bytes += size
+    def with_more(self, state: State, rows: int, size: int) -> "Share":
+        """Return it with so many rows, and their bytes, in `state` on top; negative when they leave."""
+        number, amount = f"{state}_rows", f"{state}_bytes"
+        more = {number: getattr(self, number) + rows, amount: getattr(self, amount) + size}
+        return msgspec.structs.replace(self, **more)
+
+
+NOTHING: Final = Share()
 
 
 class Ledger(msgspec.Struct, array_like=True):
@@ -164,24 +157,20 @@ class Totals(msgspec.Struct):
     """
 
     last_seq: int = 0
-    all: Share = msgspec.field(default_factory=Share)
+    all: Share = NOTHING
     ledger: Ledger = msgspec.field(default_factory=Ledger)
 
     def add(self, state: State, source: str, rows: int, size: int) -> None:
         """Count rows of a source as entering `state`; negative when they leave."""
-        self.all.count(state, rows, size)
-        share = self.ledger.shares.get(source)
-        if share is None:
-            share = self.ledger.shares[source] = Share()
-        share.count(state, rows, size)
-        if rows < 0 and share == _EMPTY:
-            del self.ledger.shares[source]
+        self.all = self.all.with_more(state, rows, size)
+        shares = self.ledger.shares
+        shares[source] = shares.get(source, NOTHING).with_more(state, rows, size)
+        if shares[source] == NOTHING:
+            del shares[source]
 
     def copy(self) -> "Totals":
         """Return totals that can be changed apart from these."""
-        replace = msgspec.structs.replace
-        shares = {source: replace(share) for source, share in self.ledger.shares.items()}
-        return Totals(self.last_seq, replace(self.all), Ledger(self.ledger.newest_us, shares))
+        return Totals(self.last_seq, self.all, Ledger(self.ledger.newest_us, self.ledger.shares.copy()))
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -199,9 +188,6 @@ class Stats(msgspec.Struct, frozen=True):
     unavailable: str
     held_bytes: int = 0
     sources: dict[str, Share] = {}
-
-
-_EMPTY: Final = Share()
 
 
 class Caps(msgspec.Struct, frozen=True):
@@ -269,7 +255,7 @@ class Caps(msgspec.Struct, frozen=True):
         reserved = 0
         for other in self.sources:
             if other != source:
-                has = (totals.ledger.shares.get(other, _EMPTY) for totals in (stored, queued))
+                has = (totals.ledger.shares.get(other, NOTHING) for totals in (stored, queued))
                 reserved += max(0, part - sum(getattr(share, amount) for share in has))
         return reserved
 
@@ -289,79 +275,39 @@ class NewRow(msgspec.Struct, frozen=True):
     receipt: Receipt
     state: State = State.PENDING
 
-    @property
-    def taken_us(self) -> int:
-        """When its body was taken in, monotonic microseconds."""
-        return microseconds(self.receipt.taken_s)
-
 
 def microseconds(seconds: float) -> int:
     """Return seconds as the journal stores them."""
     return round(seconds * 1_000_000)
 
 
-class Owed(msgspec.Struct, frozen=True):
-    """An event whose row is gone, or going, while TMS may still retry it."""
-
-    seq: int
-    taken_us: int
-    id: str
-    routing_key: str
-    digest: str
-
-
-class Case(msgspec.Struct, frozen=True):
-    """An undecodable body of the last window: its row, and how often it was seen."""
-
-    seq: int
-    taken_us: int
-    id: str
-    digest: str
-    seen: int
-
-
 class Batch(msgspec.Struct):
-    """What one group commit writes."""
+    """What one group commit writes: new rows, and what departs.
+
+    Attributes:
+        rows: what is new.
+        settled: the seqs of what the broker has.
+        refused: those of what no retry can deliver, and why.
+        owed: events whose rows are gone, or going, while TMS may still retry them.
+        seen: how often the undecodable bodies of these seqs came.
+    """
 
     rows: list[NewRow] = []
     settled: list[int] = []
     refused: list[tuple[int, str]] = []
-    owed: list[Owed] = []
+    owed: list[Receipt] = []
     seen: dict[int, int] = {}
 
-    def without_rows(self) -> "Batch":
-        """Return what needs no new room: the departures."""
-        return Batch(settled=self.settled, refused=self.refused, owed=self.owed, seen=self.seen)
 
+pack: Final = msgspec.msgpack.Encoder().encode
+"""Encodes a message or a ledger as the journal stores it."""
 
-class Appended(msgspec.Struct, frozen=True):
-    """What was put at the tail: how many rows, and those that the relay takes."""
-
-    rows: int
-    pending: Sequence[OutboxEntry]
-
-
-class Unanswered(msgspec.Struct, frozen=True):
-    """What recognition needs after a restart."""
-
-    events: Sequence[Owed]
-    cases: Sequence[Case]
-
-
-_encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
-
-
 _ledger_decoder = msgspec.msgpack.Decoder(Ledger)
 
 
-def pack_ledger(ledger: Ledger) -> bytes:
-    """Encode a ledger as the journal stores it."""
-    return _encoder.encode(ledger)
-
-
 def unpack_ledger(blob: bytes) -> Ledger:
-    """Decode what `pack_ledger` made.
+    """Decode what `pack` made.
 
     Raises:
         sqlite3.DatabaseError: the file is damaged.
@@ -370,11 +316,6 @@ def unpack_ledger(blob: bytes) -> Ledger:
         return _ledger_decoder.decode(blob)
     except msgspec.MsgspecError as error:
         raise sqlite3.DatabaseError(f"its totals cannot be read: {error}") from error
-
-
-def pack(message: Message) -> bytes:
-    """Encode a message as the journal stores it."""
-    return _encoder.encode(message)
 
 
 def unpack(blob: bytes) -> Message:

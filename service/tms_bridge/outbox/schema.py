@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tms_bridge.errors import OutboxBroken
-from tms_bridge.outbox.rows import Ledger, State, Totals, pack_ledger, unpack
+from tms_bridge.outbox.rows import Ledger, State, Totals, pack, unpack
 
 APPLICATION_ID: Final = 0x544D5342
 """Marks the file as ours ("TMSB")."""
@@ -165,7 +165,7 @@ def _tell_sources_apart(connection: sqlite3.Connection) -> None:
     # An import may have brought a moment that has not come yet; it is no floor for what is received.
     newest_us = min(totals.ledger.newest_us, time.time_ns() // 1000)
     connection.execute("ALTER TABLE totals ADD COLUMN ledger BLOB NOT NULL DEFAULT x''")
-    ledger = pack_ledger(Ledger(newest_us, totals.ledger.shares))
+    ledger = pack(Ledger(newest_us, totals.ledger.shares))
     connection.execute("UPDATE totals SET ledger = ?", (ledger,))
     connection.execute("CREATE INDEX quarantine_state ON quarantine (state)")
 
