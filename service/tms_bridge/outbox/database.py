@@ -25,6 +25,13 @@ _ARGUMENTS = (sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.NotSupportedE
 CHECKPOINT_BYTES = 4 << 20
 """A checkpoint of this much takes a few milliseconds, and comes after the waiters have been told."""
 
+LARGE_ROW_BYTES = 16 << 10
+LARGE_CHECKPOINT_BYTES = 32 << 20
+"""Where large rows leave soon, the next are written over them, and a late checkpoint copies only the last."""
+
+CACHE_KIB = 8 << 10
+"""So much of the file stays in memory, so that a large row is not read again to be deleted."""
+
 DURABILITY = (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2))
 """What is set, and what SQLite must say when it is read back."""
 
@@ -171,9 +178,17 @@ class Store:
         """Between batches: checkpoint once enough has gathered, sooner when the disk is full."""
         if self._closed:
             return
-        due = 1 if self._space.full and self._space.tight else CHECKPOINT_BYTES
-        if self.states.unsaved_bytes >= due:
+        if self.states.unsaved_bytes >= self._due_bytes():
             self._checkpoint("PASSIVE")
+
+    def _due_bytes(self) -> int:
+        """Return how long the log may grow."""
+        if self._space.full and self._space.tight:
+            return 1
+        stored = self.states.totals.all
+        if LARGE_ROW_BYTES * stored.pending_rows < stored.pending_bytes < LARGE_CHECKPOINT_BYTES:
+            return LARGE_CHECKPOINT_BYTES
+        return CHECKPOINT_BYTES
 
     def look(self) -> None:
         """About each second: the disk, what is too old, what can be given back."""
@@ -275,6 +290,7 @@ def _configure(connection: sqlite3.Connection) -> None:
                 f"SQLite did not take {pragma} = {value} (it says {actual}); is this a local disk?"
             )
     connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute("PRAGMA wal_autocheckpoint = 0")  # inside a commit it would keep the waiters waiting
     # Debian builds SQLite to overwrite each page that is freed, which is a third of what a commit writes.
     connection.execute("PRAGMA secure_delete = OFF")

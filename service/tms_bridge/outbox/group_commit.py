@@ -156,7 +156,7 @@ class Writer:
 
 
 MAX_ARRIVALS = 256
-FEW_ARRIVALS = 12
+FEW_ARRIVALS = 4
 """After a batch of so few the next goes at once, so that the writer works while the loop answers; after a
 larger one the loop is busy, and what a turn of it adds to the next saves commits."""
 
