@@ -230,9 +230,8 @@ async def test_an_import_that_does_not_fit_leaves_nothing(tmp_path: Path) -> Non
 async def test_a_deed_whose_asker_has_gone_is_still_handed_to_the_relay(tmp_path: Path) -> None:
     journal = await open_journal(tmp_path)
     await hold(journal, event(1))
-    release = asyncio.ensure_future(
-        journal.operators._append(lambda store: store.states.release(event(1).id, journal._caps))
-    )
+    row = await journal.operators.show(event(1).id, [State.HELD])
+    release = asyncio.ensure_future(journal.operators._resend(row))
     await asyncio.sleep(0)
     release.cancel()
     await asyncio.wait({release})

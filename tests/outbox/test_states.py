@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.outbox.outboxes import event
 
 from tms_bridge.outbox.contract import Receipt
-from tms_bridge.outbox.rows import Batch, NewRow, Totals, pack
+from tms_bridge.outbox.rows import Batch, NewRow, State, Totals, pack
 from tms_bridge.outbox.schema import SCHEMA
 from tms_bridge.outbox.states import FEW_ROWS, MAX_BYTES, MAX_ROWS, States, _entering, _fits, _parts, _runs
 
@@ -130,7 +130,7 @@ def test_totals_that_were_committed_never_change(states: States) -> None:
     before = msgspec.msgpack.encode(kept)
     states.write(batch(4, 2, [1, 2]))
     states.write(with_more(batch(6, 1, [3])))
-    states.drop(4)
+    states.drop(State.PENDING, 4)
     assert before == msgspec.msgpack.encode(kept)
     assert before != msgspec.msgpack.encode(states.totals)
 
@@ -149,6 +149,6 @@ def test_sizes_are_remembered_of_the_newest_rows_only(
 
 def test_what_an_operator_dropped_is_not_counted_again(states: States) -> None:
     states.write(batch(1, 2))
-    states.drop(1)
+    states.drop(State.PENDING, 1)
     states.write(batch(3, 0, [1, 2]))
     assert ([], 0, 0) == (content(states)[0], states.totals.all.pending_rows, states.totals.all.pending_bytes)

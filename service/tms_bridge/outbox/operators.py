@@ -21,8 +21,6 @@ import msgspec
 
 from tms_bridge.errors import InvalidQuery, RowBusy, RowMissing, RowUnfit, Undecodable
 from tms_bridge.message import Kind, Message
-from tms_bridge.outbox.contract import OutboxEntry
-from tms_bridge.outbox.database import Store
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.memory import Tail
 from tms_bridge.outbox.queries import PAGE_BYTES
@@ -137,7 +135,7 @@ class Operators:
             RowUnfit: it is not refused.
         """
         row = await self._in(State.REFUSED, event_id)
-        await self._append(lambda store: store.states.retry(event_id))
+        await self._resend(row)
         return _done("retried", row)
 
     async def release(self, event_id: str) -> Done:
@@ -148,7 +146,7 @@ class Operators:
             RowUnfit: it is not held.
         """
         row = await self._in(State.HELD, event_id)
-        await self._append(lambda store: store.states.release(event_id, self._caps()))
+        await self._resend(row)
         return _done("released", row)
 
     async def replay(self, row_id: str, trigger: str = "") -> Done:
@@ -169,7 +167,7 @@ class Operators:
         if row.state is not State.UNDECODABLE:
             raise RowUnfit(f"{row_id} {_ELSEWHERE[row.state]}")
         event = self.reread(row.message, trigger)
-        await self._append(lambda store: store.states.replay(row_id, event, self._caps()))
+        await self._resend(row, event)
         self._cases.forget(row.digest)
         return _done("replayed", row)
 
@@ -183,11 +181,10 @@ class Operators:
         row = await self.show(row_id, states)
         if row.state is State.PENDING:
             await self._drop_pending(row.seq)
-        elif row.state is State.REFUSED:
-            await self._writer.call(lambda store: store.states.drop_refused(row_id))
         else:
-            await self._writer.call(lambda store: store.states.drop_quarantined(row_id))
-            self._cases.forget(row.digest)
+            await self._writer.call(lambda store: store.states.drop(row.state, row.seq))
+            if row.state in QUARANTINE:
+                self._cases.forget(row.digest)
         return _done("dropped", row)
 
     async def export(self, states: Iterable[State]) -> AsyncIterator[list[bytes]]:
@@ -243,8 +240,13 @@ class Operators:
         )
         return came
 
-    async def _append(self, work: Callable[[Store], OutboxEntry]) -> None:
-        await self._writer.call(work, lambda entry: self._tail.extend([entry]))
+    async def _resend(self, row: Row, event: Message | None = None) -> None:
+        """Move a row to the tail; what was refused is counted in the outbox already, so it always fits."""
+        caps = None if row.state is State.REFUSED else self._caps()
+        await self._writer.call(
+            lambda store: store.states.resend(row.state, row.seq, caps, event),
+            lambda entry: self._tail.extend([entry]),
+        )
 
     async def _drop_pending(self, seq: int) -> None:
         carried = self.carrier is not None and not self.carrier.withhold(seq)
@@ -259,7 +261,9 @@ class Operators:
     async def _drop_withheld(self, seq: int) -> None:
         gone = False
         try:
-            await self._writer.call(lambda store: store.states.drop(seq), lambda _: self._tail.remove(seq))
+            await self._writer.call(
+                lambda store: store.states.drop(State.PENDING, seq), lambda _: self._tail.remove(seq)
+            )
             gone = True
         finally:
             self._dropping.discard(seq)

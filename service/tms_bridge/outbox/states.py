@@ -40,6 +40,7 @@ from tms_bridge.errors import RowMissing
 from tms_bridge.message import Kind, Message
 from tms_bridge.outbox.contract import OutboxEntry
 from tms_bridge.outbox.rows import (
+    QUARANTINE,
     Batch,
     Caps,
     NewRow,
@@ -83,6 +84,7 @@ _STEPS, _INSERTS = (
     [f"INSERT INTO {table} VALUES " + ", ".join([places] * rows) for rows in range(MAX_ROWS + 1)]  # noqa: S608 - as above
     for table, places in (("batch", "(?, ?, ?, ?, ?)"), ("pending", "(?, ?, ?, ?)"))
 )
+_TABLES = {state: "quarantine" if state in QUARANTINE else str(state) for state in State}
 _AMONG = "FROM pending WHERE seq IN (SELECT value FROM json_each(?))"
 _COLUMNS = ", ".join(("last_seq", *Share.__struct_fields__, "ledger"))
 _UPDATE_TOTALS = f"UPDATE totals SET ({_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
@@ -121,40 +123,18 @@ class States:
         self._remember(sizes)
         return before
 
-    def retry(self, event_id: str) -> OutboxEntry:
-        """Move a refused event to the tail."""
-        with self._transaction():
-            return self._append(self._take_refused(event_id))
-
-    def release(self, event_id: str, caps: Caps) -> OutboxEntry:
-        """Move a held event to the tail."""
+    def resend(
+        self, state: State, seq: int, caps: Caps | None = None, event: Message | None = None
+    ) -> OutboxEntry:
+        """Move a row to the tail, as the event that it is, or that an undecodable body turned out to be."""
         with self._transaction(caps):
-            return self._append(self._take_quarantined(event_id, State.HELD))
+            stored = self._take(state, seq)
+            return self._append(event or stored)
 
-    def replay(self, quarantine_id: str, message: Message, caps: Caps) -> OutboxEntry:
-        """Put the event that a quarantined body turned out to be at the tail, in place of the body."""
-        with self._transaction(caps):
-            self._take_quarantined(quarantine_id, State.UNDECODABLE)
-            return self._append(message)
-
-    def drop(self, seq: int) -> Message:
-        """Forget a pending event, at an operator's word."""
+    def drop(self, state: State, seq: int) -> None:
+        """Forget a row, at an operator's word."""
         with self._transaction():
-            row = self._execute("DELETE FROM pending WHERE seq = ? RETURNING message", seq).fetchone()
-            if row is None:
-                raise RowMissing(f"no pending event has seq {seq}: it has just been delivered")
-            self._sizes.pop(seq, None)
-            return self._leave(State.PENDING, row[0])
-
-    def drop_refused(self, event_id: str) -> Message:
-        """Forget a refused event, at an operator's word."""
-        with self._transaction():
-            return self._take_refused(event_id)
-
-    def drop_quarantined(self, quarantine_id: str) -> Message:
-        """Forget a quarantined body, undecodable or held, at an operator's word."""
-        with self._transaction():
-            return self._take_quarantined(quarantine_id, None)
+            self._take(state, seq)
 
     def append(self, rows: Sequence[Row], caps: Caps) -> tuple[int, list[OutboxEntry]]:
         """Append the rows of an export whose ids are not here; return how many, and the relay's of them."""
@@ -172,7 +152,7 @@ class States:
             return 0
         with self._transaction():
             for (seq,) in seqs:
-                self._delete_quarantined(seq)
+                self._take(State.UNDECODABLE, seq)
         return len(seqs)
 
     def forget_receipts(self, since_us: int, now_us: int) -> None:
@@ -319,25 +299,13 @@ class States:
             for table in tables
         )
 
-    def _take_refused(self, event_id: str) -> Message:
-        oldest = "SELECT seq FROM refused WHERE id = ? ORDER BY seq LIMIT 1"
-        if (row := self._execute(oldest, event_id).fetchone()) is None:
-            raise RowMissing(f"no refused event has the id {event_id}")
-        gone = self._execute("DELETE FROM refused WHERE seq = ? RETURNING message", row[0])
-        return self._leave(State.REFUSED, gone.fetchone()[0])
-
-    def _take_quarantined(self, row_id: str, state: State | None) -> Message:
-        """Take a row out of quarantine, if it is there in that state (any, if None)."""
-        where = "SELECT seq FROM quarantine WHERE id = ? AND (? IS NULL OR state = ?) ORDER BY seq LIMIT 1"
-        row = self._execute(where, row_id, state, state).fetchone()
-        if row is None:
-            raise RowMissing(f"nothing {state or 'in quarantine'} has the id {row_id}")
-        return self._delete_quarantined(row[0])
-
-    def _delete_quarantined(self, seq: int) -> Message:
-        gone = self._execute("DELETE FROM quarantine WHERE seq = ? RETURNING state, message", seq)
-        state, blob = gone.fetchone()
-        return self._leave(State(state), blob)
+    def _take(self, state: State, seq: int) -> Message:
+        """Take a row out of its state."""
+        gone = f"DELETE FROM {_TABLES[state]} WHERE seq = ? RETURNING message"  # noqa: S608 - our own names
+        if (row := self._execute(gone, seq).fetchone()) is None:
+            raise RowMissing(f"the {state} row with seq {seq} has just gone: delivered, or taken by another")
+        self._sizes.pop(seq, None)
+        return self._leave(state, row[0])
 
     def _leave(self, state: State, blob: bytes) -> Message:
         message = unpack(blob)
