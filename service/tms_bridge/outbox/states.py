@@ -118,7 +118,8 @@ class States:
                 self._count_in(self.totals, batch, sizes)
                 for part in _parts(came):
                     self.connection.execute(_INSERTS[len(part)], [*chain(*part)])
-                self._execute(f"DELETE {_AMONG}", msgspec.json.encode(batch.settled).decode())
+                if batch.settled:
+                    self._execute(f"DELETE {_AMONG}", msgspec.json.encode(batch.settled).decode())
                 self._write_rest(batch, before)
         self._remember(sizes)
         return before
