@@ -102,27 +102,25 @@ class Operators:
         return self._stats()
 
     async def rows(
-        self, states: Iterable[State], after: int = 0, limit: int = PAGE_ROWS, *, with_body: bool = False
+        self, states: Sequence[State], after: int = 0, limit: int = PAGE_ROWS, *, with_body: bool = False
     ) -> list[Row]:
         """Return up to `limit` rows of these states after a seq, in order; none: that was all."""
-        wanted = tuple(states)
         return await self._writer.call(
-            lambda store: store.queries.rows(wanted, after, limit, with_body=with_body)
+            lambda store: store.queries.rows(states, after, limit, with_body=with_body)
         )
 
-    async def show(self, row_id: str, states: Iterable[State]) -> Row:
+    async def show(self, row_id: str, states: Sequence[State]) -> Row:
         """Return the row of this id, body and all, searched in these states.
 
         Raises:
             RowMissing: there is none.
             InvalidQuery: nothing could have this id.
         """
-        wanted = tuple(states)
         if re.match(ROW_ID, row_id) is None:
             raise InvalidQuery(
                 "that is not an id: an id has at most 64 letters, digits, dots, colons and dashes"
             )
-        found = await self._writer.call(lambda store: store.queries.find(row_id, wanted))
+        found = await self._writer.call(lambda store: store.queries.find(row_id, states))
         if found is None:
             raise RowMissing(f"nothing here has the id {row_id}")
         return found
@@ -171,7 +169,7 @@ class Operators:
         self._cases.forget(row.digest)
         return _done("replayed", row)
 
-    async def drop(self, row_id: str, states: Iterable[State]) -> Done:
+    async def drop(self, row_id: str, states: Sequence[State]) -> Done:
         """Forget a row of these states for good.
 
         Raises:
@@ -187,11 +185,10 @@ class Operators:
                 self._cases.forget(row.digest)
         return _done("dropped", row)
 
-    async def export(self, states: Iterable[State]) -> AsyncIterator[list[bytes]]:
+    async def export(self, states: Sequence[State]) -> AsyncIterator[list[bytes]]:
         """Yield every row of these states as a line of JSON, a page at a time."""
-        wanted = tuple(states)
         after = 0
-        while page := await self.rows(wanted, after, with_body=True):
+        while page := await self.rows(states, after, with_body=True):
             yield [msgspec.json.encode(row) + b"\n" for row in page]
             after = page[-1].seq
 

@@ -45,14 +45,14 @@ class Queries:
         ((size,),) = self._all("PRAGMA page_size")
         return int(pages) * int(size)
 
-    def rows(self, states: Iterable[State], after: int, limit: int, *, with_body: bool) -> list[Row]:
+    def rows(self, states: Sequence[State], after: int, limit: int, *, with_body: bool) -> list[Row]:
         """Return up to `limit` rows of these states after a seq, in order; fewer where they are large."""
         places = [_listed(state) for state in states]
         statement = " UNION ALL ".join(places) + " ORDER BY seq LIMIT ?"
         found = self._up_to_page(statement, *[after] * len(places), limit)
         return [Row.of(row, with_body=with_body) for row in found]
 
-    def find(self, row_id: str, states: Iterable[State]) -> Row | None:
+    def find(self, row_id: str, states: Sequence[State]) -> Row | None:
         """Return the row of this id, body and all, in the first of these states that has one."""
         for state in states:
             for row in self._all(f"{_listed(state, 'id = ?')} ORDER BY seq LIMIT 1", row_id):

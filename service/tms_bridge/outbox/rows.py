@@ -190,6 +190,16 @@ class Stats(msgspec.Struct, frozen=True):
     sources: dict[str, Share] = {}
 
 
+_COUNTED: Final = {"outbox": "event_bytes", "held": "held_bytes", "quarantine": "undecodable_bytes"}
+"""What each cap counts."""
+
+_COUNTS_AGAINST: Final = {
+    State.PENDING: ("outbox",),
+    State.HELD: ("held",),
+    State.UNDECODABLE: ("outbox", "quarantine"),  # its copy for the bus waits in the outbox
+}
+
+
 class Caps(msgspec.Struct, frozen=True):
     """How much may be stored, and how sources share it.
 
@@ -210,13 +220,8 @@ class Caps(msgspec.Struct, frozen=True):
 
     def why_full(self, stored: Totals, queued: Totals, state: State, source: str, size: int) -> str:
         """Say why no row of this source, state and size can be taken; empty if it can."""
-        if state is State.HELD:
-            return self._why("held", "held_bytes", self.held, stored, queued, source, size)
-        if why := self._why("outbox", "event_bytes", self.outbox, stored, queued, source, size):
-            return why
-        if state is State.UNDECODABLE:
-            return self._why("quarantine", "undecodable_bytes", self.quarantine, stored, queued, source, size)
-        return ""
+        reasons = (self._why(name, stored, queued, source, size) for name in _COUNTS_AGAINST[state])
+        return next(filter(None, reasons), "")
 
     def check(self, before: Totals, after: Totals) -> None:
         """Let an operator's transaction go on to its commit.
@@ -224,18 +229,13 @@ class Caps(msgspec.Struct, frozen=True):
         Raises:
             Unavailable: it would go beyond a cap.
         """
-        for name, amount, cap in (
-            ("outbox", "event_bytes", self.outbox),
-            ("held", "held_bytes", self.held),
-            ("quarantine", "undecodable_bytes", self.quarantine),
-        ):
-            now = getattr(after.all, amount)
+        for name, amount in _COUNTED.items():
+            cap, now = getattr(self, name), getattr(after.all, amount)
             if now > cap and now > getattr(before.all, amount):
                 raise Unavailable(f"the {name} is full: {cap} bytes; raise {name}.max_bytes or drain it")
 
-    def _why(  # noqa: PLR0913, PLR0917 - one cap, what it counts, and who asks
-        self, name: str, amount: str, cap: int, stored: Totals, queued: Totals, source: str, size: int
-    ) -> str:
+    def _why(self, name: str, stored: Totals, queued: Totals, source: str, size: int) -> str:
+        cap, amount = getattr(self, name), _COUNTED[name]
         used = getattr(stored.all, amount) + getattr(queued.all, amount) + size
         if 2 * used <= cap:  # at most half of a cap is ever reserved
             return ""

@@ -5,7 +5,7 @@ import functools
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import BinaryIO, TypeVar
 
 import click
@@ -153,7 +153,7 @@ async def list_rows(
         note(f"the first {limit}; --limit shows more")
 
 
-async def export_rows(rows: Rows, states: Iterable[State], path: str) -> None:
+async def export_rows(rows: Rows, states: Sequence[State], path: str) -> None:
     """Write every row of these states as a line of JSON, and say how many they were."""
     count = 0
     with private_file(path) as file:

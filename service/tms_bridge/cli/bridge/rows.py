@@ -1,7 +1,7 @@
 """The rows that `outbox` and `quarantine` work on: the directory itself, or the bridge that holds it."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 from urllib.parse import quote
@@ -31,11 +31,11 @@ class Rows(Protocol):
         """Return the numbers."""
         ...
 
-    async def rows(self, states: Iterable[State], after: int = 0, limit: int = PAGE_ROWS) -> list[Row]:
+    async def rows(self, states: Sequence[State], after: int = 0, limit: int = PAGE_ROWS) -> list[Row]:
         """Return rows of these states without their bodies, in order."""
         ...
 
-    async def show(self, row_id: str, states: Iterable[State]) -> Row:
+    async def show(self, row_id: str, states: Sequence[State]) -> Row:
         """Return one row with its body."""
         ...
 
@@ -51,11 +51,11 @@ class Rows(Protocol):
         """Read an undecodable body once more."""
         ...
 
-    async def drop(self, row_id: str, states: Iterable[State]) -> Done:
+    async def drop(self, row_id: str, states: Sequence[State]) -> Done:
         """Forget a row for good."""
         ...
 
-    def export(self, states: Iterable[State]) -> AsyncIterator[list[bytes]]:
+    def export(self, states: Sequence[State]) -> AsyncIterator[list[bytes]]:
         """Yield all rows as lines."""
         ...
 
@@ -64,12 +64,11 @@ class Rows(Protocol):
         ...
 
 
-async def every(rows: Rows, states: Iterable[State], at_most: int | None = None) -> AsyncIterator[Row]:
+async def every(rows: Rows, states: Sequence[State], at_most: int | None = None) -> AsyncIterator[Row]:
     """Yield the rows of these states, oldest first, a page at a time."""
-    wanted = tuple(states)
     left, after = at_most, 0
     while left != 0 and (
-        page := await rows.rows(wanted, after, PAGE_ROWS if left is None else min(PAGE_ROWS, left))
+        page := await rows.rows(states, after, PAGE_ROWS if left is None else min(PAGE_ROWS, left))
     ):
         for row in page:
             yield row
@@ -177,17 +176,15 @@ class _OverApi:
         """Return the numbers."""
         return self._api.ask("GET", f"{_API}/status", _Status).outbox
 
-    async def rows(self, states: Iterable[State], after: int = 0, limit: int = PAGE_ROWS) -> list[Row]:
+    async def rows(self, states: Sequence[State], after: int = 0, limit: int = PAGE_ROWS) -> list[Row]:
         """Return rows of these states without their bodies, in order."""
-        wanted = tuple(states)
-        query = f"after={after}&limit={limit}{_state(wanted, '&')}"
-        return self._api.ask("GET", f"{_collection(wanted)}?{query}", _Page).rows
+        query = f"after={after}&limit={limit}{_state(states, '&')}"
+        return self._api.ask("GET", f"{_collection(states)}?{query}", _Page).rows
 
-    async def show(self, row_id: str, states: Iterable[State]) -> Row:
+    async def show(self, row_id: str, states: Sequence[State]) -> Row:
         """Return one row with its body."""
-        wanted = tuple(states)
-        row = self._api.ask("GET", f"{_collection(wanted)}/{_quoted(row_id)}", Row)
-        if row.state not in wanted:
+        row = self._api.ask("GET", f"{_collection(states)}/{_quoted(row_id)}", Row)
+        if row.state not in states:
             raise RowMissing(f"{row_id} is {row.state}")
         return row
 
@@ -204,14 +201,13 @@ class _OverApi:
         query = f"?as={trigger}" if trigger else ""
         return self._api.ask("POST", f"{_API}/quarantine/{_quoted(row_id)}/replay{query}", Done)
 
-    async def drop(self, row_id: str, states: Iterable[State]) -> Done:
+    async def drop(self, row_id: str, states: Sequence[State]) -> Done:
         """Forget a row for good."""
-        return self._api.ask("DELETE", f"{_collection(tuple(states))}/{_quoted(row_id)}", Done)
+        return self._api.ask("DELETE", f"{_collection(states)}/{_quoted(row_id)}", Done)
 
-    async def export(self, states: Iterable[State]) -> AsyncIterator[list[bytes]]:
+    async def export(self, states: Sequence[State]) -> AsyncIterator[list[bytes]]:
         """Yield all rows as lines."""
-        wanted = tuple(states)
-        path = f"{_collection(wanted)}/export{_state(wanted, '?')}"
+        path = f"{_collection(states)}/export{_state(states, '?')}"
         for lines in self._api.lines(path, _EXPORTED_AT_ONCE):
             yield lines
 
@@ -220,7 +216,7 @@ class _OverApi:
         return self._api.ask("POST", f"{_API}/outbox", Imported, lines)
 
 
-def _state(states: tuple[State, ...], mark: str) -> str:
+def _state(states: Sequence[State], mark: str) -> str:
     return f"{mark}state={states[0]}" if len(states) == 1 else ""
 
 
@@ -229,5 +225,5 @@ def _quoted(row_id: str) -> str:
     return quote(row_id, safe="", errors="surrogateescape")
 
 
-def _collection(states: tuple[State, ...]) -> str:
+def _collection(states: Sequence[State]) -> str:
     return f"{_API}/{'quarantine' if states[0] in QUARANTINE else 'outbox'}"
