@@ -20,7 +20,7 @@ class Receipt(msgspec.Struct):
         seq: place in the outbox, rising by one for each message taken in; 0 until it is durable.
         id: the event's id, the same for every retry of this body.
         routing_key: where the event goes; empty when held.
-        taken_s: when the body was first taken in, by the monotonic clock.
+        taken_us: when the body was first taken in, microseconds of the monotonic clock.
         first: what this is a retry's receipt of; None for that of the first request.
         waiters: who waits for it to be durable; none once it is.
         standing: how many 2xx were begun and not taken back, over all requests that brought the event, of
@@ -33,7 +33,7 @@ class Receipt(msgspec.Struct):
     id: str
     routing_key: str
     digest: str
-    taken_s: float = 0.0
+    taken_us: int = 0
     first: "Receipt | None" = None
     waiters: "tuple[Waiter, ...]" = ()
     standing: int = 0

@@ -11,8 +11,8 @@ import msgspec
 from tms_bridge.errors import BridgeError, OutboxBroken, OutboxLocked, Unavailable
 from tms_bridge.outbox.files import NO_DESCRIPTOR, Directory, Space
 from tms_bridge.outbox.queries import Queries
-from tms_bridge.outbox.retries import Clock
-from tms_bridge.outbox.rows import Batch, Stats, Totals, microseconds
+from tms_bridge.outbox.retries import Clock, microseconds
+from tms_bridge.outbox.rows import Batch, Stats, Totals
 from tms_bridge.outbox.schema import ensure
 from tms_bridge.outbox.states import States
 

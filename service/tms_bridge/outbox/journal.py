@@ -17,8 +17,8 @@ from tms_bridge.outbox.files import Directory, FreeBytes, Space, boot_id, free_b
 from tms_bridge.outbox.group_commit import GroupCommit, Writer
 from tms_bridge.outbox.memory import Tail
 from tms_bridge.outbox.operators import Operators
-from tms_bridge.outbox.retries import Cases, Clock, Receipts, RetryWindow, Ring, fail
-from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, microseconds, pack
+from tms_bridge.outbox.retries import Cases, Clock, Receipts, RetryWindow, Ring, fail, microseconds
+from tms_bridge.outbox.rows import Caps, NewRow, State, Stats, pack
 from tms_bridge.settings import model as settings
 
 OnCommit = Callable[[float, int], None]

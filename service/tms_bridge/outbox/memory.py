@@ -120,9 +120,7 @@ class MemoryOutbox:
     ) -> None:
         self.why_not_ready = why_not_ready
         """Returns why the broker confirms nothing; None where it does."""
-        self._window_s = window_s
         self._max_events = max_events
-        self._clock = clock
         self._receipts = Receipts(window_s, clock, lambda _: None)
         self._cases = Cases(window_s, clock)
         self.join = self._receipts.join
@@ -245,7 +243,7 @@ class MemoryOutbox:
         """Drop, from the oldest on, what nobody has come back for."""
         while self._waiting:
             seq, waiting = next(iter(self._waiting.items()))
-            if self._clock() - waiting.receipt.taken_s <= self._window_s:
+            if waiting.window.is_fresh(waiting.receipt):
                 return
             self._leave(seq)
             waiting.window.failed(waiting.receipt, Unavailable("the broker did not confirm in time"))

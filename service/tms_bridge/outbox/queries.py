@@ -88,11 +88,7 @@ class Queries:
 
     def _receipts(self, unanswered: set[int], since_us: int) -> list[Receipt]:
         statement = "SELECT seq, id, routing_key, digest, taken_us FROM receipts WHERE taken_us >= ?"
-        return [
-            Receipt(seq, event_id, routing_key, digest, taken_us / 1_000_000)
-            for seq, event_id, routing_key, digest, taken_us in self._all(statement, since_us)
-            if seq in unanswered
-        ]
+        return [Receipt(*row) for row in self._all(statement, since_us) if row[0] in unanswered]
 
     def _cases(self, floor: int, since_us: int) -> list[Receipt]:
         statement = (
@@ -162,7 +158,7 @@ def _receipt(seq: int, taken_us: int, blob: bytes, unsent: int, seen: int = 1) -
     """Return what is remembered of a row; one in quarantine goes nowhere."""
     message = unpack(blob)
     routing_key = "" if unsent else message.routing_key
-    return Receipt(seq, message.id, routing_key, message.digest, taken_us / 1_000_000, seen=seen)
+    return Receipt(seq, message.id, routing_key, message.digest, taken_us, seen=seen)
 
 
 class Salvage:

@@ -41,6 +41,11 @@ _SLOTS_AT = 4096
 _SIZE = _SLOTS_AT + SLOTS * _SLOT.size
 
 
+def microseconds(seconds: float) -> int:
+    """Return seconds as receipts and the journal have them."""
+    return round(seconds * 1_000_000)
+
+
 def fail(receipt: Receipt, error: Exception) -> None:
     """It is not durable, or cannot be noted as answered: nobody may answer 2xx."""
     for waiter in _release(receipt):
@@ -51,7 +56,7 @@ class RetryWindow:
     """What came within the window, by digest; bounded in time and number."""
 
     def __init__(self, window_s: float, clock: Clock) -> None:
-        self._window_s = window_s
+        self._window_us = microseconds(window_s)
         self._clock = clock
         self._by_digest: dict[str, Receipt] = {}
         self._by_seq: dict[int, Receipt] = {}
@@ -60,13 +65,18 @@ class RetryWindow:
     def find(self, digest: str) -> Receipt | None:
         """Return what came of this digest, if its window is not over."""
         receipt = self._by_digest.get(digest)
-        return receipt if receipt is not None and self._is_fresh(receipt) else None
+        return receipt if receipt is not None and self.is_fresh(receipt) else None
 
     def take(self, message: Message, routing_key: str, waiter: Waiter) -> Receipt:
         """Remember a new body, not yet durable, and who waits for it."""
-        receipt = Receipt(0, message.id, routing_key, message.digest, self._clock(), waiters=(waiter,))
+        taken_us = microseconds(self._clock())
+        receipt = Receipt(0, message.id, routing_key, message.digest, taken_us, waiters=(waiter,))
         self._put(receipt)
         return receipt
+
+    def is_fresh(self, receipt: Receipt) -> bool:
+        """Say whether its window is not over."""
+        return 0 <= microseconds(self._clock()) - receipt.taken_us <= self._window_us
 
     def failed(self, receipt: Receipt, error: Exception) -> None:
         """It did not become durable: nothing is remembered of it."""
@@ -84,17 +94,15 @@ class RetryWindow:
 
     def _put(self, receipt: Receipt) -> None:
         """Remember it as the newest, and forget from the oldest on what is past its window, or too many."""
-        self.forget(receipt.digest)
         known = self._by_digest
+        if receipt.digest in known:
+            self.forget(receipt.digest)
         known[receipt.digest] = receipt
         while known:
             oldest = next(iter(known.values()))
-            if len(known) <= MAX_RECEIPTS and self._is_fresh(oldest):
+            if len(known) <= MAX_RECEIPTS and self.is_fresh(oldest):
                 return
             self._forget(oldest)
-
-    def _is_fresh(self, receipt: Receipt) -> bool:
-        return 0 <= self._clock() - receipt.taken_s <= self._window_s
 
     def _forget(self, receipt: Receipt) -> None:
         if self._by_digest.get(receipt.digest) is receipt:
@@ -165,7 +173,7 @@ class Receipts(RetryWindow):
         """A 2xx failed; return the event if it is to be recognised again, for no other 2xx of it stands."""
         event = receipt.first or receipt
         event.standing -= 1
-        if event.standing > 0 or not self._is_fresh(event) or self.find(event.digest) is not None:
+        if event.standing > 0 or not self.is_fresh(event) or self.find(event.digest) is not None:
             return None
         self.restore(event)
         return event
@@ -182,7 +190,7 @@ class Receipts(RetryWindow):
 
 def _again(event: Receipt) -> Receipt:
     """Return a retry's receipt of an event."""
-    return Receipt(event.seq, event.id, event.routing_key, event.digest, event.taken_s, event)
+    return Receipt(event.seq, event.id, event.routing_key, event.digest, event.taken_us, event)
 
 
 def _release(receipt: Receipt) -> tuple[Waiter, ...]:

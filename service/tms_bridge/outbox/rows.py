@@ -276,11 +276,6 @@ class NewRow(msgspec.Struct, frozen=True):
     state: State = State.PENDING
 
 
-def microseconds(seconds: float) -> int:
-    """Return seconds as the journal stores them."""
-    return round(seconds * 1_000_000)
-
-
 class Batch(msgspec.Struct):
     """What one group commit writes: new rows, and what departs.
 

@@ -48,7 +48,6 @@ from tms_bridge.outbox.rows import (
     Share,
     State,
     Totals,
-    microseconds,
     pack,
     unpack,
     unpack_ledger,
@@ -200,12 +199,11 @@ class States:
         pending = State.PENDING
         for seq, row in enumerate(batch.rows, before + 1):
             if row.state is not pending:
-                taken_us = microseconds(row.receipt.taken_s)
-                self._quarantine(seq, row.message, row.blob, taken_us, row.state)
+                self._quarantine(seq, row.message, row.blob, row.receipt.taken_us, row.state)
         for seq, reason in batch.refused:
             self._refuse(seq, reason)
         for owed in batch.owed:
-            values = (owed.seq, microseconds(owed.taken_s), owed.id, owed.routing_key, owed.digest)
+            values = (owed.seq, owed.taken_us, owed.id, owed.routing_key, owed.digest)
             self._execute("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?)", *values)
         for seq, seen in batch.seen.items():
             self._execute("UPDATE quarantine SET seen = ? WHERE seq = ?", seen, seq)
@@ -329,7 +327,7 @@ def _entering(rows: Sequence[NewRow], before: int) -> tuple[list[Entering], Size
     sizes: Sizes = {}
     for seq, row in enumerate(rows, before + 1):
         if row.state is not held:
-            taken_us = microseconds(row.receipt.taken_s) if row.state is pending else None
+            taken_us = row.receipt.taken_us if row.state is pending else None
             came.append((seq, taken_us, row.message.id, row.blob))
             sizes[seq] = row.message.source, len(row.blob)
     return came, sizes
