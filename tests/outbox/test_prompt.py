@@ -19,6 +19,7 @@ from tests.outbox.outboxes import (
 )
 
 from tms_bridge.errors import Unavailable
+from tms_bridge.outbox import group_commit
 from tms_bridge.outbox.contract import Receipt
 from tms_bridge.outbox.memory import MemoryOutbox
 from tms_bridge.outbox.rows import State
@@ -89,6 +90,25 @@ async def test_many_in_one_commit_are_told_in_their_order(tmp_path: Path) -> Non
     assert knows(journal, event(0).digest)
     assert unanswered.seq == 1
     await journal.close()
+
+
+async def test_what_one_commit_cannot_hold_is_written_before_the_outbox_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MAX_ARRIVALS", 5)
+    commits: list[int] = []
+    journal = await open_journal(tmp_path, on_commit=lambda _, rows: commits.append(rows))
+    prompts = [Told(journal) for _ in range(12)]
+    for number, prompt in enumerate(prompts):
+        journal.take(event(number), prompt)
+    assert await journal.close()
+
+    assert [5, 5, 2] == commits
+    assert list(range(1, 13)) == [(await prompt.told).seq for prompt in prompts]
+    assert (0, []) == (
+        journal._group.queued_bytes,
+        [size for size in journal._group._queued.values() if size],
+    )
 
 
 async def test_a_waiter_that_fails_costs_nobody_else_anything(tmp_path: Path) -> None:

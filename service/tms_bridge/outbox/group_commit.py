@@ -189,6 +189,7 @@ class GroupCommit:
         self._later: asyncio.Handle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        """Set while no commit is being made."""
         self.writing_since = NEVER
         """When the commit that is being made began, by the monotonic clock."""
         self.queued_bytes = 0
