@@ -51,31 +51,24 @@ async def test_a_deadline_leaves_time_to_say_that_it_has_passed() -> None:
     assert 57 <= Deadlines(60).patience_s < 60
 
 
-def begin(in_flight: InFlight, source: str) -> bool:
-    if in_flight.full_for(source):
-        return False
-    in_flight.enter(source)
-    return True
-
-
 def test_a_single_source_has_all_that_may_be_in_flight() -> None:
     in_flight = InFlight(5)
     in_flight.share_among(["contoso"])
-    assert [True] * 5 + [False] == [begin(in_flight, "contoso") for _ in range(6)]
+    assert [True] * 5 + [False] == [in_flight.enter("contoso") for _ in range(6)]
 
 
 def test_a_greedy_source_leaves_the_others_their_parts() -> None:
     in_flight = InFlight(20)
     in_flight.share_among(["greedy", "contoso"])
-    assert 15 == sum(begin(in_flight, "greedy") for _ in range(20))
-    assert 5 == sum(begin(in_flight, "contoso") for _ in range(20))
+    assert 15 == sum(in_flight.enter("greedy") for _ in range(20))
+    assert 5 == sum(in_flight.enter("contoso") for _ in range(20))
 
 
 def test_what_is_kept_for_a_source_that_was_taken_away_is_free() -> None:
     in_flight = InFlight(20)
     in_flight.share_among(["greedy", "contoso"])
     in_flight.share_among(["greedy"])
-    assert 20 == sum(begin(in_flight, "greedy") for _ in range(30))
+    assert 20 == sum(in_flight.enter("greedy") for _ in range(30))
 
 
 @given(st.lists(st.tuples(st.sampled_from([*SOURCES, "gone"]), st.booleans()), max_size=80))
@@ -87,7 +80,7 @@ def test_a_source_within_its_part_may_always_begin(steps: list[tuple[str, bool]]
             in_flight.leave(source)
             counts[source] -= 1
         else:
-            began = begin(in_flight, source)
+            began = in_flight.enter(source)
             assert began or source == "gone" or counts[source] >= part
             counts[source] += began
         assert in_flight.count == sum(counts.values()) <= 24

@@ -77,10 +77,10 @@ class EventIds:
     def __init__(
         self,
         clock_ns: Callable[[], int] = time.time_ns,
-        randomness: Callable[[int], bytes] | None = None,
+        randomness: Callable[[int], bytes] = _noise.take,
     ) -> None:
         self._clock_ns = clock_ns
-        self._randomness = randomness or _Noise().take
+        self._randomness = randomness
         self._last_ms = -1
         self._last_random = 0
 
@@ -95,13 +95,10 @@ class EventIds:
             self._last_random += 1 + int.from_bytes(self._randomness(_MAX_STEP_BYTES))
             if self._last_random >> _RANDOM_BITS:
                 self._last_ms, self._last_random = self._last_ms + 1, self._last_random & _RANDOM_MASK
-        return _format(self._last_ms, self._last_random)
-
-
-def _format(ms: int, random: int) -> str:
-    value = (ms << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & _LOW_62)
-    text = value.to_bytes(16).hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        ms, random = self._last_ms, self._last_random
+        value = (ms << 80) | (0x7 << 76) | ((random >> 62) << 64) | (0b10 << 62) | (random & _LOW_62)
+        text = value.to_bytes(16).hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def now_us() -> int:

@@ -257,27 +257,24 @@ class Connection(web.RequestHandler):
 
     def answer(self, answer: Answer, head: Head | None, request_id: str, *, keep_alive: bool) -> bool:
         """Write the whole answer; return whether a connection that is still open has taken it."""
-        transport, taken = self.transport, False
+        transport, taken, owing = self.transport, False, self._owing
+        if owing:
+            self._progress()
         if transport is not None and not transport.is_closing():
             transport.write(bytes_of(answer, head, request_id, keep_alive=keep_alive))
             taken = not transport.is_closing()
-        if self._owing:
-            self._answered(keep_alive=keep_alive)
+        if owing:  # the short way has answered: take the next request
+            self._owing = bool(self._behind)  # what comes now stays behind that
+            if not keep_alive:
+                self.force_close()
+            elif self._behind:
+                self._server.loop.call_soon(self._catch_up)
         return taken
 
     def write(self, data: bytes) -> None:
         """Send what is no answer yet."""
         if self.transport is not None:
             self.transport.write(data)
-
-    def _answered(self, *, keep_alive: bool) -> None:
-        """The short way has answered: take the next request."""
-        self._owing = bool(self._behind)  # what comes now stays behind that
-        self._progress()
-        if not keep_alive:
-            self.force_close()
-        elif self._behind:
-            self._server.loop.call_soon(self._catch_up)
 
     def _keep_behind(self, data: bytes) -> None:
         self._behind += data

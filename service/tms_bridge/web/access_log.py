@@ -52,17 +52,17 @@ class Visit(msgspec.Struct, frozen=True, gc=False):
         request_id: also the span id of its trace context.
         started: when its head had come, on `time.perf_counter`, for the loop's clock may count milliseconds.
         peer: the address that the connection comes from.
+        head: of empty words where the bytes were no request.
         source, trigger: where its path leads; empty where that is nowhere.
-        head: None where the bytes were no request.
         traceparent: the trace context that what it brings goes on with.
     """
 
     request_id: str
     started: float
     peer: str
+    head: Head
     source: str = ""
     trigger: str = ""
-    head: Head | None = None
     traceparent: str = ""
 
 
@@ -117,7 +117,7 @@ class AccessLog:
         line = _line(call) if heard else None
         self._count(visit, caller, ended, seconds, answered=answered)
         if line is not None:
-            if self._trace is not None and visit.source and visit.head is not None:
+            if self._trace is not None and visit.source:
                 line.trace_id = self._trace(visit.traceparent, visit.head.headers.get("traceparent"), call)
             self._log.line(line)
         self._calls.note(call)
@@ -169,11 +169,9 @@ class AccessLog:
 def _call(  # noqa: PLR0913 - what is known of it, from its head to its answer
     visit: Visit, caller: Caller, ended: Ended, http_status: int, seconds: float, *, answered: bool
 ) -> AnsweredCall:
-    method = path = ""
-    if visit.head is not None:
-        method, path = visit.head.method, visit.head.path
-        if not ended.taken:  # else they are what a webhook's are
-            method, path = cut(method, _MAX_METHOD), cut(path, _MAX_PATH)
+    method, path = visit.head.method, visit.head.path
+    if not ended.taken:  # else they are what a webhook's are
+        method, path = cut(method, _MAX_METHOD), cut(path, _MAX_PATH)
     if visit.source:  # one of the few paths that lead somewhere: thousands of rows share it
         path = intern(path)
     return AnsweredCall(

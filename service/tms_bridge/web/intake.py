@@ -18,7 +18,6 @@ Nothing of a body is used before path, method, address, credentials and framing 
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter
 from typing import Final
 
 import msgspec
@@ -29,6 +28,7 @@ from tms_bridge.auth import Throttle
 from tms_bridge.auth.client import Client, Unreadable
 from tms_bridge.errors import (
     AddressRefused,
+    BodyTimeout,
     MalformedRequest,
     MethodNotAllowed,
     OutboxError,
@@ -45,7 +45,7 @@ from tms_bridge.message import Message
 from tms_bridge.outbox.contract import Durable, Intake, Receipt
 from tms_bridge.settings.model import Http
 from tms_bridge.web.access_log import AccessLog, Ended, Visit
-from tms_bridge.web.limits import CONTINUE, TOO_LATE, Deadlines, InFlight, check_framing
+from tms_bridge.web.limits import CONTINUE, TOO_LATE, TOO_SLOW, Deadlines, InFlight, check_framing
 from tms_bridge.web.sources import Caller, Route
 
 _READS: Final = ("GET", "HEAD")
@@ -121,7 +121,6 @@ class Call:
         "_content",
         "_counted",
         "_desk",
-        "_head",
         "_message",
         "_remark",
         "_route",
@@ -140,18 +139,13 @@ class Call:
     """What its body is, where that was new."""
 
     def __init__(
-        self, desk: Desk, connection: Connection, head: Head, content: StreamReader, route: Route | None
+        self, desk: Desk, connection: Connection, visit: Visit, content: StreamReader, route: Route | None
     ) -> None:
-        marks = desk.mark(head.headers.get("traceparent"))
         self._desk = desk
         self._connection = connection
-        self._head = head
+        self._visit = visit
         self._content = content
         self._route = route
-        source, trigger = (route.source, route.trigger) if route is not None else ("", "")
-        self._visit = Visit(
-            marks.request_id, perf_counter(), connection.remote, source, trigger, head, marks.traceparent
-        )
         self._caller = None
         self._message = None
         self._remark = ""
@@ -173,7 +167,7 @@ class Call:
             SenderError, Unavailable: it is refused.
             ConnectionError: nobody can tell who calls, for the caller is gone.
         """
-        route, head = self._route, self._head
+        route, head = self._route, self._visit.head
         if head.old and "Transfer-Encoding" in head.headers:
             raise MalformedRequest(_OLD_CHUNKS)
         if route is None:
@@ -215,10 +209,10 @@ class Call:
         if not connection.proved:
             connection.prove()
         check_framing(head.headers, desk.http.max_body_bytes)
-        if desk.in_flight.full_for(route.source):
+        if not desk.in_flight.enter(route.source):
             raise Unavailable(_TOO_MANY)
         self._counted = True
-        desk.in_flight.enter(route.source)
+        desk.deadlines.add(self)
         if "Expect" in head.headers and not head.old:
             connection.write(CONTINUE)
         return True
@@ -239,7 +233,7 @@ class Call:
         refusal = route.door.refusal(caller)
         delay_s = 0.0
         if not caller.credential:
-            guess = route.door.guess(caller, self._head.headers)
+            guess = route.door.guess(caller, self._visit.head.headers)
             delay_s = desk.throttle.strike(address, loop.time(), guess)
         if refusal is not None and delay_s:
             loop.call_later(delay_s, self.failed, refusal)
@@ -257,7 +251,6 @@ class Call:
         caller = self._caller
         if route is None or caller is None:
             raise RuntimeError("a body before its head was judged")
-        desk.deadlines.add(self)
         digest = ingest.digest(route.source, route.trigger, body)
         if desk.outbox.join(digest, self):
             return
@@ -311,8 +304,11 @@ class Call:
             self._refuse(error, self._caller.detail if self._caller is not None else "")
 
     def expire(self) -> None:
-        """Answer 503: its moment has come."""
-        self.failed(Unavailable(TOO_LATE))
+        """Its moment has come: answer 503, or tell whoever waits for the body that it is too slow."""
+        if self._content.is_eof():
+            self.failed(Unavailable(TOO_LATE))
+        else:
+            self._content.set_exception(BodyTimeout(TOO_SLOW))
 
     # The answer
 
@@ -344,27 +340,23 @@ class Call:
 
     def _end(self, answer: Answer | None, ended: Ended) -> bool:
         """Write the answer, count and log; return whether an open connection has taken all of it."""
-        desk, answered, http_status = self._desk, False, _GONE
+        desk, visit, answered, http_status = self._desk, self._visit, False, _GONE
         self.over = True
         if self._counted:
-            desk.in_flight.leave(self._visit.source)
+            desk.in_flight.leave(visit.source)
             desk.deadlines.discard(self)
         if answer is not None:
-            self.stays = self._may_stay(answer)
-            http_status, request_id = answer.status, self._visit.request_id
-            answered = self._connection.answer(answer, self._head, request_id, keep_alive=self.stays)
+            ends = answer.refusal or desk.health.stopping or self._connection.outstayed
+            self.stays = not ends and visit.head.keep_alive and self._content.is_eof()
+            http_status = answer.status
+            answered = self._connection.answer(answer, visit.head, visit.request_id, keep_alive=self.stays)
         try:
-            desk.log.write(self._visit, self._caller, ended, http_status, answered=answered)
+            desk.log.write(visit, self._caller, ended, http_status, answered=answered)
         except Exception as error:  # noqa: BLE001 - it is answered already, and others wait; recorded
-            desk.log.defect(self._visit, error)
+            desk.log.defect(visit, error)
         if self._told is not None and not self._told.done():
             self._told.set_result(None)
         return answered
-
-    def _may_stay(self, answer: Answer) -> bool:
-        """Return whether the connection goes on after this answer."""
-        ends = answer.refusal or self._desk.health.stopping or self._connection.outstayed
-        return not ends and self._head.keep_alive and self._content.is_eof()
 
     async def ended(self) -> None:
         """Wait until this is over."""

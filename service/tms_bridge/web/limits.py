@@ -13,7 +13,7 @@ from aiohttp import StreamReader, web
 from multidict import CIMultiDictProxy
 
 from tms_bridge.auth.client import Headers
-from tms_bridge.errors import BodyTimeout, BodyTooLarge, EncodedBody, ExpectationUnknown, MalformedRequest
+from tms_bridge.errors import BodyTooLarge, EncodedBody, ExpectationUnknown, MalformedRequest
 
 _NO_ENCODING: Final = frozenset({"", "identity"})
 """`identity` is the registered word for no encoding at all."""
@@ -68,34 +68,23 @@ def whole_body(content: StreamReader, limit: int) -> bytes:
     return body
 
 
-async def read_body(content: StreamReader, limit: int, until: float) -> bytes:
-    """Read the whole body; `until` is a moment of the event loop's clock.
+async def read_body(content: StreamReader, limit: int) -> bytes:
+    """Read the whole body.
 
     Raises:
         BodyTooLarge: it went over the limit; what follows is left unread.
-        BodyTimeout: it was not complete in time.
+        BodyTimeout: the call expired before it was complete.
         MalformedRequest: its chunks are not what RFC 9112 describes.
         ConnectionError: the caller went away.
     """
-    if content.is_eof():
-        return whole_body(content, limit)
+    body = bytearray()
     try:
-        async with asyncio.timeout_at(until):
-            return await _read_slow_body(content, limit)
+        while chunk := await content.readany():
+            body += chunk
+            if len(body) > limit:
+                raise too_large(limit)
     except web.RequestPayloadError:
         raise MalformedRequest(_MALFORMED) from None
-    except TimeoutError:
-        raise BodyTimeout(
-            "The body was not complete within the deadline (http.deadline_s); send it again."
-        ) from None
-
-
-async def _read_slow_body(content: StreamReader, limit: int) -> bytes:
-    body = bytearray()
-    while chunk := await content.readany():
-        body += chunk
-        if len(body) > limit:
-            raise too_large(limit)
     return bytes(body)
 
 
@@ -103,6 +92,7 @@ _NEVER: Final = float("inf")
 _MARGIN: Final = 0.05
 """Of a deadline: what it takes to say that it has passed."""
 
+TOO_SLOW: Final = "The body was not complete within the deadline (http.deadline_s); send it again."
 TOO_LATE: Final = "The event could not be made durable within http.deadline_s; try again."
 
 
@@ -179,20 +169,18 @@ class InFlight:
         """Return how many each source has, also one that has none."""
         return {source: self._of[source] for source in self._sources}
 
-    def full_for(self, source: str) -> bool:
-        """Whether no other of this source may begin."""
-        if 2 * self.count < self._limit:  # at most half is ever kept for others
-            return False
-        part = self._limit // (2 * len(self._sources)) if self._sources else 0
-        kept = sum(max(0, part - self._of[other]) for other in self._sources if other != source)
-        return self.count + kept >= self._limit
-
-    def enter(self, source: str) -> None:
-        """One begins."""
+    def enter(self, source: str) -> bool:
+        """One of this source begins; False: there is no room for it."""
+        if 2 * self.count >= self._limit:  # at most half is ever kept for others
+            part = self._limit // (2 * len(self._sources)) if self._sources else 0
+            kept = sum(max(0, part - self._of[other]) for other in self._sources if other != source)
+            if self.count + kept >= self._limit:
+                return False
         if not self.count:
             self._quiet.clear()
         self.count += 1
         self._of[source] += 1
+        return True
 
     def leave(self, source: str) -> None:
         """One has been answered, or will not be."""

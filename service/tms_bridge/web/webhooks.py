@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from tms_bridge import ingest
 from tms_bridge.auth import Throttle
@@ -33,6 +34,7 @@ from tms_bridge.web.sources import Routes
 
 _CLOSE: Final = SentAnswer(keep_alive=False)
 _KEEP: Final = SentAnswer(keep_alive=True)
+_NO_HEAD: Final = Head("", "", CIMultiDictProxy(CIMultiDict()), old=False, keep_alive=False)
 
 
 class Webhooks:
@@ -85,7 +87,7 @@ class Webhooks:
             not message.version[1],
             not message.should_close,
         )
-        call = Call(self._desk, connection, head, content, self._routes.find(head.path))
+        call = self._call(connection, head, content)
         try:
             if call.admit():
                 call.take_in(whole_body(content, self._limit))
@@ -103,10 +105,10 @@ class Webhooks:
             request.keep_alive,
         )
         connection = cast("Connection", request.protocol)  # no other server runs this handler
-        call = Call(self._desk, connection, head, content, self._routes.find(head.path))
+        call = self._call(connection, head, content)
         try:
             if call.admit():
-                call.take_in(await read_body(content, self._limit, call.moment))
+                call.take_in(await read_body(content, self._limit))
         except asyncio.CancelledError:
             call.failed(ConnectionResetError())
             raise
@@ -119,11 +121,21 @@ class Webhooks:
             await let_read(request)
         return _CLOSE
 
+    def _call(self, connection: Connection, head: Head, content: StreamReader) -> Call:
+        route = self._routes.find(head.path)
+        marks = self._desk.mark(head.headers.get("traceparent"))
+        source, trigger = (route.source, route.trigger) if route is not None else ("", "")
+        visit = Visit(
+            marks.request_id, perf_counter(), connection.remote, head, source, trigger, marks.traceparent
+        )
+        return Call(self._desk, connection, visit, content, route)
+
     def note_refused(self, peer: str, request_id: str, error: SenderError) -> None:
         """Count and log what never became a request, such as a PROXY protocol header that nobody expects."""
         kind = kind_of(error)
         ended = Ended(kind.slug, str(error))
-        self._log.write(Visit(request_id, perf_counter(), peer), None, ended, kind.status, answered=True)
+        visit = Visit(request_id, perf_counter(), peer, _NO_HEAD)
+        self._log.write(visit, None, ended, kind.status, answered=True)
 
     def reread(self, message: Message, trigger: str) -> Message:
         """Return the event that a quarantined body is by the rules of now; raises Undecodable."""
