@@ -59,9 +59,10 @@ def touch_all(metrics: Metrics) -> None:
     metrics.intake.events.inc("class", "completed")
     metrics.intake.last_accepted.set("contoso", 1)
     metrics.publish.returned.inc("tms.class.unknown")
-    metrics.show_credentials([("contoso", "2026")])
-    metrics.show_fields([("class", "start")])
-    metrics.show_kept(["contoso"])
+    metrics.intake.credential_used.show("contoso", "2026")
+    metrics.intake.fields_unread.show("class", "start")
+    metrics.outbox.held.show(["contoso"])
+    metrics.outbox.undecodable.show(["contoso"])
     metrics.intake.members_new.show("contoso", "class")
     metrics.connections.watch("http", lambda: 0)
     metrics.task_faults.show("relay")
@@ -83,7 +84,7 @@ def test_every_metric_of_the_design_has_its_name_and_its_labels(metrics: Metrics
 
 
 def test_a_credential_that_was_never_used_shows_as_zero(metrics: Metrics) -> None:
-    metrics.show_credentials([("contoso", "old")])
+    metrics.intake.credential_used.show("contoso", "old")
 
     assert (
         metrics.registry.get_sample_value(
@@ -96,7 +97,8 @@ def test_a_credential_that_was_never_used_shows_as_zero(metrics: Metrics) -> Non
 def test_what_is_kept_is_shown_by_source_those_without_any_and_those_of_former_days_too(
     metrics: Metrics,
 ) -> None:
-    metrics.show_kept(["contoso", "fabrikam"])
+    metrics.outbox.held.show(["contoso", "fabrikam"])
+    metrics.outbox.undecodable.show(["contoso", "fabrikam"])
     metrics.outbox.held.set_function(lambda: {"fabrikam": 2, "gone": 1})
 
     def held(source: str) -> float | None:

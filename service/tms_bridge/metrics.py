@@ -351,42 +351,6 @@ class Metrics:
         """Show which version runs."""
         self._build.labels(version=version, python=platform.python_version()).set(1)
 
-    def show_requests(self, requests: Iterable[tuple[str, str, str]]) -> None:
-        """Start the counters of (source, trigger, outcome) at zero."""
-        for labels in requests:
-            self.intake.requests.show(*labels)
-
-    def show_events(self, events: Iterable[tuple[str, str]]) -> None:
-        """Start the counters of (trigger, status) at zero."""
-        for trigger, status in events:
-            self.intake.events.show(trigger, status)
-
-    def show_keys(self, routing_keys: Iterable[str]) -> None:
-        """Start the counters of what no queue wanted at zero."""
-        for key in routing_keys:
-            self.publish.returned.show(key)
-
-    def show_fields(self, fields: Iterable[tuple[str, str]]) -> None:
-        """Start the counters of (trigger, field) that could not be read at zero."""
-        for trigger, field in fields:
-            self.intake.fields_unread.show(trigger, field)
-
-    def show_members(self, bodies: Iterable[tuple[str, str]]) -> None:
-        """Start the counters of what is new in the bodies of (source, trigger) at zero."""
-        for source, trigger in bodies:
-            self.intake.members_new.show(source, trigger)
-
-    def show_kept(self, sources: Iterable[str]) -> None:
-        """Start what is kept of each source at zero."""
-        names = tuple(sources)
-        self.outbox.held.show(names)
-        self.outbox.undecodable.show(names)
-
-    def show_credentials(self, credentials: Iterable[tuple[str, str]]) -> None:
-        """Start the per-credential counters of (source, credential) at zero, so that an unused one shows."""
-        for source, credential in credentials:
-            self.intake.credential_used.show(source, credential)
-
 
 def _gauge(registry: CollectorRegistry, name: str, text: str) -> Gauge:
     return Gauge(f"tms_bridge_{name}", text, registry=registry)

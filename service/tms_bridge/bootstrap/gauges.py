@@ -71,21 +71,34 @@ def set_facts(metrics: Metrics, sources: dict[str, Source]) -> None:
     updated = datetime.fromisoformat(published().updated).replace(tzinfo=UTC)
     metrics.allowlist_published.set(updated.timestamp())
     metrics.reload_success.set(1)
-    metrics.show_fields((trigger.value, field) for trigger in Trigger for field in unreadable_fields(trigger))
     _show_series(metrics, sources)
-    metrics.show_credentials(
-        (name, credential.name) for name, source in sources.items() for credential in source.credentials
-    )
 
 
 def _show_series(metrics: Metrics, sources: dict[str, Source]) -> None:
     """Let every series that can be known be there at zero: a rate cannot see one that is born at 1."""
-    now = time.time()
-    metrics.show_kept(sources)
-    metrics.show_requests((UNKNOWN_SOURCE, UNKNOWN_SOURCE, outcome) for outcome in OUTCOMES)
+    intake = metrics.intake
+    metrics.outbox.held.show(sources)
+    metrics.outbox.undecodable.show(sources)
+    for outcome in OUTCOMES:
+        intake.requests.show(UNKNOWN_SOURCE, UNKNOWN_SOURCE, outcome)
     for name, source in sources.items():
-        metrics.show_requests((name, trigger.value, outcome) for trigger in Trigger for outcome in OUTCOMES)
-        metrics.show_members((name, trigger.value) for trigger in Trigger)
-        metrics.intake.last_accepted.show(name, now)
-        metrics.show_keys(routing_keys(source.routing_key_prefix))
-    metrics.show_events((trigger, status) for trigger, statuses in STATUSES.items() for status in statuses)
+        _show_source(metrics, name, source)
+    for trigger in Trigger:
+        for field in unreadable_fields(trigger):
+            intake.fields_unread.show(trigger.value, field)
+    for trigger, statuses in STATUSES.items():
+        for status in statuses:
+            intake.events.show(trigger, status)
+
+
+def _show_source(metrics: Metrics, name: str, source: Source) -> None:
+    intake = metrics.intake
+    intake.last_accepted.show(name, time.time())
+    for credential in source.credentials:
+        intake.credential_used.show(name, credential.name)
+    for trigger in Trigger:
+        intake.members_new.show(name, trigger.value)
+        for outcome in OUTCOMES:
+            intake.requests.show(name, trigger.value, outcome)
+    for key in routing_keys(source.routing_key_prefix):
+        metrics.publish.returned.show(key)
