@@ -71,7 +71,9 @@ PLACES = ("/", "/calls", "/outbox", "/quarantine", "/topology", "/configuration"
 ANSWERS = ("/api/v1/status", "/api/v1/calls", "/api/v1/events", "/api/v1/outbox", "/api/v1/quarantine")
 
 
-@pytest.mark.parametrize("manner", ENDS)
+@pytest.mark.parametrize(
+    "manner", [ENDS[0], *(pytest.param(end, marks=pytest.mark.long) for end in ENDS[1:])]
+)
 async def test_at_whatever_step_the_broker_ends_it_everything_tells_it_in_words(
     manner: Manner, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_dry_run_counts_and_copies_nothing(invoke: Invoke, archive: Path, vhos
     assert [] == taken(vhost, "late")
 
 
+@pytest.mark.long
 def test_ten_thousand_events_survive_a_kill_half_way_without_a_gap(
     invoke: Invoke, with_broker: Path, vhost: str
 ) -> None:

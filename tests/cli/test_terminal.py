@@ -282,7 +282,7 @@ def test_every_command_stands_in_the_table() -> None:
     assert sorted(commands(program)) == sorted(TABLE)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [WIDTHS[0], pytest.param(WIDTHS[1], marks=pytest.mark.long)])
 @pytest.mark.parametrize(("path", "case"), CASES, ids=[f"{path} {case.args}" for path, case in CASES])
 def test_no_value_is_folded_or_cut(scene: Scene, path: str, case: Case, width: int) -> None:
     shown, told = Call(scene, path, case).shown(width)

@@ -11,6 +11,7 @@ def check(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_everything_in_deploy_is_as_it_should_be() -> None:
     done = check()
     assert (0, "") == (done.returncode, done.stderr)

@@ -95,6 +95,7 @@ async def test_the_user_publishes_on_the_operators_topology(vhost: str, user: st
     assert "a test message was confirmed" in str(found)
 
 
+@pytest.mark.long
 async def test_the_user_may_do_nothing_else(vhost: str, user: str) -> None:
     await make_topology(vhost)
     async with await aio_pika.connect(user) as connection:

@@ -144,7 +144,12 @@ def test_who_can_neither_find_nor_install_a_broker_is_told_three_ways_out(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 0),
+        pytest.param(signal.SIGTERM, 0, marks=pytest.mark.long),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.long),
+    ],
 )
 def test_everything_that_stays_up_goes_with_the_program(number: signal.Signals, code: int) -> None:
     with _started("--stay") as demo:

@@ -118,6 +118,7 @@ def bridge(node: Node) -> Iterator[Bridge]:
         yield running
 
 
+@pytest.mark.long
 def test_a_stopped_broker_costs_neither_an_event_nor_the_order(
     bridge: Bridge, node: Node, tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_stopped_broker_costs_neither_an_event_nor_the_order(
     _assert_nothing_missing_and_in_order(answers, seen)
 
 
+@pytest.mark.long
 def test_a_bridge_killed_while_the_broker_is_away_loses_nothing(
     bridge: Bridge, node: Node, tmp_path: Path
 ) -> None:

@@ -183,6 +183,7 @@ def written(rabbitmq: Node, amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> W
     return written
 
 
+@pytest.mark.long
 def test_no_secret_is_found_in_anything_that_was_written(rabbitmq: Node, written: Written) -> None:
     secrets = (PASSWORD, *CONFIGURED.values(), rabbitmq.password, *SHOWN)
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aio_pika
+import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from opentelemetry.trace import SpanKind
 from tests.bootstrap.running import ask, bridge, configure, webhook
@@ -107,6 +108,7 @@ def assert_producer(span: Seen, event_id: str, size: int) -> None:
     assert (f"publish tms.events:{KEY}", expected, False) == (span.name, span.attributes, span.failed)
 
 
+@pytest.mark.long
 async def test_an_event_that_waited_over_a_restart_is_one_trace_too(
     receiver: Receiver, tmp_path: Path
 ) -> None:
