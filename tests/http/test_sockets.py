@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from tests.web.running import SOURCE, serve
 
+from ports import free_port
 from tms_bridge.errors import SettingsError
 from tms_bridge.http.sockets import BUFFER_BYTES, name_of, open_sockets
 from tms_bridge.settings.model import Http
@@ -47,9 +48,7 @@ def test_all_addresses_are_those_of_ipv4_too(opened: list[socket.socket], listen
 
 
 def test_both_families_may_be_named_with_one_port(opened: list[socket.socket]) -> None:
-    opened += open_sockets("http.listen", "127.0.0.1:0")
-    port = opened[0].getsockname()[1]
-    opened.pop().close()
+    port = free_port()
     opened += open_sockets("http.listen", (f"0.0.0.0:{port}", f"[::]:{port}"))
 
     assert [one.family for one in opened] == [socket.AF_INET, socket.AF_INET6]
