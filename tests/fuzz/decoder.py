@@ -18,8 +18,7 @@ from tms_bridge import ingest
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest import Observations, Rules, Stamp, rules_of
 from tms_bridge.ingest.fields import read_names
-from tms_bridge.ingest.members import json_value
-from tms_bridge.ingest.plain import PlainClass, PlainCourseAssignment, decode_plainly
+from tms_bridge.ingest.plain import PlainClass, PlainCourseAssignment, decode_plainly, json_value
 from tms_bridge.ingest.tolerant import decode_tolerantly
 from tms_bridge.message import Message
 from tms_bridge.settings.model import Source

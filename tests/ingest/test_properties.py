@@ -15,8 +15,7 @@ import tms_events
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest import decode, digest, explain
 from tms_bridge.ingest.fields import FIELDS, ID, STATUS_ALIASES, WRAPPERS, fold
-from tms_bridge.ingest.members import json_value
-from tms_bridge.ingest.plain import PlainClass, PlainCourseAssignment, decode_plainly
+from tms_bridge.ingest.plain import PlainClass, PlainCourseAssignment, decode_plainly, json_value
 from tms_bridge.ingest.tolerant import decode_tolerantly
 from tms_events import Trigger
 

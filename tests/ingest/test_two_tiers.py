@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 import tms_events
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest import Decoded, Rules, decode, explain
-from tms_bridge.ingest.members import json_value
-from tms_bridge.ingest.plain import decode_plainly
+from tms_bridge.ingest.plain import decode_plainly, json_value
 from tms_bridge.ingest.tolerant import decode_tolerantly
 from tms_events import CourseAssignmentChanged, Trigger
 

@@ -1,16 +1,23 @@
 """What ingest makes of a body, before it becomes a message."""
 
+from collections.abc import Container
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from tms_bridge.ingest.status import derive
 from tms_events import Class, ClassStatus, CourseAssignment, CourseAssignmentStatus, StatusFrom
 from tms_events.reading import NOTHING_TO_SAY, Reading
 
 STATUS: Final = "status"
 """How `reading` calls a status that could not be read."""
+
+
+_DERIVED: Final = (
+    ("complete", CourseAssignmentStatus.COMPLETED),
+    ("expire", CourseAssignmentStatus.EXPIRED),
+    ("start", CourseAssignmentStatus.STARTED),
+)
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -38,3 +45,19 @@ def with_derived_status(decoded: Decoded, received_at: datetime) -> Decoded:
         return decoded
     status = derive(decoded.entity, received_at, unread)
     return msgspec.structs.replace(decoded, status=status, status_from=StatusFrom.DERIVED)
+
+
+def derive(
+    assignment: CourseAssignment, received_at: datetime, unread: Container[str]
+) -> CourseAssignmentStatus:
+    """Return completed, expired, started or unknown, in this order; a cancellation leaves no date.
+
+    A date that is there and cannot be read (`unread`) could mean anything, so that nothing after it counts.
+    """
+    for field, status in _DERIVED:
+        if field in unread:
+            break
+        moment = getattr(assignment, field)
+        if moment is not None and (field != "expire" or moment <= received_at):
+            return status
+    return CourseAssignmentStatus.UNKNOWN

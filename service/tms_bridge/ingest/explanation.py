@@ -10,13 +10,13 @@ from typing import Final
 import msgspec
 
 from tms_bridge.errors import Undecodable
-from tms_bridge.ingest.decoded import Decoded, with_derived_status
+from tms_bridge.ingest.decoded import Decoded, derive, with_derived_status
 from tms_bridge.ingest.fields import FIELDS, ID, fold
-from tms_bridge.ingest.members import Number, Pointer, Value, json_value, kind, parse, write_pointer
+from tms_bridge.ingest.members import Number, Pointer, Value, kind, parse, write_pointer
+from tms_bridge.ingest.plain import UnreadableValue, json_value
 from tms_bridge.ingest.rules import Rules
-from tms_bridge.ingest.status import derive, read_status
 from tms_bridge.ingest.tolerant import Find, decode_document, paths
-from tms_bridge.ingest.values import UnreadableValue, read_id
+from tms_bridge.ingest.values import read_id, read_status
 from tms_events import ClassStatus, CourseAssignment, Trigger
 
 MAX_PATHS: Final = 500

@@ -1,4 +1,4 @@
-"""The body as a JSON document: what must hold of all of it, its members, and pointers into it.
+"""The body as a JSON document for the tolerant path: its members, and pointers into it.
 
 It keeps what ordinary decoders lose: repeated members and the spelling of numbers. What holds of the whole
 body holds also where nothing reads it, since consumers get it verbatim as the payload.
@@ -12,29 +12,9 @@ from typing import Final, NoReturn, TypeAlias
 import msgspec
 
 from tms_bridge.errors import SettingsError, Undecodable
+from tms_bridge.ingest.foreign import OPENERS, refuse_foreign
+from tms_bridge.ingest.plain import WHITESPACE, json_value
 
-MAX_DEPTH: Final = 60
-"""Objects and arrays inside one another. With the message around it this stays under 64, which is where
-common decoders (.NET's for one) stop."""
-
-_WHITESPACE: Final = b" \t\r\n"
-_OPENERS: Final = (b"{", b"[", b'"')
-# It also takes a string that never ends: trying again at each of its quotes would take quadratic time.
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-_TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKET: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_FOREIGN: Final = (
-    (re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|[ -~]\0\0\0|\0\0\0[ -~]"), "encoded in UTF-32"),
-    (re.compile(rb"\xff\xfe|\xfe\xff|[\t-~]\0|\0[\t-~]"), "encoded in UTF-16"),
-    (re.compile(rb"\x1f\x8b"), "compressed with gzip, which no Content-Encoding says"),
-    (re.compile(rb"<"), "XML or HTML"),
-    (re.compile(rb"--[^\r\n]+\r?\n(?i:content-)"), "form data (multipart/form-data)"),
-    (re.compile(rb"%(?:7b|5b|22)", re.IGNORECASE), "percent-encoded"),
-    (re.compile(rb"(?:eyJ|ew[o0])[\w+/-]+=*\Z"), "encoded in Base64"),
-    (re.compile(rb"[\w.%+*\[\]-]+="), "form-encoded (application/x-www-form-urlencoded)"),
-    (re.compile(rb"\+AHs|\+AFs"), "encoded in UTF-7"),
-)
-"""How a body begins that is not JSON in UTF-8, and what it is then."""
 _MOST_DIGITS: Final = 4300
 """Of a whole number: Python reads no more, so that a consumer in it could not read the payload."""
 _SHORT: Final = 60
@@ -62,62 +42,6 @@ Value: TypeAlias = "Members | list[Value] | Number | str | bool | None"
 
 Pointer: TypeAlias = tuple[str, ...]
 """The unescaped steps of a JSON Pointer (RFC 6901) from the document to a value."""
-
-
-def json_value(body: bytes) -> bytes:
-    """Return the bytes of the JSON value in a body, without byte-order marks and surrounding whitespace.
-
-    Raises:
-        Undecodable: the body is empty, is not UTF-8 throughout, or is nested too deep.
-    """
-    value = body.strip(_WHITESPACE)
-    while value.startswith(codecs.BOM_UTF8):
-        value = value.removeprefix(codecs.BOM_UTF8).strip(_WHITESPACE)
-    if not value:
-        raise Undecodable("the body is empty")
-    if not value.isascii():
-        _check_encoding(body, value)
-    if _has_many_brackets(value) and _too_deep(value):
-        raise Undecodable(f"objects or arrays are nested more than {MAX_DEPTH} deep")
-    return value
-
-
-def _has_many_brackets(value: bytes) -> bool:
-    """Return whether enough begins in a value to be nested too deep."""
-    found = 0
-    for opener in (b"[", b"{"):
-        # Unlike `count`, `find` goes through a large value as fast as memory can be read.
-        at = value.find(opener)
-        while at >= 0 and found <= MAX_DEPTH:
-            found += 1
-            at = value.find(opener, at + 1)
-    return found > MAX_DEPTH
-
-
-def _check_encoding(body: bytes, value: bytes) -> None:
-    try:
-        value.decode()
-    except UnicodeDecodeError as error:
-        _refuse_foreign(value)
-        place = error.start + body.find(value)
-        hint = "; it may be Windows-1252 or ISO 8859-1" if value.startswith(_OPENERS) else ""
-        raise Undecodable(f"the body is not UTF-8: byte {place} is wrong ({error.reason}){hint}") from None
-
-
-def _refuse_foreign(value: bytes) -> None:
-    for beginning, what in _FOREIGN:
-        if beginning.match(value):
-            raise Undecodable(f"the body is {what}, where JSON in UTF-8 is expected")
-
-
-def _too_deep(value: bytes) -> bool:
-    brackets = _STRING.sub(b"", value).translate(_TO_SQUARE, _NO_BRACKET)
-    # Each round takes away the innermost pairs everywhere, so that the rounds count the depth at C's speed.
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -154,7 +78,7 @@ def _parse(value: bytes) -> Value:
     try:
         document: Value = _decoder.decode(value.decode())
     except json.JSONDecodeError as error:
-        _refuse_foreign(value)
+        refuse_foreign(value)
         raise Undecodable(f"the body is not JSON: {error}") from None
     _refuse_half_characters(value)
     return document
@@ -162,7 +86,7 @@ def _parse(value: bytes) -> Value:
 
 def _parse_again(text: str) -> Value:
     value = text.encode()
-    if not value.lstrip(_WHITESPACE + codecs.BOM_UTF8).startswith(_OPENERS):
+    if not value.lstrip(WHITESPACE + codecs.BOM_UTF8).startswith(OPENERS):
         return text
     document = _parse(json_value(value))
     if isinstance(document, str):

@@ -7,15 +7,14 @@ from typing import Final
 import msgspec
 
 from tms_bridge.errors import Undecodable
-from tms_bridge.ingest.fields import CALL_MARKS, CALL_STATUS, ID, ONLY, OTHER, WRAPPERS, fold
+from tms_bridge.ingest.fields import CALL_MARKS, CALL_STATUS, ID, ONLY, OTHER, UNMISTAKABLE, WRAPPERS, fold
 from tms_bridge.ingest.members import Members, Pointer, Value, kind, repeated, unwrapped, write_pointer
-from tms_bridge.ingest.values import UnreadableValue, is_blank, read_id
+from tms_bridge.ingest.plain import UnreadableValue, is_blank
+from tms_bridge.ingest.values import read_id
 from tms_events import Trigger
 
 MAX_WRAPPERS: Final = 4
 """Wrappers inside one another; two (`Results` around `Class`) is the most that was seen."""
-
-_UNMISTAKABLE: Final = 2
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -171,18 +170,12 @@ def _rivals(models: list[Model], trigger: Trigger) -> Undecodable:
     )
 
 
-def is_other_trigger(names: set[str], trigger: Trigger) -> bool:
-    """Say whether members of these names are unmistakably those of the other trigger."""
-    foreign = (names & ONLY[OTHER[trigger]]).difference(ID[OTHER[trigger]].aliases)
-    return len(foreign) >= _UNMISTAKABLE and names.isdisjoint(ONLY[trigger])
-
-
 def holds_other_trigger(document: Value, trigger: Trigger) -> bool:
     """Say whether a document in which nothing has an id of ours is unmistakably the other trigger's."""
     other = OTHER[trigger]
     foreign = ONLY[other].union(WRAPPERS[other]).difference(WRAPPERS[trigger])
     for model in _Search(other).models(document):
         names = model.names.union(map(fold, model.pointer))
-        if len(names & foreign) >= _UNMISTAKABLE and names.isdisjoint(ONLY[trigger]):
+        if len(names & foreign) >= UNMISTAKABLE and names.isdisjoint(ONLY[trigger]):
             return True
     return False

@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from tms_bridge.errors import Undecodable
-from tms_bridge.ingest.members import json_value, parse
+from tms_bridge.ingest.members import parse
+from tms_bridge.ingest.plain import json_value
 from tms_bridge.ingest.rules import Rules
 from tms_bridge.ingest.tolerant import Find, decode_document
 

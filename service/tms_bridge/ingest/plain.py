@@ -2,31 +2,97 @@
 
 It takes only bodies that the tolerant path would read the same way, and leaves the rest to it: whatever has
 another name of a field, a wrapper, an odd encoding or a repeated member.
+
+From top to bottom: the JSON value of a body, the model, what the names of its members tell, the decoding, and
+the status and moments in it. The tolerant path reads these by the same functions.
 """
 
-from datetime import datetime
+import codecs
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.structs import astuple
 
+from tms_bridge.errors import Undecodable
 from tms_bridge.ingest.decoded import Decoded
-from tms_bridge.ingest.fields import fold, read_names
-from tms_bridge.ingest.model import is_other_trigger
-from tms_bridge.ingest.status import assignment_status, class_status
-from tms_bridge.ingest.values import (
-    INT64_MAX,
-    INT64_MIN,
-    UnreadableValue,
-    is_blank,
-    moment_of,
-    zone_of,
+from tms_bridge.ingest.fields import (
+    ASSIGNMENT_WORDS,
+    CLASS_WORDS,
+    CONFIRMATION_STATUS_IDS,
+    CONFIRMATION_STATUSES,
+    fold,
+    is_other_trigger,
+    read_names,
+    zones,
 )
-from tms_events import Class, CourseAssignment, StatusFrom, Trigger
+from tms_bridge.ingest.foreign import MAX_DEPTH, refuse_encoding, too_deep
+from tms_events import (
+    Class,
+    ClassStatus,
+    CourseAssignment,
+    CourseAssignmentStatus,
+    StatusFrom,
+    Trigger,
+)
 from tms_events.reading import NOTHING_TO_SAY, Reading
 
-Int = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
+WHITESPACE: Final = b" \t\r\n"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,308}(?:\.[0-9]{0,308})?(?:[eE][+-]?[0-9]{1,4})?")
+
+_ZERO: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the local reading of "no date"
+_WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
+_INT64_MAX: Final = 2**63 - 1
+_INT64_MIN: Final = -(2**63)
+_LONGEST_INT64: Final = 19
+_SEPARATORS: Final = {ord(mark): None for mark in " \t\r\n_-./"}
+_LONGEST_WORD: Final = 64
+_LONGEST_ZONE: Final = 64
+
+Int = Annotated[int, msgspec.Meta(ge=_INT64_MIN, le=_INT64_MAX)]
 Told = datetime | Int | None
+
+
+class UnreadableValue(ValueError):  # noqa: N818 - states the fact; it never leaves ingest
+    """No type can hold the value; the text follows on its place and spelling."""
+
+
+def json_value(body: bytes) -> bytes:
+    """Return the bytes of the JSON value in a body, without byte-order marks and surrounding whitespace.
+
+    Raises:
+        Undecodable: the body is empty, is not UTF-8 throughout, or is nested too deep.
+    """
+    value = body.strip(WHITESPACE)
+    while value.startswith(codecs.BOM_UTF8):
+        value = value.removeprefix(codecs.BOM_UTF8).strip(WHITESPACE)
+    if not value:
+        raise Undecodable("the body is empty")
+    if not value.isascii():
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            refuse_encoding(body, value, error)
+    if _has_many_brackets(value) and too_deep(value):
+        raise Undecodable(f"objects or arrays are nested more than {MAX_DEPTH} deep")
+    return value
+
+
+def _has_many_brackets(value: bytes) -> bool:
+    """Return whether enough begins in a value to be nested too deep."""
+    found = 0
+    for opener in (b"[", b"{"):
+        # Unlike `count`, `find` goes through a large value as fast as memory can be read.
+        at = value.find(opener)
+        while at >= 0 and found <= MAX_DEPTH:
+            found += 1
+            at = value.find(opener, at + 1)
+    return found > MAX_DEPTH
 
 
 class PlainCourseAssignment(msgspec.Struct, rename="pascal", gc=False):
@@ -207,3 +273,125 @@ def _class(value: bytes) -> Decoded:
 
 def _reading(assumed: list[str], unread: tuple[str, ...] = ()) -> Reading:
     return Reading(unread=unread, assumed=tuple(assumed)) if assumed or unread else NOTHING_TO_SAY
+
+
+class SentStatus(msgspec.Struct, frozen=True, gc=False):
+    """What a body tells of its status.
+
+    Attributes:
+        word: in the vocabulary of `tms_events`.
+        raw: the sender's own word or number; None where it told none.
+        number: the sender's number, or that of a class's known status; None else.
+    """
+
+    word: ClassStatus | CourseAssignmentStatus
+    raw: str | None
+    number: int | None = None
+
+
+def _fold(word: str) -> str:
+    return "" if len(word) > _LONGEST_WORD else word.translate(_SEPARATORS).lower()
+
+
+def class_status(told: str | int | None) -> SentStatus:
+    """Return what a class's status word or ConfirmationStatusId means."""
+    if told is None or (isinstance(told, str) and not told.strip()):
+        return SentStatus(ClassStatus.UNKNOWN, None)
+    number = told if isinstance(told, int) else whole(told.strip())
+    if number is not None:
+        known = 0 <= number < len(CONFIRMATION_STATUSES)
+        return SentStatus(CONFIRMATION_STATUSES[number] if known else ClassStatus.UNKNOWN, str(told), number)
+    # A number that is none of 64 bits, or a fraction, must not become another one without its marks.
+    word = CLASS_WORDS.get(_fold(str(told)), ClassStatus.UNKNOWN)
+    return SentStatus(word, str(told), CONFIRMATION_STATUS_IDS.get(word))
+
+
+def assignment_status(told: str | int | None) -> SentStatus:
+    """Return what a course assignment's status word means; no numbers are published for it."""
+    if isinstance(told, int):
+        return SentStatus(CourseAssignmentStatus.UNKNOWN, str(told), told)
+    if told is None or not told.strip():
+        return SentStatus(CourseAssignmentStatus.UNKNOWN, None)
+    return SentStatus(ASSIGNMENT_WORDS.get(_fold(told), CourseAssignmentStatus.UNKNOWN), told)
+
+
+def is_blank(value: object) -> bool:
+    """Say whether a member holds nothing."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def whole(text: str) -> int | None:
+    """Return the whole number of at most 64 bits that a text is by value: `2.0` and `2e0` are 2."""
+    if _WHOLE.fullmatch(text):
+        number = int(text)
+    elif DECIMAL.fullmatch(text):
+        value = Decimal(text)
+        # A large exponent must not become a number of as many digits.
+        if value and (value.adjusted() >= _LONGEST_INT64 or value != value.to_integral_value()):
+            return None
+        number = int(value) if value else 0
+    else:
+        return None
+    return number if _INT64_MIN <= number <= _INT64_MAX else None
+
+
+def moment_of(
+    told: datetime | int | None, field: str, zone: str | None, assumed: list[str]
+) -> datetime | None:
+    """Return the moment that a field of the plain model tells, and name it where its offset is assumed."""
+    if told is None:
+        return None
+    if isinstance(told, int):
+        return from_seconds(told)
+    if is_unset(told):
+        return None
+    if told.tzinfo is None:
+        assumed.append(field)
+    return in_utc(told, zone)
+
+
+def from_seconds(seconds: float) -> datetime | None:
+    """Return the moment of a Unix time; none for zero and below, which is how the family says "unset".
+
+    Raises:
+        UnreadableValue: it lies beyond the year 9999.
+    """
+    if seconds <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise UnreadableValue("lies beyond the year 9999 (Unix seconds are expected)") from None
+
+
+def is_unset(moment: datetime) -> bool:
+    """Say whether a moment is .NET's or Unix's zero, or before it, by whatever clock."""
+    if moment.year > EPOCH.year:
+        return False
+    return moment.replace(tzinfo=None) <= _ZERO or (moment.tzinfo is not None and moment <= EPOCH)
+
+
+def in_utc(moment: datetime, zone: str | None) -> datetime:
+    """Return a moment in UTC; where it has no offset, the clocks of the zone count, or else UTC.
+
+    Raises:
+        UnreadableValue: in UTC it lies beyond the year 9999.
+    """
+    if moment.tzinfo is UTC:
+        return moment
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC if zone is None else ZoneInfo(zone))
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise UnreadableValue("lies beyond the year 9999 in UTC") from None
+
+
+@lru_cache(maxsize=256)
+def _zone(told: str) -> str | None:
+    return zones().get(told.strip().lower())
+
+
+def zone_of(told: str | None) -> str | None:
+    """Return the IANA name of a time zone by its Windows or IANA name, in any case; None where unknown."""
+    return None if told is None or len(told) > _LONGEST_ZONE else _zone(told)

@@ -11,7 +11,7 @@ import msgspec
 
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest.decoded import STATUS, Decoded
-from tms_bridge.ingest.fields import FIELDS, ID, STATUS_ALIASES, Field
+from tms_bridge.ingest.fields import FIELDS, ID, STATUS_ALIASES, Field, is_other_trigger
 from tms_bridge.ingest.members import (
     Members,
     Number,
@@ -24,10 +24,10 @@ from tms_bridge.ingest.members import (
     spelling,
     write_pointer,
 )
-from tms_bridge.ingest.model import Found, Model, find_model, holds_other_trigger, is_other_trigger
+from tms_bridge.ingest.model import Found, Model, find_model, holds_other_trigger
+from tms_bridge.ingest.plain import SentStatus, UnreadableValue, in_utc, is_blank, zone_of
 from tms_bridge.ingest.rules import Rules
-from tms_bridge.ingest.status import SentStatus, read_status
-from tms_bridge.ingest.values import UnreadableValue, in_utc, is_blank, midnight, zone_of
+from tms_bridge.ingest.values import READERS, midnight, read_status
 from tms_events import Class, ClassStatus, CourseAssignment, Trigger
 from tms_events.reading import NOTHING_TO_SAY, Reading
 
@@ -120,7 +120,7 @@ class _Document:
         self.note(field.name, found, None, f"unreadable: {why}")
 
     def _read(self, field: Field, value: Value) -> tuple[object, str]:
-        read, how = field.read(value)
+        read, how = READERS[field.kind](value)
         if not isinstance(read, date):
             return read, how
         if isinstance(read, datetime) and read.tzinfo is not None:
@@ -214,7 +214,7 @@ def _id(document: _Document) -> int:
     problem: tuple[Found, UnreadableValue] | None = None
     for one in found:
         try:
-            number, how = field.read(one.value)
+            number, how = READERS[field.kind](one.value)
         except UnreadableValue as error:
             problem = problem or (one, error)
             document.note("id", one, None, f"no id: {error}")

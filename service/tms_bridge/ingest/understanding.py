@@ -2,19 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, cast
 
 import msgspec
 
 from tms_bridge.errors import Undecodable
 from tms_bridge.ingest.decoded import Decoded, with_derived_status
-from tms_bridge.ingest.members import json_value
 from tms_bridge.ingest.observation import BodyKind
-from tms_bridge.ingest.plain import decode_members, members_of, outline_of
+from tms_bridge.ingest.plain import EPOCH, decode_members, json_value, members_of, outline_of
 from tms_bridge.ingest.rules import Rules
 from tms_bridge.ingest.tolerant import decode_tolerantly
-from tms_bridge.ingest.values import from_micros
 from tms_bridge.message import Kind, Message
 from tms_events import (
     STATUSES,
@@ -81,9 +79,8 @@ def understand_in_full(body: bytes, rules: Rules, stamp: Stamp) -> tuple[Message
     Raises:
         Undecodable: as `understand`.
     """
-    value = json_value(body)
-    received_at = from_micros(stamp.received_at_us)
-    decoded, kind = _decode(value, rules, received_at)
+    received_at = EPOCH + timedelta(0, 0, stamp.received_at_us)
+    value, decoded, kind = _decode(body, rules, received_at)
     status = _WORDS[decoded.status]
     message = Message(
         stamp.id,
@@ -139,7 +136,7 @@ def decode(body: bytes, rules: Rules, received_at: datetime) -> Decoded:
     Raises:
         Undecodable: it is no event of its trigger; the text is a reason that a person understands.
     """
-    return _decode(json_value(body), rules, received_at)[0]
+    return _decode(body, rules, received_at)[1]
 
 
 def quarantined(body: bytes, rules: Rules, stamp: Stamp, reason: Undecodable) -> Message:
@@ -166,7 +163,7 @@ def trial(rules: Rules, status: str, stamp: Stamp) -> Message:
         decoded = Decoded(Class(id=0, name=_TRIAL), ClassStatus(status), status)
     else:
         decoded = Decoded(CourseAssignment(id=0, external_id=_TRIAL), CourseAssignmentStatus(status), status)
-    received_at = from_micros(stamp.received_at_us)
+    received_at = EPOCH + timedelta(0, 0, stamp.received_at_us)
     return Message(
         id=stamp.id,
         kind=Kind.EVENT,
@@ -186,7 +183,8 @@ def trial(rules: Rules, status: str, stamp: Stamp) -> Message:
 _TRIAL: Final = "Test event of TMS Bridge"
 
 
-def _decode(value: bytes, rules: Rules, received_at: datetime) -> tuple[Decoded, BodyKind]:
+def _decode(body: bytes, rules: Rules, received_at: datetime) -> tuple[bytes, Decoded, BodyKind]:
+    value = json_value(body)
     outline = plain = None
     if (members := members_of(value)) is not None:
         outline = outline_of(tuple(members), rules.trigger)
@@ -195,7 +193,7 @@ def _decode(value: bytes, rules: Rules, received_at: datetime) -> tuple[Decoded,
     # Unlike `count`, `find` costs nothing worth speaking of, and most bodies are flat.
     inside = value.count(_MEMBER, 0, _COUNTED_BYTES) if value.find(b"{", 1, _COUNTED_BYTES) > 0 else 0
     kind = (outline, plain is None, decoded.reading.unread, inside)
-    return with_derived_status(decoded, received_at) if rules.derive_status else decoded, kind
+    return value, with_derived_status(decoded, received_at) if rules.derive_status else decoded, kind
 
 
 def _event(decoded: Decoded, rules: Rules, event_id: str, received_at: datetime, value: bytes) -> Event:

@@ -1,36 +1,38 @@
-"""Numbers, texts, flags and moments, in every way that the TMS family writes them.
+"""Numbers, texts, flags, moments and statuses, in every way that the TMS family writes them.
 
 What has one plain meaning is read; what has none, or could mean two things, is `UnreadableValue`.
 """
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import date, datetime, time
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
-from importlib.resources import files
 from typing import Final, TypeAlias
-from zoneinfo import ZoneInfo
 
 import msgspec
-from tzlocal.windows_tz import win_tz
 
+from tms_bridge.ingest.fields import FieldKind
 from tms_bridge.ingest.members import Members, Number, Value, unwrapped
+from tms_bridge.ingest.plain import (
+    DECIMAL,
+    SentStatus,
+    UnreadableValue,
+    assignment_status,
+    class_status,
+    from_seconds,
+    is_blank,
+    is_unset,
+    whole,
+)
+from tms_events import ClassStatus, Trigger
 
 ReadAs: TypeAlias = tuple[object, str]
 """A value as it goes into the message, and how it was read. A moment may still lack its offset."""
 
 Reader: TypeAlias = Callable[[Value], ReadAs]
 
-INT64_MAX: Final = 2**63 - 1
-INT64_MIN: Final = -(2**63)
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-_ZERO: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the local reading of "no date"
-_WHOLE: Final = re.compile(r"-?[0-9]{1,19}")
-_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,308}(?:\.[0-9]{0,308})?(?:[eE][+-]?[0-9]{1,4})?")
-_LONGEST_INT64: Final = 19
+_OWN: Final = (("id", "value", "code"), ("name", "statusname"))
+"""How an object calls its own id, and its own name."""
 _FLAGS: Final = dict.fromkeys(("true", "1", "yes", "y", "on"), True) | dict.fromkeys(
     ("false", "0", "no", "n", "off"), False
 )
@@ -39,31 +41,6 @@ _DOTNET: Final = re.compile(r"/Date\((-?\d{1,18})(?:[+-]\d{4})?\)/", re.ASCII)
 _HTTP: Final = re.compile(
     r"(?:[A-Z][a-z]{2}, )?[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{5,8} (?:GMT|UTC|[+-][0-9]{4})"
 )
-_LONGEST_ZONE: Final = 64
-
-
-class UnreadableValue(ValueError):  # noqa: N818 - states the fact; it never leaves ingest
-    """No type can hold the value; the text follows on its place and spelling."""
-
-
-def is_blank(value: Value) -> bool:
-    """Say whether a member holds nothing."""
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def whole(text: str) -> int | None:
-    """Return the whole number of at most 64 bits that a text is by value: `2.0` and `2e0` are 2."""
-    if _WHOLE.fullmatch(text):
-        number = int(text)
-    elif _DECIMAL.fullmatch(text):
-        value = Decimal(text)
-        # A large exponent must not become a number of as many digits.
-        if value and (value.adjusted() >= _LONGEST_INT64 or value != value.to_integral_value()):
-            return None
-        number = int(value) if value else 0
-    else:
-        return None
-    return number if INT64_MIN <= number <= INT64_MAX else None
 
 
 def own(members: Members, names: tuple[str, ...]) -> Value:
@@ -141,63 +118,6 @@ def read_flag(value: Value) -> ReadAs:
     return flag, "true or false in another form"
 
 
-def from_micros(micros: int) -> datetime:
-    """Return the moment of a Unix time in microseconds, exactly."""
-    return EPOCH + timedelta(0, 0, micros)
-
-
-def from_seconds(seconds: float) -> datetime | None:
-    """Return the moment of a Unix time; none for zero and below, which is how the family says "unset".
-
-    Raises:
-        UnreadableValue: it lies beyond the year 9999.
-    """
-    if seconds <= 0:
-        return None
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise UnreadableValue("lies beyond the year 9999 (Unix seconds are expected)") from None
-
-
-def moment_of(
-    told: datetime | int | None, field: str, zone: str | None, assumed: list[str]
-) -> datetime | None:
-    """Return the moment that a field of the plain model tells, and name it where its offset is assumed."""
-    if told is None:
-        return None
-    if isinstance(told, int):
-        return from_seconds(told)
-    if is_unset(told):
-        return None
-    if told.tzinfo is None:
-        assumed.append(field)
-    return in_utc(told, zone)
-
-
-def is_unset(moment: datetime) -> bool:
-    """Say whether a moment is .NET's or Unix's zero, or before it, by whatever clock."""
-    if moment.year > EPOCH.year:
-        return False
-    return moment.replace(tzinfo=None) <= _ZERO or (moment.tzinfo is not None and moment <= EPOCH)
-
-
-def in_utc(moment: datetime, zone: str | None) -> datetime:
-    """Return a moment in UTC; where it has no offset, the clocks of the zone count, or else UTC.
-
-    Raises:
-        UnreadableValue: in UTC it lies beyond the year 9999.
-    """
-    if moment.tzinfo is UTC:
-        return moment
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC if zone is None else ZoneInfo(zone))
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise UnreadableValue("lies beyond the year 9999 in UTC") from None
-
-
 def midnight(day: date) -> datetime:
     """Return the beginning of a day, by local clocks."""
     return datetime.combine(day, time())
@@ -214,7 +134,7 @@ def read_date(value: Value) -> ReadAs:
     if not isinstance(value, str):
         raise UnreadableValue("is not a date")
     text = value.strip()
-    if _DECIMAL.fullmatch(text):
+    if DECIMAL.fullmatch(text):
         return _unless_unset(_seconds(text), "Unix seconds")
     if isinstance(value, Number):
         raise UnreadableValue("is not a date (Unix seconds are expected of a number)")
@@ -257,18 +177,44 @@ def _strictly(text: str) -> datetime:
     return msgspec.convert(text, datetime)
 
 
-@lru_cache(maxsize=1)
-def _zones() -> dict[str, str]:
-    iana = files("tzdata").joinpath("zones").read_text("ascii").split()
-    windows = {name.lower(): zone for name, zone in win_tz.items() if zone in iana}
-    return {name.lower(): name for name in iana} | windows
+def read_status(value: Value, trigger: Trigger) -> SentStatus:
+    """Return what the status member of a body means; an object counts through its own id or name.
+
+    Raises:
+        UnreadableValue: it is true, false, an array, or an object that tells neither.
+    """
+    value = unwrapped(value)[0]
+    if isinstance(value, Members):
+        return _of_object(value, trigger)
+    if isinstance(value, bool | list):
+        raise UnreadableValue("is neither a status word nor a number")
+    told = value if value is None else _spelled(value)
+    return class_status(told) if trigger is Trigger.CLASS else assignment_status(told)
 
 
-@lru_cache(maxsize=256)
-def _zone(told: str) -> str | None:
-    return _zones().get(told.strip().lower())
+def _spelled(value: str) -> str | int:
+    # A number in its usual spelling, as the plain path reads it; any other keeps the sender's.
+    number = whole(value) if isinstance(value, Number) and value.removeprefix("-").isdecimal() else None
+    return str(value) if number is None else number
 
 
-def zone_of(told: str | None) -> str | None:
-    """Return the IANA name of a time zone by its Windows or IANA name, in any case; None where unknown."""
-    return None if told is None or len(told) > _LONGEST_ZONE else _zone(told)
+def _of_object(members: Members, trigger: Trigger) -> SentStatus:
+    told = [value for names in _OWN if isinstance(value := own(members, names), str)]
+    statuses = [read_status(value, trigger) for value in told]
+    known = [status for status in statuses if status.word != ClassStatus.UNKNOWN]
+    if len({status.word for status in known}) > 1:
+        raise UnreadableValue("gives two statuses")
+    if not statuses:
+        raise UnreadableValue("has neither an id nor a name of its own")
+    return (known or statuses)[0]
+
+
+READERS: Final[dict[FieldKind, Reader]] = {
+    "id": read_id,
+    "int": read_int,
+    "ints": read_ints,
+    "text": read_text,
+    "flag": read_flag,
+    "date": read_date,
+}
+"""How each kind of field is read."""
